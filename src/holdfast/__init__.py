@@ -1,0 +1,1 @@
+"""Holdfast: the session and state layer for AI agents and workflows."""
