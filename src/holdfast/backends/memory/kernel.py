@@ -1,0 +1,225 @@
+"""The verbs of the kernel on memory. Each runs to its end without awaiting, so each is atomic by itself."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+
+from msgspec.structs import replace
+
+from holdfast.backends.memory.commit import apply, first_seq
+from holdfast.backends.memory.store import MemoryStore, ScopeData, SpaceData
+from holdfast.errors import Closed, Compacted, Corrupt, Diverged, Gone
+from holdfast.kernel.commit import (
+    NO_HEAD,
+    Commit,
+    CommitId,
+    Committed,
+    Found,
+    Moved,
+    Outcome,
+    Read,
+    Record,
+    Retention,
+    Swept,
+    View,
+)
+from holdfast.kernel.contract import Kernel
+from holdfast.kernel.evaluate import is_visible
+from holdfast.kernel.limits import Traits, check_limit, check_range
+
+TRAITS = Traits(
+    durability="none",
+    span="store",
+    cache="exact",
+    value_bytes_max=1 << 30,
+    operations_max=100_000,
+    commit_bytes_max=1 << 30,
+    poll_s=1.0,
+)
+
+
+class MemoryKernel(Kernel):
+    """One space of a memory store."""
+
+    def __init__(self, store: MemoryStore | None = None, *, space: str = "default") -> None:
+        self.space = space
+        self.traits = TRAITS
+        self._store: MemoryStore = store if store is not None else MemoryStore()
+        self._data: SpaceData = self._store.space(space)
+        self._watchers: set[Callable[[], None]] = set()
+        self._closed = False
+
+    def _open(self) -> SpaceData:
+        if self._closed:
+            raise Closed("this memory store is closed")
+        return self._data
+
+    async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
+        """See `Kernel.read`."""
+        space = self._open()
+        return [_view(space.scopes.get(read.scope), read, now_us) for read in reads]
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
+        """See `Kernel.commit`."""
+        space = self._open()
+        outcomes = [apply(space, commit, self.traits) for commit in commits]
+        for wake in tuple(self._watchers):
+            wake()
+        return outcomes
+
+    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+        """See `Kernel.log`."""
+        check_limit(limit)
+        data = self._open().scopes.get(scope)
+        head = data.head if data is not None else NO_HEAD
+        if data is None or head.seq == 0:
+            if after > 0:
+                raise Gone(f"{scope} has no trace left", scope=scope, after=after)
+            return ()
+        _check_log(scope, data)
+        if reverse:
+            records = data.records if after == 0 else data.records[: max(0, after - head.floor)]
+            return tuple(islice(reversed(records), limit))
+        if after > head.seq:
+            raise Diverged(f"{scope} is at {head.seq}, before {after}", scope=scope, after=after, seq=head.seq)
+        if after + 1 < head.floor:
+            raise Compacted(
+                f"the log of {scope} begins at {head.floor}, after {after}", scope=scope, after=after, floor=head.floor
+            )
+        return tuple(islice(data.records_after(after), limit))
+
+    async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
+        """See `Kernel.moved`. The position counts the moves from the store's beginning."""
+        check_limit(limit)
+        space = self._open()
+        end = space.moves_floor + len(space.moves)
+        if after is None:
+            return Moved((), str(end))
+        start = space.moves_floor if after == "" else int(after)
+        if start < space.moves_floor:
+            raise Compacted(f"moves before {space.moves_floor} are trimmed", floor=space.moves_floor)
+        first = start - space.moves_floor
+        moves = space.moves[first : first + limit]
+        seen = dict(moves)  # a scope's last move wins
+        return Moved(tuple(seen.items()), str(start + len(moves)), start + len(moves) < end)
+
+    async def find(
+        self,
+        index: str,
+        value: str,
+        *,
+        now_us: int,
+        lo: str | None = None,
+        hi: str | None = None,
+        after: tuple[str, str, str] | None = None,
+        limit: int = 1000,
+        reverse: bool = False,
+    ) -> tuple[Found, ...]:
+        """See `Kernel.find`."""
+        check_limit(limit)
+        space = self._open()
+        data = space.indexes.get((index, value))
+        if data is None:
+            return ()
+        visible = (
+            found
+            for found in data.between(lo, hi, after, reverse=reverse)
+            if space.scopes[found.scope].cell(found.key, now_us) is not None
+        )
+        return tuple(islice(visible, limit))
+
+    async def scopes(self, *, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        """See `Kernel.scopes`."""
+        check_limit(limit)
+        space = self._open()
+        names = islice(space.names, bisect_right(space.names, after), None)
+        return tuple(islice((name for name in names if space.scopes[name].head.live), limit))
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """See `Kernel.watch`."""
+        self._open()
+        self._watchers.add(wake)
+        return lambda: self._watchers.discard(wake)
+
+    async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
+        """See `Kernel.sweep`."""
+        space = self._open()
+        cells = records = scopes = 0
+        for name in tuple(space.names):
+            if cells + records + scopes >= budget:
+                return Swept(cells, records, scopes, more=True)
+            data = space.scopes[name]
+            left = budget - cells - records - scopes
+            if not data.head.live and _is_over(data, now_us, retention):
+                space.forget(name)
+                scopes += 1
+                continue
+            cells += _sweep_cells(space, name, now_us, left)
+            records += _trim(data, now_us, retention, left)
+        return Swept(cells, records, scopes)
+
+    async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
+        """See `Kernel.outcome`."""
+        seq = first_seq(self._open(), scope, commit_id)
+        return None if seq is None else Committed({scope: seq}, replayed=True)
+
+    async def stats(self) -> Mapping[str, int | float | str]:
+        """See `Kernel.stats`."""
+        all_scopes = self._open().scopes.values()
+        return {
+            "scopes": sum(data.head.live for data in all_scopes),
+            "cells": sum(len(data.cells) for data in all_scopes),
+            "records": sum(len(data.records) for data in all_scopes),
+            "bytes": sum(len(cell.value) for data in all_scopes for cell in data.cells.values())
+            + sum(len(record.body) for data in all_scopes for record in data.records),
+        }
+
+    async def close(self) -> None:
+        """See `Kernel.close`."""
+        self._closed = True
+        self._watchers.clear()
+
+
+def _view(data: ScopeData | None, read: Read, now_us: int) -> View:
+    for wanted in read.ranges:
+        check_range(wanted)
+    if data is None:
+        return View(read.scope, NO_HEAD, {}, tuple(() for _ in read.ranges))
+    cells = {key: cell for key in read.keys if (cell := data.cell(key, now_us)) is not None}
+    return View(read.scope, data.head, cells, tuple(data.range(wanted, now_us) for wanted in read.ranges))
+
+
+def _check_log(scope: str, data: ScopeData) -> None:
+    if len(data.records) != data.head.seq - data.head.floor + 1:
+        raise Corrupt(f"the log of {scope} has a gap", scope=scope)
+
+
+def _is_over(data: ScopeData, now_us: int, retention: Retention) -> bool:
+    return retention.tombstone_us is not None and now_us - data.head.at_us >= retention.tombstone_us
+
+
+def _sweep_cells(space: SpaceData, scope: str, now_us: int, budget: int) -> int:
+    data = space.scopes[scope]
+    expired = [cell.key for cell in data.cells.values() if not is_visible(cell.expires_us, now_us)][:budget]
+    for key in expired:
+        data.delete(key)
+        space.set_entries(scope, key, ())
+    return len(expired)
+
+
+def _trim(data: ScopeData, now_us: int, retention: Retention, budget: int) -> int:
+    """Trim from the front what is beyond both bounds given; never the newest record."""
+    records = data.records
+    count = 0
+    while count < min(budget, len(records) - 1):
+        too_many = retention.count is not None and len(records) - count > retention.count
+        too_old = retention.age_us is not None and now_us - records[count].at_us >= retention.age_us
+        if not (too_many or too_old):
+            break
+        count += 1
+    if count:
+        del records[:count]
+        data.head = replace(data.head, floor=records[0].seq)
+    return count

@@ -1,0 +1,207 @@
+"""Every error Holdfast raises.
+
+Each class has a stable `code`, says in `retryable` whether sending the same call again can help, and
+carries in `remedy` what to do about it. It also subclasses the builtin that fits, so code that knows
+nothing of Holdfast can still catch it. The facts of one occurrence are attributes of the instance
+(`error.facts` holds them all) and the remedy is attached as a note, so that a traceback shows it.
+
+After any of these the store is as if the call had not been made, with one exception: `Indeterminate`
+says that the call may have taken effect.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class HoldfastError(Exception):
+    """The root of all errors of this library."""
+
+    code: ClassVar[str] = "holdfast"
+    retryable: ClassVar[bool] = False
+    remedy: ClassVar[str] = "See the message; if it does not help, please report it as a bug."
+
+    def __init__(self, message: str, /, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts: dict[str, Any] = facts
+        self.add_note(f"[{self.code}] {self.remedy}")
+
+    def __getattr__(self, name: str) -> Any:
+        # Facts read as attributes: error.scope, error.expected, error.path, …
+        facts = self.__dict__.get("facts", {})
+        if name in facts:
+            return facts[name]
+        raise AttributeError(f"{type(self).__name__!r} has no attribute or fact {name!r}")
+
+
+# --- what the caller asked ------------------------------------------------------------------------
+
+
+class InvalidId(HoldfastError, ValueError):
+    """An id, name or key is empty, too long, not NFC text, or holds control characters."""
+
+    code = "invalid_id"
+    remedy = "Use 1 to 256 bytes of NFC text without control characters."
+
+
+class InvalidValue(HoldfastError, ValueError):
+    """A value could not be stored without changing it; `path` says where."""
+
+    code = "invalid_value"
+    remedy = (
+        "Store JSON types (str keys, finite numbers, integers of 64 bits) or a dataclass, msgspec Struct "
+        "or pydantic model whose fields declare the richer type."
+    )
+
+
+class TypeMismatch(HoldfastError, TypeError):
+    """A stored value does not have the type that was asked for."""
+
+    code = "type_mismatch"
+    remedy = "Read it with the type it was written with, or without a type to see what is stored."
+
+
+class TooLarge(HoldfastError, ValueError):
+    """A value, key or commit is over its limit; `size`, `limit` and `what` say by how much."""
+
+    code = "too_large"
+    remedy = "Split it into several keys or commits, or raise the limit in Config where the backend allows it."
+
+
+class Unsupported(HoldfastError, NotImplementedError):
+    """The backend does not keep the promise this call needs, so it refuses instead of weakening it."""
+
+    code = "unsupported"
+    remedy = "Use a backend whose traits include it (see docs/explanation/backends.md), or split the call."
+
+
+class UseTransaction(HoldfastError, RuntimeError):
+    """A session was written through its own handle inside a transaction on it."""
+
+    code = "use_transaction"
+    remedy = "Inside `async with s.transaction() as tx`, write through `tx`."
+
+
+class Closed(HoldfastError, RuntimeError):
+    """The store, transaction or process this handle belonged to is over."""
+
+    code = "closed"
+    remedy = "Open the store (or a new transaction) again and fetch the handle from it."
+
+
+class MissingExtra(HoldfastError, ImportError):
+    """An optional dependency is not installed; `extra` names what brings it."""
+
+    code = "missing_extra"
+    remedy = "Install the extra that the message names."
+
+
+# --- what the store holds -------------------------------------------------------------------------
+
+
+class NotFound(HoldfastError, LookupError):
+    """The session, or what was asked for in it, does not exist (any more)."""
+
+    code = "not_found"
+    remedy = "Check the id; it may have been deleted. `sessions.open` creates it when it is missing."
+
+
+class AlreadyExists(HoldfastError, ValueError):
+    """Something of that id exists already, or belongs to somebody else."""
+
+    code = "already_exists"
+    remedy = "Choose another id, pass on_exists, or use `sessions.open` to get or create."
+
+
+class Conflict(HoldfastError, RuntimeError):
+    """Somebody else wrote what this call depends on; nothing was written.
+
+    `scope`, `what`, `key`, `expected` and `found` say what was seen.
+    """
+
+    code = "conflict"
+    retryable = True
+    remedy = "Read again and repeat; `mutate` and `transact` do that for you."
+
+
+class Gone(HoldfastError, LookupError):
+    """The scope a cursor points into was dropped and its last trace swept."""
+
+    code = "gone"
+    remedy = "Start again from a snapshot of what exists now."
+
+
+class Compacted(HoldfastError, LookupError):
+    """The log was trimmed past that position; `floor` is the oldest record kept."""
+
+    code = "compacted"
+    remedy = "Take a snapshot and follow from its version, or keep more of the log."
+
+
+class Diverged(HoldfastError, RuntimeError):
+    """History was rewritten: a restored backup, or a failover that lost acknowledged commits."""
+
+    code = "diverged"
+    remedy = "Drop what was derived from the old history, take a snapshot and follow from there."
+
+
+# --- what the store is ----------------------------------------------------------------------------
+
+
+class Unavailable(HoldfastError, ConnectionError):
+    """The store could not be reached or did not execute the call. It surely was not applied."""
+
+    code = "unavailable"
+    retryable = True
+    remedy = "Try again later; `hold.health()` and `holdfast doctor` say what is wrong."
+
+
+class Indeterminate(HoldfastError, ConnectionError):
+    """The reply was lost: the call may have been applied. Repeating it blindly may apply it twice."""
+
+    code = "indeterminate"
+    remedy = "Read what is stored before you repeat the call."
+
+
+class StoreLocked(HoldfastError, TimeoutError):
+    """Another process held the store's write lock for longer than the time allowed."""
+
+    code = "store_locked"
+    retryable = True
+    remedy = "Find the process that holds the file (a backup, a database browser, a stopped process) and end it."
+
+
+class ReadOnlyStore(HoldfastError, PermissionError):
+    """The store's file or folder cannot be written."""
+
+    code = "read_only_store"
+    remedy = "Make the file and its folder writable for this user, or open a copy."
+
+
+class StoreFull(HoldfastError, OSError):
+    """No space is left on the device. What was acknowledged is safe; reads and deletes go on."""
+
+    code = "store_full"
+    retryable = True
+    remedy = "Free disk space, or delete sessions and run a sweep."
+
+
+class UnsafeFilesystem(HoldfastError, OSError):
+    """The file system cannot keep what the store needs (locks and shared memory), so it is refused."""
+
+    code = "unsafe_filesystem"
+    remedy = "Put the file on a local disk, or use a server backend to share it between machines."
+
+
+class StoreTooNew(HoldfastError, RuntimeError):
+    """The store was written by a newer version of Holdfast; opening it here could damage it."""
+
+    code = "store_too_new"
+    remedy = "Upgrade Holdfast to at least the version the message names."
+
+
+class Corrupt(HoldfastError, RuntimeError):
+    """What was read cannot be what was written: a damaged file, a gap in a log, an unknown format."""
+
+    code = "corrupt"
+    remedy = "Stop writing, keep the file, and restore a backup; `holdfast doctor` shows the extent."

@@ -1,0 +1,183 @@
+"""What a backend owes.
+
+A kernel is one space of one open store. It keeps bytes and knows nothing of sessions. The guarantees G1…G20 are
+listed in `holdfast.testing.guarantees` and proved by the conformance kit; the docstrings here say which verb
+owes which. What a backend cannot keep it declares in `traits`, and the call that would need it raises Unsupported.
+
+Deliberately absent: server-side filters, joins, arithmetic, range deletes.
+
+Time comes from the caller: every verb that depends on it takes `now_us` (or the commit's `at_us`), so servers'
+clocks decide nothing. An expired cell is absent in every verb and check from the moment `now_us >= expires_us`.
+
+Every verb may raise Closed (after `close`, or in a forked child), Unavailable, Corrupt, and the store's own
+conditions (StoreLocked, StoreFull, ReadOnlyStore). A verb that raises has changed nothing, unless it raises
+Indeterminate, which only `commit` may. Cancelling a verb never harms the store: it only stops waiting.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from holdfast.kernel.commit import (
+    Commit,
+    CommitId,
+    Committed,
+    Found,
+    Moved,
+    Outcome,
+    Read,
+    Record,
+    Retention,
+    Swept,
+    View,
+)
+from holdfast.kernel.limits import Traits
+
+
+class Clock(Protocol):
+    """Where time comes from. Injected, so that tests own it."""
+
+    def now_us(self) -> int:
+        """The time of day in microseconds since the epoch, UTC. It may jump in both directions."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds that only ever grow, from an arbitrary start."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that long by `monotonic_s`."""
+        ...
+
+
+class Ids(Protocol):
+    """Where identity and chance come from. Injected, so that tests own it."""
+
+    def uuid7(self, now_us: int) -> str:
+        """A new UUIDv7 in its usual text form, for that time."""
+        ...
+
+    def writer(self) -> str:
+        """A new writer id: 16 hexadecimal digits, random, never repeated."""
+        ...
+
+    def random(self) -> float:
+        """A number from 0 up to but not including 1, for jitter."""
+        ...
+
+
+class Kernel(ABC):
+    """One space of one open store."""
+
+    space: str
+    """The space this kernel reads and writes; nothing crosses it (G9)."""
+
+    traits: Traits
+    """What this backend declares of itself."""
+
+    @abstractmethod
+    async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
+        """Heads, cells and ordered ranges of the named scopes, as one consistent cut (G8).
+
+        The cut covers all named scopes where `traits.span` is "store", else each scope by itself. It includes every
+        commit acknowledged before the call began (G6). Answers stand in the order asked. A scope that never was
+        has NO_HEAD and nothing in it; so has one that is dropped, but for its head. What is returned cannot be
+        changed behind the store's back, nor does it change later. A limit outside 1…PAGE_MAX raises InvalidValue.
+        """
+
+    @abstractmethod
+    async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
+        """Apply each commit whole or not at all, in order, behind one durability barrier; an outcome for each.
+
+        Atomic (G1), conditional (G2): a commit is judged against what the earlier ones of the batch left, all its
+        conditions before any write, and one that conflicts or is refused leaves no trace (G7) and does not hinder
+        the others. Ordered and gap-free (G3, G4): every scope written gets the next seq, its cells that version,
+        its log that record. A live-scope condition protects against resurrection (G11): only need="create" or
+        "must_not_exist" makes a scope. Phantoms are found by `Untouched` (G10).
+
+        Idempotent (G5): commits carry ids (writer, n), n rising along each writer's lane. An id at or below the
+        writer's last is looked up in the named scopes' logs: found, the outcome is Committed(replayed=True) with
+        the seqs of the first time; not found and no named scope's log trimmed, it never was applied, the id is
+        burnt and the outcome is Unavailable (surely not applied: send again under a new id); else Indeterminate.
+
+        Durable (G6): an outcome Committed is returned only once `traits.durability` holds for it; before that nobody
+        sees the commit. Outcomes TooLarge, Unsupported and InvalidValue say that this one commit was never sent
+        (see `limits.check_commit`). Raising instead of returning says the same of every commit of the batch: with
+        Unavailable and the store's conditions none was applied, with Indeterminate each may have been.
+        """
+
+    @abstractmethod
+    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+        """Records of one scope with seq > `after`, contiguous and in order (G4), at most `limit`.
+
+        With `reverse`, records with seq < `after` (0: from the newest) in falling order, as far as the log reaches.
+        Without: Compacted if the record at `after` + 1 was trimmed (its fact `floor` is the oldest kept), Diverged
+        if `after` is beyond the scope's seq (history was lost), Gone if the scope has no trace left and `after` > 0.
+        A gap in what is stored raises Corrupt. The log goes on through drop and re-creation (G13).
+        """
+
+    @abstractmethod
+    async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
+        """Scopes that committed after a position: each at least once, may repeat, no order promised (G14).
+
+        `after=None` answers the present position and no scopes; "" starts at the oldest kept. A commit is reported
+        from every position taken before it was acknowledged. An expired position raises Compacted: rescan `scopes`.
+        """
+
+    @abstractmethod
+    async def find(
+        self,
+        index: str,
+        value: str,
+        *,
+        now_us: int,
+        lo: str | None = None,
+        hi: str | None = None,
+        after: tuple[str, str, str] | None = None,
+        limit: int = 1000,
+        reverse: bool = False,
+    ) -> tuple[Found, ...]:
+        """Entries under (index, value) with lo <= order < hi, sorted by (order, scope, key), at most `limit`.
+
+        `after` is a `Found.cursor` and excluded; `reverse` reads from the high end. Entries appear and vanish in the
+        very commit that writes or drops their cell (G15): never later, never for an expired or dropped one.
+        """
+
+    @abstractmethod
+    async def scopes(self, *, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        """Names of the live scopes greater than `after`, in order, at most `limit` (G15)."""
+
+    @abstractmethod
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake()` soon after anything may have moved, from any thread; returns what ends it.
+
+        A hint: it may come late, doubled or not at all; the log is the truth. `wake` must be quick and must not raise.
+        """
+
+    @abstractmethod
+    async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
+        """Remove up to `budget` rows of what nobody can see: expired cells, cells of dropped epochs, records
+        beyond the retention, tombstones past their time.
+
+        Changes nothing that any verb shows but the reach of `log` and `moved` (G12, G16): no seq, no record, and it
+        works on a full store. The newest record of a scope, and so the record at `floor`, is never trimmed while its head
+        lives. Once a tombstone is removed the scope is as if it never was (NO_HEAD).
+        """
+
+    @abstractmethod
+    async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
+        """What became of a commit whose reply was lost, by the log of one scope it wrote.
+
+        Committed(replayed=True) with that scope's seq; None if it surely was not applied (and then, only once the first
+        send is known to have ended); raises Indeterminate if the log was trimmed and the evidence may be gone.
+        """
+
+    @abstractmethod
+    async def stats(self) -> Mapping[str, int | float | str]:
+        """Figures of the store for people: counts, bytes, versions. At least `scopes`, `cells`, `records`, `bytes`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what was sent, release everything (G20). Calling it twice is allowed; other verbs then raise Closed."""

@@ -1,0 +1,177 @@
+"""Limits and traits, and the check that a commit keeps them before anything is sent.
+
+On engines whose scripts keep what they wrote before an error, nothing that depends on data may fail half-way,
+so every commit is judged whole here first. The default limits fit the weakest backend there is (DynamoDB's
+items of 400 KB and transactions of 100 items and 4 MB); a configuration raises them only where the traits allow.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from holdfast.errors import InvalidValue, TooLarge, Unsupported
+from holdfast.kernel.commit import Append, Commit, Put, Range, ScopeCommit
+from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
+
+KIB = 1024
+MIB = 1024 * 1024
+
+VALUE_BYTES_MAX = 256 * KIB
+"""The default limit of one value."""
+
+OPERATIONS_MAX = 90
+"""The default limit of puts, appends and deletes in one commit."""
+
+COMMIT_BYTES_MAX = 3 * MIB
+"""The default limit of one commit's keys, values, entries and bodies together."""
+
+DEPTH_MAX = 64
+"""How deep a value may be nested."""
+
+PAYLOAD_BYTES_MAX = 256
+"""The limit of what one index entry carries, on every backend."""
+
+PAGE_MAX = 10_000
+"""The limit of cells, records, entries or scopes in one answer; more is asked for page by page."""
+
+Durability = Literal["none", "process", "fsync", "replicated"]
+
+
+class Traits(Struct, frozen=True):
+    """What a backend declares of itself. A call that needs more raises `Unsupported`; nothing is silently weaker.
+
+    durability           what survives once a commit is acknowledged: nothing (none), the end of the process
+                         (process), of the machine (fsync), of any one machine (replicated)
+    span                 what one commit may cover: the scopes of one bucket, or of the store
+    cache                whether a cached read can be known to be current (exact), or only to be recent (bounded)
+    value_bytes_max      the largest value of a cell
+    operations_max       puts, appends and deletes in one commit
+    commit_bytes_max     keys, values, entries and bodies of one commit together
+    poll_s               how often a reader should look when no hint came
+    """
+
+    durability: Durability = "none"
+    span: Literal["bucket", "store"] = "store"
+    cache: Literal["exact", "bounded"] = "bounded"
+    value_bytes_max: int = VALUE_BYTES_MAX
+    operations_max: int = OPERATIONS_MAX
+    commit_bytes_max: int = COMMIT_BYTES_MAX
+    poll_s: float = 1.0
+
+
+def check_commit(commit: Commit, traits: Traits) -> None:
+    """Refuse a commit that the backend may not take, before any of it is sent.
+
+    Raises TooLarge (a key, a value, the number of operations or the bytes of the whole are over the limit),
+    Unsupported (scopes of several buckets where that is the span), or InvalidValue (a scope or key named twice,
+    a drop together with writes, no scope at all).
+    """
+    scopes = commit.scopes
+    if len(scopes) == 1:
+        operations, size = _weigh(scopes[0], traits)
+    else:
+        _check_span(commit, traits)
+        operations = size = 0
+        for part in scopes:
+            part_operations, part_size = _weigh(part, traits)
+            operations += part_operations
+            size += part_size
+    if operations > traits.operations_max:
+        raise TooLarge(
+            f"a commit of {operations} writes; the limit is {traits.operations_max}",
+            what="operations",
+            size=operations,
+            limit=traits.operations_max,
+        )
+    if size > traits.commit_bytes_max:
+        raise TooLarge(
+            f"a commit of {size} bytes; the limit is {traits.commit_bytes_max}",
+            what="commit",
+            size=size,
+            limit=traits.commit_bytes_max,
+        )
+
+
+def _check_span(commit: Commit, traits: Traits) -> None:
+    names = [part.scope for part in commit.scopes]
+    if not names:
+        raise InvalidValue("a commit names no scope", path="scopes")
+    if len(set(names)) != len(names):
+        raise InvalidValue("a commit names a scope twice", path="scopes")
+    if traits.span == "bucket" and len({bucket(name) for name in names}) > 1:
+        raise Unsupported(
+            f"one commit over {', '.join(names)}: this backend commits to the scopes of one bucket only",
+            scopes=names,
+        )
+
+
+def _weigh(part: ScopeCommit, traits: Traits) -> tuple[int, int]:
+    """Operations and bytes of one scope's part, each key and value judged on the way."""
+    operations = len(part.puts) + len(part.appends) + len(part.deletes)
+    if part.drop:
+        if operations:
+            raise InvalidValue(f"a commit drops {part.scope} and writes to it", path=part.scope)
+        operations = 1
+    size = len(part.body)
+    for put in part.puts:
+        size += _weigh_put(put, put.key, traits)
+    for append in part.appends:
+        size += _weigh_put(append, append.prefix, traits)
+    for key in part.deletes:
+        size += _key_bytes(key)
+    if operations > 1 and len(part.puts) + len(part.deletes) > 1:
+        keys = {put.key for put in part.puts}
+        keys.update(part.deletes)
+        if len(keys) != len(part.puts) + len(part.deletes):
+            raise InvalidValue(f"a commit writes a key of {part.scope} twice", path=part.scope)
+    return operations, size
+
+
+def _weigh_put(put: Put | Append, key: str, traits: Traits) -> int:
+    value_bytes = len(put.value)
+    if value_bytes > traits.value_bytes_max:
+        raise TooLarge(
+            f"the value of {key!r} has {value_bytes} bytes; the limit is {traits.value_bytes_max}",
+            what="value",
+            key=key,
+            size=value_bytes,
+            limit=traits.value_bytes_max,
+        )
+    size = _key_bytes(key) + value_bytes
+    for entry in put.entries:
+        if len(entry.payload) > PAYLOAD_BYTES_MAX:
+            raise TooLarge(
+                f"an index entry of {key!r} carries {len(entry.payload)} bytes; the limit is {PAYLOAD_BYTES_MAX}",
+                what="payload",
+                key=key,
+                size=len(entry.payload),
+                limit=PAYLOAD_BYTES_MAX,
+            )
+        size += len(entry.payload) + len(entry.index) + _key_bytes(entry.value) + _key_bytes(entry.order)
+    return size
+
+
+def _key_bytes(key: str) -> int:
+    size = len(key) if key.isascii() else len(key.encode())
+    if size > KEY_BYTES_MAX:
+        raise TooLarge(
+            f"a key of {size} bytes; the limit is {KEY_BYTES_MAX}",
+            what="key",
+            key=key[:64],
+            size=size,
+            limit=KEY_BYTES_MAX,
+        )
+    return size
+
+
+def check_limit(limit: int) -> None:
+    """Refuse an answer of no or unbounded length: raises InvalidValue unless 1 <= limit <= PAGE_MAX."""
+    if not 1 <= limit <= PAGE_MAX:
+        raise InvalidValue(f"a limit of {limit}; it must be from 1 to {PAGE_MAX}", path="limit")
+
+
+def check_range(wanted: Range) -> None:
+    """Refuse a range whose limit is out of bounds (InvalidValue)."""
+    check_limit(wanted.limit)

@@ -1,0 +1,1 @@
+"""The shipped kit: the guarantees, the checks that prove them, and what is needed to run them on any kernel."""
