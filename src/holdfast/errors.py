@@ -65,7 +65,9 @@ class TooLarge(HoldfastError, ValueError):
     """A value, key or commit is over its limit; `size`, `limit` and `what` say by how much."""
 
     code = "too_large"
-    remedy = "Split it into several keys or commits, or raise the limit in Config where the backend allows it."
+    remedy = (
+        "Split it into several keys or commits, or raise the limit in Config where the backend allows it."
+    )
 
 
 class Unsupported(HoldfastError, NotImplementedError):
@@ -168,7 +170,9 @@ class StoreLocked(HoldfastError, TimeoutError):
 
     code = "store_locked"
     retryable = True
-    remedy = "Find the process that holds the file (a backup, a database browser, a stopped process) and end it."
+    remedy = (
+        "Find the process that holds the file (a backup, a database browser, a stopped process) and end it."
+    )
 
 
 class ReadOnlyStore(HoldfastError, PermissionError):

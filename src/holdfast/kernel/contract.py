@@ -109,7 +109,9 @@ class Kernel(ABC):
         """
 
     @abstractmethod
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False
+    ) -> tuple[Record, ...]:
         """Records of one scope with seq > `after`, contiguous and in order (G4), at most `limit`.
 
         With `reverse`, records with seq < `after` (0: from the newest) in falling order, as far as the log reaches.
@@ -162,8 +164,8 @@ class Kernel(ABC):
         beyond the retention, tombstones past their time.
 
         Changes nothing that any verb shows but the reach of `log` and `moved` (G12, G16): no seq, no record, and it
-        works on a full store. The newest record of a scope, and so the record at `floor`, is never trimmed while its head
-        lives. Once a tombstone is removed the scope is as if it never was (NO_HEAD).
+        works on a full store. The newest record of a scope, and so the record at `floor`, is never trimmed while
+        its head lives. Once a tombstone is removed the scope is as if it never was (NO_HEAD).
         """
 
     @abstractmethod
@@ -180,4 +182,4 @@ class Kernel(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish what was sent, release everything (G20). Calling it twice is allowed; other verbs then raise Closed."""
+        """Finish what was sent, release everything (G20). Twice is allowed; other verbs then raise Closed."""
