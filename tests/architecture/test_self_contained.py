@@ -1,7 +1,7 @@
 """The tree speaks of itself alone and hides nothing.
 
-No machine's path and no registry's host stands in it, nothing decodes by running code, no exception vanishes, and no
-checker is silenced in general.
+No machine's path and no registry's host stands in it, nothing decodes by running code, no exception vanishes,
+and no checker is silenced in general.
 """
 
 import ast
