@@ -172,8 +172,8 @@ class Kernel(ABC):
     async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
         """What became of a commit whose reply was lost, by the log of one scope it wrote.
 
-        Committed(replayed=True) with that scope's seq; None if it surely was not applied (ask only once the first send is
-        known to have ended); raises Indeterminate if the log was trimmed and the evidence may be gone.
+        Committed(replayed=True) with that scope's seq; None if it surely was not applied (ask only once the first send
+        is known to have ended); raises Indeterminate if the log was trimmed and the evidence may be gone.
         """
 
     @abstractmethod

@@ -13,6 +13,7 @@ There is one `Feed` per event loop and store, alive only while it has followers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
@@ -117,10 +118,8 @@ class Feed:
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
-            try:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed; its feed is gone with it
                 loop.call_soon_threadsafe(self._wake.set)
-            except RuntimeError:  # the loop has been closed; its feed is gone with it
-                pass
 
         ticker = loop.create_task(self._tick(), name="holdfast feed ticker")
         end_watch = self.kernel.watch(wake)

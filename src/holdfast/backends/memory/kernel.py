@@ -86,7 +86,10 @@ class MemoryKernel(Kernel):
             raise Diverged(f"{scope} is at {head.seq}, before {after}", scope=scope, after=after, seq=head.seq)
         if after + 1 < head.floor:
             raise Compacted(
-                f"the log of {scope} begins at {head.floor}, after {after}", scope=scope, after=after, floor=head.floor
+                f"the log of {scope} begins at {head.floor}, after {after}",
+                scope=scope,
+                after=after,
+                floor=head.floor,
             )
         return tuple(islice(data.records_after(after), limit))
 
