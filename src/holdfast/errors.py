@@ -65,9 +65,7 @@ class TooLarge(HoldfastError, ValueError):
     """A value, key or commit is over its limit; `size`, `limit` and `what` say by how much."""
 
     code = "too_large"
-    remedy = (
-        "Split it into several keys or commits, or raise the limit in Config where the backend allows it."
-    )
+    remedy = "Split it into several keys or commits, or raise the limit in Config where the backend allows it."
 
 
 class Unsupported(HoldfastError, NotImplementedError):
@@ -170,9 +168,7 @@ class StoreLocked(HoldfastError, TimeoutError):
 
     code = "store_locked"
     retryable = True
-    remedy = (
-        "Find the process that holds the file (a backup, a database browser, a stopped process) and end it."
-    )
+    remedy = "Find the process that holds the file (a backup, a database browser, a stopped process) and end it."
 
 
 class ReadOnlyStore(HoldfastError, PermissionError):

@@ -50,9 +50,7 @@ def _has_entry(page: str, error: type) -> bool:
     retry = "yes" if getattr(error, "retryable", False) else "no"
     start = f"| `{error.__name__}` | `{getattr(error, 'code', '')}` |"
     return any(
-        row.startswith(start)
-        and f"| {retry} |" in row
-        and row.endswith(f"| {getattr(error, 'remedy', '')} |")
+        row.startswith(start) and f"| {retry} |" in row and row.endswith(f"| {getattr(error, 'remedy', '')} |")
         for row in page.splitlines()
     )
 

@@ -47,9 +47,7 @@ def test_every_import_points_down() -> None:
         ("common.py", "import json", "Imports point down"),
     ],
 )
-def test_a_forbidden_import_breaks_its_contract(
-    tmp_path: Path, importer: str, statement: str, contract: str
-) -> None:
+def test_a_forbidden_import_breaks_its_contract(tmp_path: Path, importer: str, statement: str, contract: str) -> None:
     """The contracts are not vacuous: each planted import is reported under the contract it breaks."""
     write(tmp_path, "pyproject.toml", (ROOT / "pyproject.toml").read_text())
     for name in ("", "model/", "kernel/", "services/", "backends/", "backends/memory/", "backends/sqlite/"):

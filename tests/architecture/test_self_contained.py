@@ -14,19 +14,18 @@ from tests.architecture.tree import ROOT, files, parse, write
 
 # Assembled from pieces, so that this file does not contain what it looks for.
 _SLASH = "/"
-MACHINE_PATH = re.compile(
-    rf"(?<![\w.~-]){_SLASH}(?:work|root|home|Users|opt|tmp){_SLASH}[\w.-]+|[A-Z]:\\+Users\\+"
-)
+MACHINE_PATH = re.compile(rf"(?<![\w.~-]){_SLASH}(?:work|root|home|Users|opt|tmp){_SLASH}[\w.-]+|[A-Z]:\\+Users\\+")
 REGISTRY = re.compile(
     r"https?:"
     r"//[^\s)\"'>]*(?:pypi|pythonhosted|npmjs|simple/|registry|deb\.debian|mirror)|(?:extra-)?index" + "-url"
 )
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "jsonpickle", "marshal", "shelve"}
+LEFT_BY_A_MERGE = re.compile(r"^(?:<{7}|>{7}|[|]{7}) ")
 BARE_IGNORE = re.compile(r"#\s*(?:type:\s*ignore(?!\[)|noqa(?!:))")
 
 
 def foreign_names(root: Path) -> list[str]:
-    """Lines of text files that name a machine's path or a package registry's host."""
+    """Lines of text files that name a machine's path or a registry's host, or were left by an undecided merge."""
     findings = []
     for path in files(root):
         try:
@@ -34,7 +33,7 @@ def foreign_names(root: Path) -> list[str]:
         except UnicodeDecodeError:
             continue
         for number, line in enumerate(lines, start=1):
-            hit = MACHINE_PATH.search(line) or REGISTRY.search(line)
+            hit = MACHINE_PATH.search(line) or REGISTRY.search(line) or LEFT_BY_A_MERGE.search(line)
             if hit:
                 findings.append(f"{path.relative_to(root)}:{number} {hit.group()}")
     return findings
@@ -103,7 +102,7 @@ def bare_ignores(root: Path) -> list[str]:
     return findings
 
 
-def test_the_tree_names_no_machine_path_and_no_registry_host() -> None:
+def test_the_tree_names_no_machine_path_and_no_registry_host_and_no_merge_is_undecided() -> None:
     assert foreign_names(ROOT) == []
 
 
@@ -119,13 +118,15 @@ def test_every_ignore_names_what_it_ignores() -> None:
     assert bare_ignores(ROOT) == []
 
 
-def test_the_guard_reports_machine_paths_and_registry_hosts(tmp_path: Path) -> None:
+def test_the_guard_reports_machine_paths_registry_hosts_and_marks_of_a_merge(tmp_path: Path) -> None:
     lines = [
         f"see {_SLASH}work{_SLASH}main for more",
         f"path = '{_SLASH}root{_SLASH}.cache'",
         f"sqlite:///{_SLASH}home{_SLASH}ada/app.db",
         "https:" + "//pypi.example/simple/x",
         "pip --index" + "-url=x",
+        "<" * 7 + " HEAD",
+        ">" * 7 + " main",
     ]
     write(tmp_path, "docs/page.md", "\n".join(lines))
     write(
@@ -135,7 +136,7 @@ def test_the_guard_reports_machine_paths_and_registry_hosts(tmp_path: Path) -> N
     )
     write(tmp_path, ".venv/lib/x.txt", lines[0])
     found = [finding.partition(" ")[0] for finding in foreign_names(tmp_path)]
-    assert found == [f"docs/page.md:{number}" for number in range(1, 6)]
+    assert found == [f"docs/page.md:{number}" for number in range(1, 8)]
 
 
 def test_the_guard_reports_unsafe_imports_in_every_form(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ def files(root: Path, *suffixes: str) -> Iterator[Path]:
     Hidden files, environments, caches and build results are not the project's.
     """
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if _is_ours(name))
+        folders[:] = sorted(
+            name for name in folders if _is_ours(name) and not Path(folder, name, "pyvenv.cfg").exists()
+        )
         for name in sorted(names):
             if _is_ours(name) and (not suffixes or Path(name).suffix in suffixes):
                 yield Path(folder, name)

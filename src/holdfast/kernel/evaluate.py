@@ -54,7 +54,7 @@ class Plan(Struct, frozen=True):
 
 
 def evaluate(commit: Commit, head: GetHead, cell: GetCell, touched: GetTouched) -> Conflict | list[Plan]:
-    """Judge every condition of `commit`: the first that does not hold is the Conflict, else a plan per scope."""
+    """Judge every condition: the first that fails is the Conflict, else there is a plan for every written scope."""
     for part in commit.scopes:
         if (conflict := _judge(part, head(part.scope), cell, touched)) is not None:
             return conflict
@@ -116,14 +116,7 @@ def _plan(commit: Commit, part: ScopeCommit, head: Head) -> Plan:
     after = Head(seq, epoch + part.drop, not part.drop, head.floor or seq, commit.at_us, commit.cause)
     touched = tuple(write.key for write in writes) + part.deletes
     record = Record(
-        seq,
-        epoch,
-        commit.id,
-        commit.at_us,
-        commit.cause,
-        touched,
-        part.body,
-        "drop" if part.drop else "write",
+        seq, epoch, commit.id, commit.at_us, commit.cause, touched, part.body, "drop" if part.drop else "write"
     )
     return Plan(part.scope, after, writes, part.deletes, record)
 

@@ -23,28 +23,20 @@ GUARANTEES: tuple[Guarantee, ...] = (
         "conditional",
         "Every condition of a commit is judged, before any write, against what earlier commits left.",
     ),
-    Guarantee(
-        "G3", "ordered", "The commits of a scope have one order; a batch is applied in the order given."
-    ),
+    Guarantee("G3", "ordered", "The commits of a scope have one order; a batch is applied in the order given."),
     Guarantee(
         "G4",
         "gap-free",
         "Every commit that writes a scope takes its next integer: seq, version of its cells and place in the log.",
     ),
-    Guarantee(
-        "G5", "idempotent", "A commit id sent twice is applied once, and the first result is returned."
-    ),
+    Guarantee("G5", "idempotent", "A commit id sent twice is applied once, and the first result is returned."),
     Guarantee(
         "G6",
         "durable as declared",
         "What was acknowledged is visible to every later read and survives what the traits declare.",
     ),
-    Guarantee(
-        "G7", "no trace", "A commit that conflicts or is refused changes nothing and hinders no other."
-    ),
-    Guarantee(
-        "G8", "one cut", "One read sees one moment: all or nothing of every commit, over the whole span."
-    ),
+    Guarantee("G7", "no trace", "A commit that conflicts or is refused changes nothing and hinders no other."),
+    Guarantee("G8", "one cut", "One read sees one moment: all or nothing of every commit, over the whole span."),
     Guarantee("G9", "isolated", "Nothing crosses from one space to another."),
     Guarantee(
         "G10",
@@ -56,9 +48,7 @@ GUARANTEES: tuple[Guarantee, ...] = (
         "no resurrection",
         "A write that needs its scope, or its epoch, never brings a dropped scope back.",
     ),
-    Guarantee(
-        "G12", "exact expiry", "From the microsecond it expires a cell is absent in every verb and check."
-    ),
+    Guarantee("G12", "exact expiry", "From the microsecond it expires a cell is absent in every verb and check."),
     Guarantee(
         "G13",
         "honest log",
@@ -90,9 +80,7 @@ GUARANTEES: tuple[Guarantee, ...] = (
         "exact bytes",
         "What is read is what was written, to the last bit, and nobody can change it from outside.",
     ),
-    Guarantee(
-        "G19", "declared limits", "A commit at a limit is taken, one beyond it is refused whole and clearly."
-    ),
+    Guarantee("G19", "declared limits", "A commit at a limit is taken, one beyond it is refused whole and clearly."),
     Guarantee("G20", "clean end", "After close, every verb raises Closed; closing twice is allowed."),
 )
 

@@ -62,9 +62,7 @@ def _first_time(space: SpaceData, commit: Commit) -> Outcome:
             return unknown
     if seqs:
         return Committed(seqs, replayed=True)
-    return Unavailable(
-        f"commit {commit.id} was never applied and its id is used up", scope=commit.scopes[0].scope
-    )
+    return Unavailable(f"commit {commit.id} was never applied and its id is used up", burnt=True)
 
 
 def _cell(space: SpaceData, scope: str, key: str, now_us: int) -> Cell | None:

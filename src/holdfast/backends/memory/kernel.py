@@ -69,9 +69,7 @@ class MemoryKernel(Kernel):
             wake()
         return outcomes
 
-    async def log(
-        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False
-    ) -> tuple[Record, ...]:
+    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
         """See `Kernel.log`."""
         check_limit(limit)
         data = self._open().scopes.get(scope)
@@ -85,9 +83,7 @@ class MemoryKernel(Kernel):
             records = data.records if after == 0 else data.records[: max(0, after - head.floor)]
             return tuple(islice(reversed(records), limit))
         if after > head.seq:
-            raise Diverged(
-                f"{scope} is at {head.seq}, before {after}", scope=scope, after=after, seq=head.seq
-            )
+            raise Diverged(f"{scope} is at {head.seq}, before {after}", scope=scope, after=after, seq=head.seq)
         if after + 1 < head.floor:
             raise Compacted(
                 f"the log of {scope} begins at {head.floor}, after {after}",
