@@ -217,7 +217,7 @@ class Follower:
             await self._feed.scout(self)
 
     async def add(self, scope: str, *, after: Cursor | int | None) -> None:
-        """Follow one more scope: from now (None), after a seq (0: the beginning), or after a cursor.
+        """Follow one more scope: from now (None), after a seq (0: the oldest record kept), or after a cursor.
 
         Raises Compacted if what follows was trimmed, Diverged if the record at the cursor is not the one it was
         taken at, Gone if nothing is left of the scope.
@@ -296,7 +296,7 @@ class Follower:
         if self._admit is None or scope in self.expected or scope in self._refused:
             return
         if await self._admit(scope):
-            self.expected[scope] = 1
+            self.expected[scope] = await _first(self._feed.kernel, scope, 0)
             self._behind[scope] = None
             await self._feed.enter(self, scope)
             self._wake()
@@ -324,6 +324,9 @@ async def _first(kernel: Kernel, scope: str, after: Cursor | int | None) -> int:
     if after is None:
         view = (await kernel.read([Read(scope)], now_us=0))[0]
         return view.head.seq + 1
+    if after == 0:
+        view = (await kernel.read([Read(scope)], now_us=0))[0]
+        return max(view.head.floor, 1)
     if isinstance(after, int):
         await kernel.log(scope, after=after, limit=1)
         return after + 1

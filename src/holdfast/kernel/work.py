@@ -15,7 +15,7 @@ A unit belongs to one task at a time and is used up by its commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Raw, Struct, json
 
@@ -29,15 +29,18 @@ from holdfast.kernel.commit import (
     Committed,
     Conflict,
     Entry,
+    Found,
     Head,
     HeadAt,
     Need,
     Put,
     Range,
     Read,
+    Record,
     ScopeCommit,
     Unchanged,
     Untouched,
+    View,
 )
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keys import bucket
@@ -48,13 +51,16 @@ STAGED = "~"
 """A staged append's provisional key is prefix + this + its ordinal, which sorts after every stamp."""
 
 
+_NULL = Raw(b"null")
+
+
 class Line(Struct, frozen=True, array_like=True, gc=False):
     """One change as the body of a log record keeps it: [kind, op, key, value, namespace]."""
 
     kind: str
     op: str
     key: str | None = None
-    value: Raw | None = None
+    value: Raw = _NULL
     namespace: str = ""
 
 
@@ -143,8 +149,10 @@ class Work:
             if self._parts:
                 self._check_span(scope)
             part = self._parts[scope] = Part(scope)
-        if need is not None:
-            part.need = need
+            if need is not None:
+                part.need = need
+        elif need is not None and part.need == "create":
+            part.need = need  # never weaker than what an earlier touch asked for
         if epoch is not None and part.epoch is None:
             part.epoch = epoch
         return part
@@ -225,6 +233,34 @@ class Work:
         if tracked and not any(isinstance(check, HeadAt) for check in part.checks):
             part.checks.append(HeadAt(head.seq))
         return head
+
+    async def peek(self, reads: Sequence[Read]) -> list[View]:
+        """Read without seeing the unit's own writes and without making conditions."""
+        return await self._kernel.read(reads, now_us=self.now_us)
+
+    async def peek_head(self, scope: str) -> Head:
+        """The head as it is now, without making a condition."""
+        return (await self.peek([Read(scope)]))[0].head
+
+    async def find(
+        self,
+        index: str,
+        value: str,
+        *,
+        lo: str | None = None,
+        hi: str | None = None,
+        after: tuple[str, str, str] | None = None,
+        limit: int = 100,
+        reverse: bool = False,
+    ) -> tuple[Found, ...]:
+        """Index entries as the store has them now; see `Kernel.find`. Makes no condition."""
+        return await self._kernel.find(
+            index, value, now_us=self.now_us, lo=lo, hi=hi, after=after, limit=limit, reverse=reverse
+        )
+
+    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+        """Log records as the store has them now; see `Kernel.log`. Makes no condition."""
+        return await self._kernel.log(scope, after=after, limit=limit, reverse=reverse)
 
     def _see(self, part: Part, head: Head) -> None:
         if part.head is None:
@@ -315,7 +351,7 @@ class Work:
         self, scope: str, kind: str, op: str, key: str | None = None, value: bytes | None = None, namespace: str = ""
     ) -> None:
         """Add one line to the body of the scope's log record: what followers of the stream will see."""
-        line = Line(kind, op, key, Raw(value) if value is not None else None, namespace)
+        line = Line(kind, op, key, _NULL if value is None else Raw(value), namespace)
         self.part(scope).lines.append(line)
 
     def _refuse(self, key: str, value: bytes) -> None:
