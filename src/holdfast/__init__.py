@@ -1,1 +1,42 @@
-"""Holdfast: the session and state layer for AI agents and workflows."""
+"""Holdfast: the session and state layer for AI agents and workflows.
+
+The errors are in `holdfast.errors`; those that a caller usually meets are here too.
+"""
+
+from holdfast.errors import AlreadyExists, Conflict, HoldfastError, NotFound
+from holdfast.handles.changes import Changes
+from holdfast.handles.session import Session
+from holdfast.handles.state import State
+from holdfast.handles.transaction import SessionTransaction, Transaction
+from holdfast.hold import Holdfast
+from holdfast.model.change import Change
+from holdfast.model.config import Config
+from holdfast.model.event import Event
+from holdfast.model.message import Message
+from holdfast.model.page import Page
+from holdfast.model.scope import Scope
+from holdfast.model.session import SessionStatus
+from holdfast.model.state import History, PastValue, Snapshot
+
+__all__ = [
+    "AlreadyExists",
+    "Change",
+    "Changes",
+    "Config",
+    "Conflict",
+    "Event",
+    "History",
+    "Holdfast",
+    "HoldfastError",
+    "Message",
+    "NotFound",
+    "Page",
+    "PastValue",
+    "Scope",
+    "Session",
+    "SessionStatus",
+    "SessionTransaction",
+    "Snapshot",
+    "State",
+    "Transaction",
+]

@@ -100,7 +100,9 @@ class Kernel(ABC):
         Idempotent (G5): commits carry ids (writer, n), n rising along each writer's lane. An id at or below the
         writer's last is looked up in the named scopes' logs: found, the outcome is Committed(replayed=True) with
         the seqs of the first time; not found and no named scope's log trimmed, it never was applied, the id is
-        burnt and the outcome is Unavailable (surely not applied: send again under a new id); else Indeterminate.
+        burnt and the outcome is Unavailable with the fact `burnt=True` (send again under a new id); else
+        Indeterminate. Indeterminate is answered only once the send has ended and cannot land any more, so that
+        sending the same commit again settles it.
 
         Durable (G6): an outcome Committed is returned only once `traits.durability` holds for it; before that nobody
         sees the commit. Outcomes TooLarge, Unsupported and InvalidValue say that this one commit was never sent
@@ -162,16 +164,16 @@ class Kernel(ABC):
         beyond the retention, tombstones past their time.
 
         Changes nothing that any verb shows but the reach of `log` and `moved` (G12, G16): no seq, no record, and it
-        works on a full store. The newest record of a scope, and so the record at `floor`, is never trimmed while its head
-        lives. Once a tombstone is removed the scope is as if it never was (NO_HEAD).
+        works on a full store. The newest record of a scope, and so the record at `floor`, is never trimmed while its
+        head lives. Once a tombstone is removed the scope is as if it never was (NO_HEAD).
         """
 
     @abstractmethod
     async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
         """What became of a commit whose reply was lost, by the log of one scope it wrote.
 
-        Committed(replayed=True) with that scope's seq; None if it surely was not applied (and then, only once the first
-        send is known to have ended); raises Indeterminate if the log was trimmed and the evidence may be gone.
+        Committed(replayed=True) with that scope's seq; None if it surely was not applied (ask only once the first send
+        is known to have ended); raises Indeterminate if the log was trimmed and the evidence may be gone.
         """
 
     @abstractmethod
@@ -180,4 +182,4 @@ class Kernel(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish what was sent, release everything (G20). Calling it twice is allowed; other verbs then raise Closed."""
+        """Finish what was sent, release everything (G20). Calling it twice is allowed; other verbs raise Closed."""

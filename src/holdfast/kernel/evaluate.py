@@ -54,7 +54,7 @@ class Plan(Struct, frozen=True):
 
 
 def evaluate(commit: Commit, head: GetHead, cell: GetCell, touched: GetTouched) -> Conflict | list[Plan]:
-    """Judge every condition of `commit`: the first that does not hold is the Conflict, else a plan per written scope."""
+    """Judge every condition: the first that fails is the Conflict, else there is a plan for every written scope."""
     for part in commit.scopes:
         if (conflict := _judge(part, head(part.scope), cell, touched)) is not None:
             return conflict

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, TooLarge, Unsupported
-from holdfast.kernel.commit import Append, Commit, Put, Range, ScopeCommit
+from holdfast.kernel.commit import ORDINAL_DIGITS, SEQ_DIGITS, Append, Commit, Put, Range, ScopeCommit
 from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
 
 KIB = 1024
@@ -32,6 +32,12 @@ DEPTH_MAX = 64
 
 PAYLOAD_BYTES_MAX = 256
 """The limit of what one index entry carries, on every backend."""
+
+APPENDS_MAX: int = 10**ORDINAL_DIGITS
+"""The limit of appends to one scope in one commit, on every backend: as many as a stamp can count."""
+
+STAMP_BYTES = SEQ_DIGITS + 1 + ORDINAL_DIGITS
+"""What completing an append adds to its key."""
 
 PAGE_MAX = 10_000
 """The limit of cells, records, entries or scopes in one answer; more is asked for page by page."""
@@ -65,8 +71,8 @@ def check_commit(commit: Commit, traits: Traits) -> None:
     """Refuse a commit that the backend may not take, before any of it is sent.
 
     Raises TooLarge (a key, a value, the number of operations or the bytes of the whole are over the limit),
-    Unsupported (scopes of several buckets where that is the span), or InvalidValue (a scope or key named twice,
-    a drop together with writes, no scope at all).
+    Unsupported (scopes of several buckets where that is the span), or InvalidValue (a scope, key or index entry named
+    twice, a drop together with writes, no scope at all, text that has no UTF-8 form).
     """
     scopes = commit.scopes
     if len(scopes) == 1:
@@ -114,11 +120,19 @@ def _weigh(part: ScopeCommit, traits: Traits) -> tuple[int, int]:
         if operations:
             raise InvalidValue(f"a commit drops {part.scope} and writes to it", path=part.scope)
         operations = 1
+    _key_bytes(part.scope)
+    if len(part.appends) > APPENDS_MAX:
+        raise TooLarge(
+            f"a commit of {len(part.appends)} appends to {part.scope}; the limit is {APPENDS_MAX}",
+            what="appends",
+            size=len(part.appends),
+            limit=APPENDS_MAX,
+        )
     size = len(part.body)
     for put in part.puts:
         size += _weigh_put(put, put.key, traits)
     for append in part.appends:
-        size += _weigh_put(append, append.prefix, traits)
+        size += _weigh_put(append, append.prefix, traits) + STAMP_BYTES
     for key in part.deletes:
         size += _key_bytes(key)
     if operations > 1 and len(part.puts) + len(part.deletes) > 1:
@@ -139,7 +153,11 @@ def _weigh_put(put: Put | Append, key: str, traits: Traits) -> int:
             size=value_bytes,
             limit=traits.value_bytes_max,
         )
-    size = _key_bytes(key) + value_bytes
+    size = _key_bytes(key, more=STAMP_BYTES if isinstance(put, Append) else 0) + value_bytes
+    if len(put.entries) > 1 and len({(entry.index, entry.value, entry.order) for entry in put.entries}) < len(
+        put.entries
+    ):
+        raise InvalidValue(f"a commit gives {key!r} an index entry twice", path=key)
     for entry in put.entries:
         if len(entry.payload) > PAYLOAD_BYTES_MAX:
             raise TooLarge(
@@ -149,18 +167,22 @@ def _weigh_put(put: Put | Append, key: str, traits: Traits) -> int:
                 size=len(entry.payload),
                 limit=PAYLOAD_BYTES_MAX,
             )
-        size += len(entry.payload) + len(entry.index) + _key_bytes(entry.value) + _key_bytes(entry.order)
+        size += len(entry.payload) + _key_bytes(entry.index) + _key_bytes(entry.value) + _key_bytes(entry.order)
     return size
 
 
-def _key_bytes(key: str) -> int:
-    size = len(key) if key.isascii() else len(key.encode())
-    if size > KEY_BYTES_MAX:
+def _key_bytes(key: str, *, more: int = 0) -> int:
+    """The bytes of a key as text; refused if those and `more` are over the limit."""
+    try:
+        size = len(key) if key.isascii() else len(key.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidValue(f"{key[:64]!r} has a lone surrogate", path=ascii(key[:64])) from error
+    if size + more > KEY_BYTES_MAX:
         raise TooLarge(
-            f"a key of {size} bytes; the limit is {KEY_BYTES_MAX}",
+            f"a key of {size + more} bytes; the limit is {KEY_BYTES_MAX}",
             what="key",
             key=key[:64],
-            size=size,
+            size=size + more,
             limit=KEY_BYTES_MAX,
         )
     return size

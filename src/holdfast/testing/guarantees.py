@@ -38,9 +38,15 @@ GUARANTEES: tuple[Guarantee, ...] = (
     Guarantee("G7", "no trace", "A commit that conflicts or is refused changes nothing and hinders no other."),
     Guarantee("G8", "one cut", "One read sees one moment: all or nothing of every commit, over the whole span."),
     Guarantee("G9", "isolated", "Nothing crosses from one space to another."),
-    Guarantee("G10", "no phantoms", "A condition on a prefix fails when a key under it was added, changed or removed."),
     Guarantee(
-        "G11", "no resurrection", "A write that needs its scope, or its epoch, never brings a dropped scope back."
+        "G10",
+        "no phantoms",
+        "A condition on a prefix fails when a key under it was added, changed or removed.",
+    ),
+    Guarantee(
+        "G11",
+        "no resurrection",
+        "A write that needs its scope, or its epoch, never brings a dropped scope back.",
     ),
     Guarantee("G12", "exact expiry", "From the microsecond it expires a cell is absent in every verb and check."),
     Guarantee(
@@ -50,7 +56,9 @@ GUARANTEES: tuple[Guarantee, ...] = (
         "Compacted, Diverged or Gone.",
     ),
     Guarantee(
-        "G14", "every move reported", "A scope that committed after a position is reported from it at least once."
+        "G14",
+        "every move reported",
+        "A scope that committed after a position is reported from it at least once.",
     ),
     Guarantee(
         "G15",
@@ -58,10 +66,14 @@ GUARANTEES: tuple[Guarantee, ...] = (
         "Entries and scope names appear and vanish with the very commit that writes or drops them.",
     ),
     Guarantee(
-        "G16", "invisible sweep", "Sweeping shows in nothing but the reach of the log; it takes no seq and no record."
+        "G16",
+        "invisible sweep",
+        "Sweeping shows in nothing but the reach of the log; it takes no seq and no record.",
     ),
     Guarantee(
-        "G17", "stamped order", "Appends never conflict, and the order of their keys is the order of their commits."
+        "G17",
+        "stamped order",
+        "Appends never conflict, and the order of their keys is the order of their commits.",
     ),
     Guarantee(
         "G18",

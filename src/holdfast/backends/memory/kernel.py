@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
+from operator import itemgetter
 
 from msgspec.structs import replace
 
-from holdfast.backends.memory.commit import apply, first_seq
+from holdfast.backends.memory.commit import CommitPath, first_seq
 from holdfast.backends.memory.store import MemoryStore, ScopeData, SpaceData
 from holdfast.errors import Closed, Compacted, Corrupt, Diverged, Gone
 from holdfast.kernel.commit import (
@@ -41,14 +42,18 @@ TRAITS = Traits(
 
 
 class MemoryKernel(Kernel):
-    """One space of a memory store."""
+    """One space of a memory store. `traits` may declare lower limits than the backend has; they are then kept."""
 
-    def __init__(self, store: MemoryStore | None = None, *, space: str = "default") -> None:
+    commit_path = CommitPath
+    """How commits are applied."""
+
+    def __init__(self, store: MemoryStore | None = None, *, space: str = "default", traits: Traits = TRAITS) -> None:
         self.space = space
-        self.traits = TRAITS
+        self.traits = traits
         self._store: MemoryStore = store if store is not None else MemoryStore()
         self._data: SpaceData = self._store.space(space)
-        self._watchers: set[Callable[[], None]] = set()
+        self._path = self.commit_path(self._data, traits)
+        self._watches: set[object] = set()
         self._closed = False
 
     def _open(self) -> SpaceData:
@@ -64,8 +69,8 @@ class MemoryKernel(Kernel):
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
         """See `Kernel.commit`."""
         space = self._open()
-        outcomes = [apply(space, commit, self.traits) for commit in commits]
-        for wake in tuple(self._watchers):
+        outcomes = [self._path.apply(commit) for commit in commits]
+        for wake in tuple(space.watchers.values()):
             wake()
         return outcomes
 
@@ -73,11 +78,11 @@ class MemoryKernel(Kernel):
         """See `Kernel.log`."""
         check_limit(limit)
         data = self._open().scopes.get(scope)
-        head = data.head if data is not None else NO_HEAD
-        if data is None or head.seq == 0:
-            if after > 0:
+        if data is None:
+            if after > 0 and not reverse:
                 raise Gone(f"{scope} has no trace left", scope=scope, after=after)
             return ()
+        head = data.head
         _check_log(scope, data)
         if reverse:
             records = data.records if after == 0 else data.records[: max(0, after - head.floor)]
@@ -86,7 +91,10 @@ class MemoryKernel(Kernel):
             raise Diverged(f"{scope} is at {head.seq}, before {after}", scope=scope, after=after, seq=head.seq)
         if after + 1 < head.floor:
             raise Compacted(
-                f"the log of {scope} begins at {head.floor}, after {after}", scope=scope, after=after, floor=head.floor
+                f"the log of {scope} begins at {head.floor}, after {after}",
+                scope=scope,
+                after=after,
+                floor=head.floor,
             )
         return tuple(islice(data.records_after(after), limit))
 
@@ -94,16 +102,16 @@ class MemoryKernel(Kernel):
         """See `Kernel.moved`. The position counts the moves from the store's beginning."""
         check_limit(limit)
         space = self._open()
-        end = space.moves_floor + len(space.moves)
         if after is None:
-            return Moved((), str(end))
+            return Moved((), str(space.moves_end))
         start = space.moves_floor if after == "" else int(after)
         if start < space.moves_floor:
             raise Compacted(f"moves before {space.moves_floor} are trimmed", floor=space.moves_floor)
-        first = start - space.moves_floor
+        first = bisect_left(space.moves, start, key=itemgetter(0))
         moves = space.moves[first : first + limit]
-        seen = dict(moves)  # a scope's last move wins
-        return Moved(tuple(seen.items()), str(start + len(moves)), start + len(moves) < end)
+        more = first + limit < len(space.moves)
+        seen = {scope: seq for _, scope, seq in moves}  # a scope's last move wins
+        return Moved(tuple(seen.items()), str(moves[-1][0] + 1 if more else space.moves_end), more)
 
     async def find(
         self,
@@ -139,26 +147,42 @@ class MemoryKernel(Kernel):
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """See `Kernel.watch`."""
-        self._open()
-        self._watchers.add(wake)
-        return lambda: self._watchers.discard(wake)
+        space = self._open()
+        watch = object()
+        self._watches.add(watch)
+        space.watchers[watch] = wake
+        return lambda: self._unwatch(watch)
+
+    def _unwatch(self, watch: object) -> None:
+        self._watches.discard(watch)
+        self._data.watchers.pop(watch, None)
 
     async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
         """See `Kernel.sweep`."""
         space = self._open()
         cells = records = scopes = 0
+        more = False
         for name in tuple(space.names):
-            if cells + records + scopes >= budget:
-                return Swept(cells, records, scopes, more=True)
-            data = space.scopes[name]
             left = budget - cells - records - scopes
-            if not data.head.live and _is_over(data, now_us, retention):
+            if more or left <= 0:
+                more = True
+                break
+            data = space.scopes[name]
+            if _is_over(data, now_us, retention):
                 space.forget(name)
                 scopes += 1
                 continue
-            cells += _sweep_cells(space, name, now_us, left)
-            records += _trim(data, now_us, retention, left)
-        return Swept(cells, records, scopes)
+            expired = _expired(data, now_us)
+            beyond = _beyond(data, now_us, retention)
+            more = len(expired) + beyond > left
+            for key in expired[:left]:
+                data.delete(key)
+                space.set_entries(name, key, ())
+            cells += len(expired[:left])
+            records += _trim(data, min(beyond, left - len(expired[:left])))
+        if scopes or len(space.moves) > 2 * len(space.scopes):
+            space.trim_moves()
+        return Swept(cells, records, scopes, more)
 
     async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
         """See `Kernel.outcome`."""
@@ -179,7 +203,8 @@ class MemoryKernel(Kernel):
     async def close(self) -> None:
         """See `Kernel.close`."""
         self._closed = True
-        self._watchers.clear()
+        for watch in tuple(self._watches):
+            self._unwatch(watch)
 
 
 def _view(data: ScopeData | None, read: Read, now_us: int) -> View:
@@ -197,29 +222,31 @@ def _check_log(scope: str, data: ScopeData) -> None:
 
 
 def _is_over(data: ScopeData, now_us: int, retention: Retention) -> bool:
-    return retention.tombstone_us is not None and now_us - data.head.at_us >= retention.tombstone_us
+    """Whether this is a tombstone past its time."""
+    head, tombstone_us = data.head, retention.tombstone_us
+    return not head.live and tombstone_us is not None and now_us - head.at_us >= tombstone_us
 
 
-def _sweep_cells(space: SpaceData, scope: str, now_us: int, budget: int) -> int:
-    data = space.scopes[scope]
-    expired = [cell.key for cell in data.cells.values() if not is_visible(cell.expires_us, now_us)][:budget]
-    for key in expired:
-        data.delete(key)
-        space.set_entries(scope, key, ())
-    return len(expired)
+def _expired(data: ScopeData, now_us: int) -> list[str]:
+    return [cell.key for cell in data.cells.values() if not is_visible(cell.expires_us, now_us)]
 
 
-def _trim(data: ScopeData, now_us: int, retention: Retention, budget: int) -> int:
-    """Trim from the front what is beyond both bounds given; never the newest record."""
-    records = data.records
+def _beyond(data: ScopeData, now_us: int, retention: Retention) -> int:
+    """How many records at the front are beyond every bound that is given; never the newest."""
+    age_us, records = retention.age_us, data.records
+    if age_us is None and retention.count is None:
+        return 0
+    most = len(records) - max(1, retention.count or 0)
+    if age_us is None:
+        return max(0, most)
     count = 0
-    while count < min(budget, len(records) - 1):
-        too_many = retention.count is not None and len(records) - count > retention.count
-        too_old = retention.age_us is not None and now_us - records[count].at_us >= retention.age_us
-        if not (too_many or too_old):
-            break
+    while count < most and now_us - records[count].at_us >= age_us:
         count += 1
+    return count
+
+
+def _trim(data: ScopeData, count: int) -> int:
     if count:
-        del records[:count]
-        data.head = replace(data.head, floor=records[0].seq)
+        del data.records[:count]
+        data.head = replace(data.head, floor=data.records[0].seq)
     return count

@@ -7,7 +7,7 @@ Cells, heads and records are frozen and hold bytes and text only: handing them o
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from holdfast.kernel.commit import NO_HEAD, Cell, Entry, Found, Head, Range, Record
 from holdfast.kernel.evaluate import is_visible
@@ -114,15 +114,17 @@ class IndexData:
 class SpaceData:
     """One space: its scopes, indexes, the order of all commits, and the ids each writer has used."""
 
-    __slots__ = ("indexes", "lanes", "moves", "moves_floor", "names", "scopes")
+    __slots__ = ("indexes", "lanes", "moves", "moves_end", "moves_floor", "names", "scopes", "watchers")
 
     def __init__(self) -> None:
         self.scopes: dict[str, ScopeData] = {}
         self.names: list[str] = []  # of self.scopes, sorted
         self.indexes: dict[tuple[str, str], IndexData] = {}
-        self.moves: list[tuple[str, int]] = []
-        self.moves_floor = 0  # how many moves were trimmed from the front
+        self.moves: list[tuple[int, str, int]] = []  # position, scope, seq; in the order of positions
+        self.moves_end = 0  # the next position
+        self.moves_floor = 0  # the first position from which every move can still be told
         self.lanes: dict[str, int] = {}
+        self.watchers: dict[object, Callable[[], None]] = {}
 
     def head(self, scope: str) -> Head:
         """The head of a scope, NO_HEAD if it never was."""
@@ -138,9 +140,25 @@ class SpaceData:
         return data
 
     def forget(self, scope: str) -> None:
-        """Remove the last trace of a scope."""
+        """Remove the last trace of a scope; `trim_moves` has to follow."""
         del self.scopes[scope]
         del self.names[bisect_left(self.names, scope)]
+
+    def move(self, scope: str, seq: int) -> None:
+        """Note that a scope committed."""
+        self.moves.append((self.moves_end, scope, seq))
+        self.moves_end += 1
+
+    def trim_moves(self) -> None:
+        """Keep the last move of each scope, which tells of it from every earlier position, and none of forgotten ones.
+
+        A position from before a forgotten scope's last move can no longer be answered truly, so it expires.
+        """
+        last = {scope: position for position, scope, _ in self.moves}
+        for scope, position in last.items():
+            if scope not in self.scopes:
+                self.moves_floor = max(self.moves_floor, position + 1)
+        self.moves = [move for move in self.moves if last[move[1]] == move[0] and move[1] in self.scopes]
 
     def set_entries(self, scope: str, key: str, entries: tuple[Entry, ...]) -> None:
         """Replace the index entries of one cell."""

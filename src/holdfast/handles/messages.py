@@ -1,0 +1,105 @@
+"""Messages of a session as people use them: `s.messages`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from holdfast.errors import InvalidValue
+from holdfast.handles.unit import Target, Unit
+from holdfast.kernel.commit import stamp
+from holdfast.kernel.keys import check_name
+from holdfast.kernel.limits import check_limit
+from holdfast.kernel.work import Work
+from holdfast.model.message import Message, MessageRecord
+from holdfast.services import message
+from holdfast.services.message import Order
+
+Listed = list[Message]
+"""Messages in order. (Inside the class the name `list` is a method.)"""
+
+
+class Messages:
+    """The conversation of one session, in the order in which its messages were committed.
+
+    Adding never conflicts, whoever else adds. Reading the last ten costs the same at any length.
+    """
+
+    __slots__ = ("_target", "_unit")
+
+    def __init__(self, unit: Unit, target: Target) -> None:
+        self._unit = unit
+        self._target = target
+
+    async def add(self, role: str, content: str, *, metadata: Mapping[str, Any] | None = None) -> Message:
+        """Append one message; durable on return. Its `cursor` is None inside a transaction.
+
+        Raises InvalidId for a role, InvalidValue for content or metadata that cannot be stored, TooLarge.
+        """
+        return (await self._append([self._record(role, content, metadata)]))[0]
+
+    async def add_many(self, messages: Iterable[Mapping[str, Any]]) -> Listed:
+        """Append several, given as mappings with `role`, `content` and perhaps `metadata`, in one commit."""
+        return await self._append([self._parsed(given) for given in messages])
+
+    async def list(
+        self,
+        *,
+        limit: int = 20,
+        before: Message | str | None = None,
+        after: Message | str | None = None,
+        order: Order = "oldest",
+    ) -> Listed:
+        """Messages strictly between `after` and `before` (a Message or its cursor), at most `limit`.
+
+        "oldest" reads forward from `after` or the beginning, "newest" backward from `before` or the end.
+        """
+        check_limit(limit)
+        if order not in ("oldest", "newest"):
+            raise InvalidValue(f'order must be "oldest" or "newest", not {order!r}', path="order")
+        first, last = _cursor(after, "after"), _cursor(before, "before")
+        found = await self._unit.read(
+            self._target,
+            lambda work: message.page(work, self._target.scope, limit=limit, before=last, after=first, order=order),
+        )
+        return [*found]
+
+    async def last(self, count: int) -> Listed:
+        """The newest `count` messages, oldest of them first."""
+        newest = await self.list(limit=count, order="newest")
+        return newest[::-1]
+
+    def _parsed(self, given: Mapping[str, Any]) -> MessageRecord:
+        unknown = set(given) - {"role", "content", "metadata"}
+        if unknown or not {"role", "content"} <= set(given):
+            raise InvalidValue(
+                f"a message has role, content and perhaps metadata; got {', '.join(map(str, given))}", path="messages"
+            )
+        return self._record(given["role"], given["content"], given.get("metadata"))
+
+    def _record(self, role: str, content: str, metadata: Mapping[str, Any] | None) -> MessageRecord:
+        now_us = self._unit.store.clock.now_us()
+        id = self._unit.store.ids.uuid7(now_us)
+        return message.new_record(id, role=role, content=content, metadata=metadata, at_us=now_us)
+
+    async def _append(self, records: Sequence[MessageRecord]) -> Listed:
+        if not records:
+            return []
+        scope = self._target.scope
+        limit = self._unit.store.config.messages.value_bytes_max
+
+        def stage(work: Work) -> None:
+            for record in records:
+                message.append(work, scope, record, value_bytes_max=limit)
+
+        seq = await self._unit.write(self._target, stage)
+        return [message.as_message(record, stamp(seq, n) if seq else None) for n, record in enumerate(records)]
+
+
+def _cursor(place: Message | str | None, what: str) -> str | None:
+    cursor = place.cursor if isinstance(place, Message) else place
+    if place is None:
+        return None
+    if cursor is None:
+        raise InvalidValue(f"{what} names a message that has no place yet: its transaction is open", path=what)
+    return check_name(cursor, f"the cursor in {what}")

@@ -1,0 +1,160 @@
+"""A session as people hold it: an id, the record it last saw, and everything that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from holdfast.handles.changes import After, Changes
+from holdfast.handles.store import Store
+from holdfast.handles.surface import SessionSurface, stage_update
+from holdfast.handles.transaction import SessionTransaction, repeat
+from holdfast.handles.unit import Alone, Target, missing
+from holdfast.kernel.commit import Head, Read
+from holdfast.kernel.work import Work
+from holdfast.model.moment import to_datetime
+from holdfast.model.session import SessionRecord, SessionStatus
+from holdfast.services import session
+
+T = TypeVar("T")
+
+
+class Session(SessionSurface):
+    """One session: its id, the record it last saw, its state, messages, events and stream.
+
+    A method that commits replaces the record by what it wrote; only `refresh` brings what others changed. Methods
+    of a session that was deleted raise NotFound, even when another was made under the same id.
+    """
+
+    def __init__(self, store: Store, record: SessionRecord, *, version: int, head: Head) -> None:
+        super().__init__(
+            Alone(store),
+            Target(session.scope_of(record.id), "must_exist", head.epoch),
+            user=record.user,
+            agent=record.agent,
+        )
+        self._store = store
+        self._record = record
+        self._version = version
+        self._active_us = head.at_us
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id!r} {self.status} version={self.version}>"
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self._record.id
+
+    @property
+    def user(self) -> str | None:
+        """Whose session it is."""
+        return self._record.user
+
+    @property
+    def app(self) -> str | None:
+        """The application it belongs to."""
+        return self._record.app
+
+    @property
+    def agent(self) -> str | None:
+        """The agent that serves it."""
+        return self._record.agent
+
+    @property
+    def mode(self) -> str | None:
+        """The mode it runs in."""
+        return self._record.mode
+
+    @property
+    def channel(self) -> str | None:
+        """The channel it came in by."""
+        return self._record.channel
+
+    @property
+    def task(self) -> str | None:
+        """What it is about."""
+        return self._record.task
+
+    @property
+    def status(self) -> SessionStatus:
+        """Where it is in its life."""
+        return self._record.status
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags."""
+        return self._record.tags
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Its free metadata; this handle's own copy."""
+        return self._record.metadata
+
+    @property
+    def version(self) -> int:
+        """The version of the record: the seq of the commit that wrote it."""
+        return self._version
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was created."""
+        return to_datetime(self._record.created_us)
+
+    @property
+    def updated_at(self) -> datetime:
+        """When its record was last written."""
+        return to_datetime(self._record.updated_us)
+
+    @property
+    def last_activity(self) -> datetime:
+        """When anything in it was last written, as far as this handle has seen."""
+        return to_datetime(max(self._active_us, self._record.updated_us))
+
+    async def refresh(self) -> Session:
+        """Read the record again; returns this session. Raises NotFound if it was deleted."""
+        view = (await self._store.work().peek([Read(self._target.scope, (session.CELL,))]))[0]
+        cell = view.cells.get(session.CELL)
+        if cell is None or view.head.epoch != self._target.epoch:
+            raise missing(self._target.scope)
+        self._adopt(session.decode(cell), cell.version)
+        self._active_us = view.head.at_us
+        return self
+
+    async def update(
+        self,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | None = None,
+        if_version: int | None = None,
+    ) -> Session:
+        """Change the record: metadata merges by key, tags replace. Returns this session with its new record.
+
+        With `if_version` it raises Conflict if the record was written after that version.
+        """
+        tags = None if tags is None else session.checked_tags(tags)
+
+        async def stage(work: Work) -> SessionRecord:
+            return (await stage_update(work, self.id, metadata=metadata, tags=tags, if_version=if_version))[0]
+
+        record, seq = await self._unit.change(self._target, stage)
+        self._adopt(record, seq)
+        return self
+
+    def changes(self, *, after: After = "now", kinds: set[str] | None = None) -> Changes:
+        """The stream of this session's changes; ends after the session's deletion. See `Changes`."""
+        scope = self._target.scope
+        return Changes(self._store, {scope: after}, kinds=kinds, until_dropped=scope)
+
+    def transaction(self) -> SessionTransaction:
+        """A block whose reads and writes commit as one, serialisably: `async with s.transaction() as tx`."""
+        return SessionTransaction(self._store, self._target, user=self.user, agent=self.agent, on_update=self._adopt)
+
+    async def transact(self, fn: Callable[[SessionTransaction], Awaitable[T]], *, attempts: int = 20) -> T:
+        """Run `fn(tx)` in a transaction, again on Conflict, and return what it returned."""
+        return await repeat(self._store, self.transaction, fn, attempts)
+
+    def _adopt(self, record: SessionRecord, version: int) -> None:
+        self._record = record
+        self._version = version

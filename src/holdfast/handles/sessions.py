@@ -1,0 +1,185 @@
+"""All sessions of a space: `hold.sessions`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from holdfast.errors import AlreadyExists, InvalidValue, NotFound
+from holdfast.handles.session import Session
+from holdfast.handles.store import Store
+from holdfast.handles.unit import Alone, Target
+from holdfast.kernel.commit import Head, Read
+from holdfast.kernel.keys import check_name
+from holdfast.kernel.limits import check_limit
+from holdfast.model.moment import to_us
+from holdfast.model.page import Page
+from holdfast.model.session import SessionRecord, SessionStatus
+from holdfast.operations import sessions_page
+from holdfast.services import session
+
+SessionOrder = Literal["newest", "oldest"]
+
+
+class Sessions:
+    """Creates, finds, lists, updates and deletes sessions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def create(
+        self,
+        *,
+        id: str | None = None,
+        user: str | None = None,
+        app: str | None = None,
+        agent: str | None = None,
+        mode: str | None = None,
+        channel: str | None = None,
+        task: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        on_exists: Literal["fail", "return"] = "fail",
+    ) -> Session:
+        """Create a session; it is active and durable on return. Without an id it gets a new UUIDv7.
+
+        If the id is taken: "fail" raises AlreadyExists, "return" returns the session that is there.
+        Raises InvalidId or InvalidValue for what may not be stored, before anything is.
+        """
+        if on_exists not in ("fail", "return"):
+            raise InvalidValue(f'on_exists must be "fail" or "return", not {on_exists!r}', path="on_exists")
+        now_us = self._store.clock.now_us()
+        names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
+        record = session.new_record(
+            check_name(self._store.ids.uuid7(now_us) if id is None else id, "a session id"),
+            at_us=now_us,
+            names=names,
+            task=task,
+            tags=tags,
+            metadata={} if metadata is None else metadata,
+        )
+        while True:
+            try:
+                return await self._create(record)
+            except AlreadyExists:
+                if on_exists == "fail":
+                    raise
+            if (found := await self.get(record.id)) is not None:
+                return found
+
+    async def _create(self, record: SessionRecord) -> Session:
+        target = Target(session.scope_of(record.id), "must_not_exist")
+        seq = await Alone(self._store).write(target, lambda work: session.put(work, record))
+        head = Head(seq, target.epoch or 0, live=True, at_us=record.created_us)
+        return Session(self._store, record, version=seq, head=head)
+
+    async def get(self, id: str) -> Session | None:
+        """The session of that id; None if it is unknown or deleted. One read."""
+        view = (await self._store.work().peek([Read(session.scope_of(id), (session.CELL,))]))[0]
+        cell = view.cells.get(session.CELL)
+        if cell is None:
+            return None
+        return Session(self._store, session.decode(cell), version=cell.version, head=view.head)
+
+    async def open(self, id: str, *, user: str | None = None, **fields: Any) -> Session:
+        """Get or create, atomically: however many ask at once, all get the one session.
+
+        `fields` are those of `create` and used only if it is created. Raises AlreadyExists if the session belongs to
+        another user.
+        """
+        unknown = set(fields) - {"app", "agent", "mode", "channel", "task", "tags", "metadata"}
+        if unknown:
+            raise TypeError(f"open() got unexpected arguments: {', '.join(sorted(unknown))}")
+        found = await self.get(id)
+        if found is None:
+            found = await self.create(id=id, user=user, **fields, on_exists="return")
+        if user is not None and found.user != user:
+            raise AlreadyExists(f"session {id!r} exists and belongs to another user", scope=session.scope_of(id))
+        return found
+
+    async def list(
+        self,
+        *,
+        user: str | None = None,
+        app: str | None = None,
+        mode: str | None = None,
+        channel: str | None = None,
+        status: SessionStatus | str | None = None,
+        tag: str | None = None,
+        agent: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        order: SessionOrder = "newest",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Session]:
+        """A page of the sessions that pass every filter given, by time of creation.
+
+        `created_after` is exclusive, so is `created_before`. Continue with `cursor=page.next`; a session created or
+        deleted meanwhile neither doubles nor hides another. Cost: the page, not the number of sessions.
+        """
+        check_limit(limit)
+        if order not in ("newest", "oldest"):
+            raise InvalidValue(f'order must be "newest" or "oldest", not {order!r}', path="order")
+        names = {"user": user, "app": app, "mode": mode, "channel": channel, "tag": tag, "agent": agent}
+        filters = {f"session.{field}": check_name(name, field) for field, name in names.items() if name is not None}
+        if status is not None:
+            filters["session.status"] = _status(status).value
+        after_us = None if created_after is None else to_us(created_after, "created_after")
+        before_us = None if created_before is None else to_us(created_before, "created_before")
+        rows, following = await sessions_page.page(
+            self._store.work(),
+            filters,
+            lo=None if after_us is None else session.order_of(max(after_us + 1, 0)),
+            hi=None if before_us is None else session.order_of(max(before_us, 0)),
+            newest=order == "newest",
+            limit=limit,
+            after=None if cursor is None else sessions_page.parse_cursor(cursor),
+        )
+        items = tuple(Session(self._store, record, version=version, head=head) for record, version, head in rows)
+        return Page(items, following)
+
+    async def iterate(self, *, limit: int = 200, cursor: str | None = None, **filters: Any) -> AsyncIterator[Session]:
+        """Every session that passes the filters of `list`, page by page (`limit` at once)."""
+        while True:
+            page = await self.list(limit=limit, cursor=cursor, **filters)
+            for found in page.items:
+                yield found
+            if page.next is None:
+                return
+            cursor = page.next
+
+    async def update(
+        self,
+        id: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | None = None,
+        if_version: int | None = None,
+    ) -> Session:
+        """Change a session's record: metadata merges by key, tags replace. Returns the session.
+
+        Raises NotFound; and Conflict if the record was written after `if_version`.
+        """
+        found = await self.get(id)
+        if found is None:
+            raise NotFound(f"session {id!r} does not exist", scope=session.scope_of(id))
+        return await found.update(metadata=metadata, tags=tags, if_version=if_version)
+
+    async def delete(self, id: str) -> bool:
+        """Delete a session and everything in its scope, at once. True if it was there."""
+        target = Target(session.scope_of(id), "must_exist")
+        try:
+            await Alone(self._store).write(target, lambda work: session.drop(work, id))
+        except NotFound:
+            return False
+        return True
+
+
+def _status(status: SessionStatus | str) -> SessionStatus:
+    try:
+        return SessionStatus(status)
+    except ValueError as problem:
+        known = ", ".join(SessionStatus)
+        raise InvalidValue(f"{status!r} is no status; there are {known}", path="status") from problem

@@ -1,0 +1,172 @@
+"""Scoped state as people use it: `s.state`, `s.user_state`, `s.agent_state`, `s.temp`, `hold.state(scope)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, overload
+
+from holdfast.errors import TypeMismatch
+from holdfast.handles.unit import Alone, Target, Unit
+from holdfast.kernel import codec
+from holdfast.kernel.commit import Cell
+from holdfast.kernel.keys import check_name
+from holdfast.kernel.limits import check_limit
+from holdfast.kernel.work import Work
+from holdfast.model.cause import decode_cause
+from holdfast.model.moment import to_datetime
+from holdfast.model.state import History, Snapshot
+from holdfast.operations import history
+from holdfast.services import state
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+class State:
+    """One namespace of one scope's state: a mapping from keys to JSON values, or values of a declared type.
+
+    Keys are 1 to 256 bytes of NFC text without control characters. Every write is durable on return, alone or with
+    the transaction it stands in. Inside a transaction the returned versions are 0: they are known when it commits.
+    State of a session that does not exist raises NotFound; writing to any other scope makes it.
+    """
+
+    __slots__ = ("_place", "_target", "_unit")
+
+    def __init__(self, unit: Unit, target: Target, place: state.Place) -> None:
+        self._unit = unit
+        self._target = target
+        self._place = place
+
+    @property
+    def place(self) -> state.Place:
+        """Where in the store it is kept."""
+        return self._place
+
+    @overload
+    async def get(self, key: str) -> Any: ...
+    @overload
+    async def get(self, key: str, type: type[T]) -> T | None: ...
+    @overload
+    async def get(self, key: str, type: type[T], *, default: D) -> T | D: ...
+    @overload
+    async def get(self, key: str, *, default: Any) -> Any: ...
+    async def get(self, key: str, type: Any = None, *, default: Any = None) -> Any:
+        """The value of a key, or `default` if it was never set; a stored None is None. One read.
+
+        With a type the value is read as that: a builtin, dataclass, msgspec Struct, TypedDict, pydantic model or
+        generic of these. Raises TypeMismatch if it is something else.
+        """
+        cell = await self._unit.read(self._target, lambda work: state.get(work, self._place, key))
+        return _value(cell, type, default)
+
+    async def set(self, key: str, value: Any, *, if_version: int | None = None) -> int:
+        """Store a value; returns its version. One commit, without a read.
+
+        With `if_version` it raises Conflict if anybody wrote the key after that version (0: if it exists).
+        Raises InvalidValue for what would come back changed, TooLarge beyond the limit.
+        """
+        raw = codec.encode(value)
+        state.check_if_version(if_version)
+        return await self._unit.write(self._target, lambda work: state.put(work, self._place, key, raw, if_version))
+
+    @overload
+    async def mutate(self, key: str, change: Callable[[Any], Any]) -> Any: ...
+    @overload
+    async def mutate(self, key: str, change: Callable[[T], T], type: type[T], *, default: T) -> T: ...
+    @overload
+    async def mutate(self, key: str, change: Callable[[T | None], T], type: type[T]) -> T: ...
+    @overload
+    async def mutate(self, key: str, change: Callable[[Any], Any], *, default: Any) -> Any: ...
+    async def mutate(self, key: str, change: Callable[[Any], Any], type: Any = None, *, default: Any = None) -> Any:
+        """Read, change, write: `change` gets the value and returns the new one, which is stored and returned.
+
+        Never loses another's update: when somebody else wrote in between, it reads and calls `change` again, so that
+        must have no effects of its own. Raises Conflict only after a hundred attempts.
+        """
+
+        async def step(work: Work) -> Any:
+            value = change(_value(await state.get(work, self._place, key), type, default))
+            state.put(work, self._place, key, codec.encode(value))
+            return value
+
+        if isinstance(self._unit, Alone):
+            # Tasks of this process queue up instead of colliding; other processes are met by the version check.
+            async with self._unit.store.queue(self._place, key):
+                return (await self._unit.change(self._target, step))[0]
+        return (await self._unit.change(self._target, step))[0]
+
+    async def update(self, values: Mapping[str, Any]) -> int:
+        """Store several values in one commit; returns their version."""
+        raws = {key: codec.encode(value) for key, value in values.items()}
+
+        def stage(work: Work) -> None:
+            for key, raw in raws.items():
+                state.put(work, self._place, key, raw)
+
+        return await self._unit.write(self._target, stage)
+
+    async def merge(self, key: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Merge into a stored mapping, key by key at its top level; returns the result. Absent counts as empty.
+
+        Raises TypeMismatch if what is stored is not a mapping.
+        """
+
+        def merged(old: Any) -> dict[str, Any]:
+            if not isinstance(old, dict):
+                raise TypeMismatch(f"{key!r} holds a {type(old).__name__}, not a mapping", key=key)
+            return {**old, **values}
+
+        result: dict[str, Any] = await self.mutate(key, merged, default={})
+        return result
+
+    async def delete(self, *keys: str) -> int:
+        """Remove keys, in one commit; returns how many existed."""
+        return (await self._unit.change(self._target, lambda work: state.delete(work, self._place, keys)))[0]
+
+    async def clear(self) -> int:
+        """Remove every key of the namespace; returns how many existed.
+
+        One commit, unless there are more keys than a commit may write: then one for each `limits.operations_max`.
+        """
+        limit = self._unit.store.limits.operations_max
+        removed = 0
+        while True:
+            count, _ = await self._unit.change(self._target, lambda work: state.clear(work, self._place, limit))
+            removed += count
+            if count < limit:
+                return removed
+
+    async def has(self, key: str) -> bool:
+        """Whether the key exists (a stored None does)."""
+        return await self._unit.read(self._target, lambda work: state.get(work, self._place, key)) is not None
+
+    async def keys(self) -> list[str]:
+        """Every key, in the order of its code points."""
+        return list(await self._unit.read(self._target, lambda work: state.everything(work, self._place)))
+
+    async def snapshot(self) -> Snapshot:
+        """Everything at one moment, with the scope's version at that moment. See `Snapshot`."""
+
+        async def look(work: Work) -> Snapshot:
+            cells = await state.everything(work, self._place)
+            head = await work.head(self._place.scope)
+            return Snapshot(
+                {key: codec.decode(cell.value) for key, cell in cells.items()},
+                head.seq,
+                to_datetime(head.at_us) if head.seq else None,
+                decode_cause(head.cause).by,
+            )
+
+        return await self._unit.read(self._target, look)
+
+    async def history(self, key: str, *, limit: int = 10) -> History:
+        """Earlier values of a key, newest first, as far as the log reaches. See `History`."""
+        check_name(key, "a state key")
+        check_limit(limit)
+        return await self._unit.read(self._target, lambda work: history.history(work, self._place, key, limit))
+
+
+def _value(cell: Cell | None, type: Any, default: Any) -> Any:
+    if cell is None:
+        return default
+    return codec.decode(cell.value) if type is None else codec.decode_as(cell.value, type)

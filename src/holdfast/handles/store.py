@@ -1,0 +1,95 @@
+"""What every handle of one opened store shares: the kernel with its writer, the clock, the ids, the configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from weakref import WeakValueDictionary
+
+from msgspec.structs import replace
+
+from holdfast.errors import Closed
+from holdfast.kernel.contract import Clock, Ids, Kernel
+from holdfast.kernel.feed import Feed
+from holdfast.kernel.limits import Traits
+from holdfast.kernel.work import Work
+from holdfast.kernel.writer import Writer
+from holdfast.model import cause
+from holdfast.model.config import Config
+from holdfast.model.duration import to_seconds
+
+
+class Store:
+    """One opened space, as its handles see it. Any thread and event loop may use it."""
+
+    def __init__(self, kernel: Kernel, *, clock: Clock, ids: Ids, config: Config) -> None:
+        self.kernel = kernel
+        self.clock = clock
+        self.ids = ids
+        self.config = config
+        self.limits = effective_limits(kernel.traits, config)
+        self.writer = Writer(kernel, clock=clock, ids=ids)
+        self.temp_ttl_us = round(to_seconds(config.state.temp_ttl, "state.temp_ttl") * 1_000_000)
+        self._feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
+        self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
+        self._pid = os.getpid()
+        self.closed = False
+
+    def work(self) -> Work:
+        """A new unit of work, at this moment, with the cause of the current task."""
+        if self.closed:
+            raise Closed("this store is closed")
+        if self._pid != os.getpid():
+            raise Closed("this store was opened before the fork; open it again in the child process")
+        return Work(
+            self.writer,
+            now_us=self.clock.now_us(),
+            limits=self.limits,
+            cause=cause.encode_cause(cause.current.get()),
+        )
+
+    def feed(self) -> Feed:
+        """The reader loop of the running event loop."""
+        if self.closed:
+            raise Closed("this store is closed")
+        loop = asyncio.get_running_loop()
+        for other in [known for known in self._feeds if known.is_closed()]:
+            self._feeds.pop(other, None)
+        feed = self._feeds.get(loop)
+        if feed is None:
+            feed = self._feeds[loop] = Feed(self.kernel, clock=self.clock)
+        return feed
+
+    def queue(self, *name: object) -> asyncio.Lock:
+        """The lock in which this loop's tasks queue up to change one thing, so that they need not collide."""
+        loop = asyncio.get_running_loop()
+        key = (loop, *name)
+        lock = self._queues.get(key)
+        if lock is None:
+            lock = asyncio.Lock()
+            self._queues[key] = lock
+        return lock
+
+    async def close(self) -> None:
+        """Finish what was submitted, end the followers, close the kernel. May be called twice."""
+        if self.closed:
+            return
+        self.closed = True
+        here = asyncio.get_running_loop()
+        for loop, feed in list(self._feeds.items()):
+            if loop is here:
+                await feed.close()
+            elif not loop.is_closed():
+                asyncio.run_coroutine_threadsafe(feed.close(), loop)
+        await self.writer.close()
+        await self.kernel.close()
+
+
+def effective_limits(traits: Traits, config: Config) -> Traits:
+    """The backend's traits, with its limits lowered to the configured ones."""
+    return replace(
+        traits,
+        value_bytes_max=min(traits.value_bytes_max, config.limits.value_bytes_max),
+        operations_max=min(traits.operations_max, config.limits.operations_max),
+        commit_bytes_max=min(traits.commit_bytes_max, config.limits.commit_bytes_max),
+    )

@@ -1,0 +1,119 @@
+"""What can be read and written in a session: the part that a `Session` and a transaction on it have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from typing import Any, Literal
+
+from holdfast.errors import InvalidValue, NotFound
+from holdfast.handles.messages import Messages
+from holdfast.handles.runtime import Runtime
+from holdfast.handles.state import State
+from holdfast.handles.unit import Target, Unit, missing
+from holdfast.kernel.commit import stamp
+from holdfast.kernel.keys import check_name
+from holdfast.kernel.limits import check_limit
+from holdfast.kernel.work import Work
+from holdfast.model.event import Event
+from holdfast.model.page import Page
+from holdfast.model.scope import Scope
+from holdfast.model.session import SessionRecord
+from holdfast.services import event, session
+from holdfast.services.state import Place
+
+
+def state_of(unit: Unit, scope: Scope, *, namespace: str = "", epoch: int | None = None) -> State:
+    """The state of any scope. Raises InvalidId for a scope or namespace that cannot be one."""
+    name = f"{scope.kind}/{check_name(scope.id, f'the id of a {scope.kind} scope')}"
+    if namespace:
+        check_name(namespace, "a namespace")
+    target = Target(name, "must_exist" if scope.kind == "session" else "create", epoch)
+    return State(unit, target, Place(name, "state", namespace, unit.store.config.state.value_bytes_max))
+
+
+class SessionSurface:
+    """What can be read and written in a session, by itself or inside a transaction."""
+
+    def __init__(self, unit: Unit, target: Target, *, user: str | None, agent: str | None) -> None:
+        self._unit = unit
+        self._target = target
+        self._user = user
+        self._agent = agent
+        config = unit.store.config.state
+        scope = target.scope
+        self.state = State(unit, target, Place(scope, "state", "", config.value_bytes_max))
+        """The session's own state."""
+        self.temp = State(unit, target, Place(scope, "temp", "", config.value_bytes_max, unit.store.temp_ttl_us))
+        """Temporary state: each value is gone `state.temp_ttl` after it was last set."""
+        self.runtime = Runtime(unit, target)
+        """What the session shows to followers while it runs."""
+        self.messages = Messages(unit, target)
+        """The conversation."""
+
+    @property
+    def user_state(self) -> State:
+        """The state of the session's user, across sessions. Raises NotFound for a session without a user."""
+        if self._user is None:
+            raise NotFound(f"{self._target.scope} has no user that is known here", scope=self._target.scope)
+        return state_of(self._unit, Scope.user(self._user))
+
+    @property
+    def agent_state(self) -> State:
+        """The state of the session's agent, across sessions. Raises NotFound for a session without an agent."""
+        if self._agent is None:
+            raise NotFound(f"{self._target.scope} has no agent that is known here", scope=self._target.scope)
+        return state_of(self._unit, Scope.agent(self._agent))
+
+    async def log(self, type: str, data: Any = None) -> Event:
+        """Append an event; durable on return, or with the transaction."""
+        store = self._unit.store
+        now_us = store.clock.now_us()
+        record = event.new_record(store.ids.uuid7(now_us), type=type, data=data, at_us=now_us)
+        seq = await self._unit.write(self._target, lambda work: event.append(work, self._target.scope, record))
+        return event.as_event(record, stamp(seq, 0) if seq else None)
+
+    async def events(
+        self,
+        *,
+        types: Container[str] | None = None,
+        after: Event | str | None = None,
+        limit: int = 50,
+        order: Literal["oldest", "newest"] = "oldest",
+    ) -> Page[Event]:
+        """A page of the event log, of these types only; continue with `after=page.next` (None at the end)."""
+        check_limit(limit)
+        if order not in ("oldest", "newest"):
+            raise InvalidValue(f'order must be "oldest" or "newest", not {order!r}', path="order")
+        wanted = {types} if isinstance(types, str) else types
+        cursor = after.cursor if isinstance(after, Event) else after
+        if cursor is not None:
+            check_name(cursor, "the cursor in after")
+        return await self._unit.read(
+            self._target,
+            lambda work: event.page(
+                work, self._target.scope, types=wanted, limit=limit, after=cursor, newest=order == "newest"
+            ),
+        )
+
+
+async def stage_update(
+    work: Work,
+    id: str,
+    *,
+    metadata: Mapping[str, Any] | None,
+    tags: Iterable[str] | None,
+    if_version: int | None,
+) -> tuple[SessionRecord, int]:
+    """Read a session's record, stage the updated one; returns it with the version it replaces."""
+    scope = session.scope_of(id)
+    cell = await work.get(scope, session.CELL)
+    if cell is None:
+        raise missing(scope)
+    session.require_version(work, id, if_version)
+    record = session.decode(cell).updated(
+        at_us=work.now_us,
+        metadata=None if metadata is None else session.checked_metadata(metadata),
+        tags=None if tags is None else session.checked_tags(tags),
+    )
+    session.put(work, record)
+    return record, cell.version

@@ -1,0 +1,223 @@
+"""The composition root: a store opened, with everything that is kept in it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from holdfast import system
+from holdfast.errors import InvalidValue
+from holdfast.handles.changes import After, Changes
+from holdfast.handles.sessions import Sessions
+from holdfast.handles.state import State
+from holdfast.handles.store import Store
+from holdfast.handles.surface import state_of
+from holdfast.handles.transaction import Transaction, repeat
+from holdfast.handles.unit import Alone
+from holdfast.kernel import codec
+from holdfast.kernel.commit import Range, Read, Retention, Swept
+from holdfast.kernel.contract import Clock, Ids, Kernel
+from holdfast.kernel.keys import check_name
+from holdfast.kernel.limits import PAGE_MAX
+from holdfast.model import cause
+from holdfast.model.config import Config
+from holdfast.model.duration import to_seconds
+from holdfast.model.scope import Scope
+from holdfast.opening import open_kernel
+from holdfast.services import session
+
+T = TypeVar("T")
+
+
+class Opening:
+    """A store about to be opened: `async with Holdfast.open(url) as hold`, or `hold = await Holdfast.open(url)`."""
+
+    def __init__(self, start: Callable[[], Awaitable[Holdfast]]) -> None:
+        self._start = start
+        self._hold: Holdfast | None = None
+
+    def __await__(self) -> Generator[Any, Any, Holdfast]:
+        return self._start().__await__()
+
+    async def __aenter__(self) -> Holdfast:
+        self._hold = await self._start()
+        return self._hold
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._hold is not None:
+            await self._hold.close()
+
+
+class Holdfast:
+    """One space of one opened store. Any thread and any event loop may use it; `close` it once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.sessions = Sessions(store)
+        """All sessions of the space."""
+
+    @classmethod
+    def open(
+        cls,
+        url: str | None = None,
+        *,
+        space: str = "default",
+        config: Config | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+    ) -> Opening:
+        """Open a space of the store at `url` (without one: at HOLDFAST_URL), made when missing.
+
+            memory://                   in this process, gone when closed
+            sqlite:///rel.db            a file, relative to the working directory
+            sqlite:////abs/path.db      a file; ?durability=process for the relaxed mode
+
+        Raises InvalidValue for a URL that is not understood, and the store's own conditions: ReadOnlyStore,
+        StoreTooNew, UnsafeFilesystem, StoreLocked, Corrupt.
+        """
+
+        async def start() -> Holdfast:
+            where = url or system.default_url()
+            if where is None:
+                raise InvalidValue("no store was named: give a URL, or set HOLDFAST_URL", path="url")
+            kernel = await open_kernel(where, space=space)
+            return cls.over(kernel, config=config, clock=clock, ids=ids)
+
+        return Opening(start)
+
+    @classmethod
+    def over(
+        cls, kernel: Kernel, *, config: Config | None = None, clock: Clock | None = None, ids: Ids | None = None
+    ) -> Holdfast:
+        """The same on a kernel of one's own, which it closes in the end."""
+        store = Store(
+            kernel,
+            clock=clock if clock is not None else system.SystemClock(),
+            ids=ids if ids is not None else system.SystemIds(),
+            config=config if config is not None else Config(),
+        )
+        return cls(store)
+
+    async def close(self) -> None:
+        """Finish what was submitted, end every stream, release the store. May be called twice."""
+        await self._store.close()
+
+    async def __aenter__(self) -> Holdfast:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def state(self, scope: Scope, namespace: str = "") -> State:
+        """The state of any scope, in a namespace of its own if one is named."""
+        return state_of(Alone(self._store), scope, namespace=namespace)
+
+    async def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]:
+        """All state of several scopes, as of one moment where the backend spans them. A scope without any is {}."""
+        places = {scope: self.state(scope, namespace).place for scope in scopes}
+        reads = [Read(place.scope, (), (Range(place.prefix, PAGE_MAX),)) for place in places.values()]
+        result: dict[Scope, dict[str, Any]] = {}
+        for (scope, place), view in zip(places.items(), await self._store.work().peek(reads), strict=True):
+            cells = view.ranges[0]
+            if len(cells) == PAGE_MAX:
+                result[scope] = (await self.state(scope, namespace).snapshot()).values
+            else:
+                result[scope] = {cell.key.removeprefix(place.prefix): codec.decode(cell.value) for cell in cells}
+        return result
+
+    async def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]:
+        """Store values in several scopes in one transaction; returns each scope's new version."""
+        async with self.transaction() as tx:
+            for scope, entries in values.items():
+                await tx.state(scope, namespace).update(entries)
+        return {scope: tx.version(scope) or 0 for scope in values}
+
+    def transaction(self) -> Transaction:
+        """A block whose reads and writes, over any scopes, commit as one: `async with hold.transaction() as tx`."""
+        return Transaction(self._store)
+
+    async def transact(self, fn: Callable[[Transaction], Awaitable[T]], *, attempts: int = 20) -> T:
+        """Run `fn(tx)` in a transaction, again on Conflict, and return what it returned."""
+        return await repeat(self._store, self.transaction, fn, attempts)
+
+    def changes(
+        self,
+        scopes: Sequence[Scope] = (),
+        *,
+        user: str | None = None,
+        after: After | Mapping[Scope, str] = "now",
+        kinds: set[str] | None = None,
+    ) -> Changes:
+        """The merged stream of several scopes: in order within each. See `Changes`.
+
+        `user` adds that user's scope and their sessions, present and future. To resume, give `after` the cursor of
+        the last change seen of each scope: `{change.scope: change.cursor}`; scopes not in it start now.
+        """
+        wanted = list(scopes)
+        if user is not None:
+            wanted.append(Scope.user(check_name(user, "a user id")))
+        if not wanted:
+            raise InvalidValue("name the scopes to follow, or a user", path="scopes")
+        if isinstance(after, Mapping):
+            places = {self.state(scope).place.scope: after.get(scope, "now") for scope in {*wanted, *after}}
+            rest: str = "now"
+        else:
+            places = {self.state(scope).place.scope: after for scope in wanted}
+            rest = after
+        if user is None:
+            return Changes(self._store, places, kinds=kinds)
+
+        async def present() -> dict[str, str]:
+            return {session.scope_of(found.id): rest async for found in self.sessions.iterate(user=user)}
+
+        async def admit(scope: str) -> bool:
+            if not scope.startswith("session/"):
+                return False
+            found = await self.sessions.get(session.id_of(scope))
+            return found is not None and found.user == user
+
+        return Changes(self._store, places, kinds=kinds, present=present, admit=admit)
+
+    @contextmanager
+    def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]:
+        """Record who commits, and in which trace, with every commit of this task inside the block."""
+        before = cause.current.get()
+        names = {"by": by, "trace_id": trace_id}
+        given = {name: check_name(text, name) for name, text in names.items() if text is not None}
+        token = cause.current.set(replace(before, **given))
+        try:
+            yield
+        finally:
+            cause.current.reset(token)
+
+    async def sweep(self) -> Swept:
+        """Remove what nobody can see any more: expired values, deleted sessions' cells, and log records beyond
+        `Config.changes`. Changes nothing but the reach of history and streams; safe at any time, in any process."""
+        changes = self._store.config.changes
+        age = changes.retention_age
+        retention = Retention(
+            age_us=None if age is None else round(to_seconds(age, "changes.retention_age") * 1_000_000),
+            count=changes.retention_count,
+        )
+        total = Swept()
+        while True:
+            swept = await self._store.kernel.sweep(now_us=self._store.clock.now_us(), retention=retention)
+            total = Swept(
+                total.cells + swept.cells, total.records + swept.records, total.scopes + swept.scopes, swept.more
+            )
+            if not swept.more:
+                return total
+
+    async def stats(self) -> dict[str, int | float | str]:
+        """Counts and bytes of the store, and figures of this process's writer."""
+        figures = dict(await self._store.kernel.stats())
+        figures.update({f"writer_{name}": figure for name, figure in self._store.writer.stats().items()})
+        return figures

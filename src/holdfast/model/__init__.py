@@ -1,0 +1,1 @@
+"""What people hold: frozen structs, one noun per file. No I/O, no clock, no randomness."""

@@ -1,0 +1,48 @@
+"""A change: one line of the stream that every commit writes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from holdfast.model.cause import Cause
+from holdfast.model.scope import Scope
+
+ChangeKind = Literal["session", "state", "temp", "runtime", "message", "event"]
+ChangeOp = Literal["set", "delete", "append", "clear"]
+
+KINDS: frozenset[str] = frozenset(("session", "state", "temp", "runtime", "message", "event"))
+
+
+class Change(Struct, frozen=True):
+    """What one commit did to one thing.
+
+    seq         the commit's position in the scope's log; several changes of one commit share it
+    cursor      resume after exactly this change: opaque text
+    at, by      when and by whom
+    cause       all that is known of why
+    scope       the scope that changed; `session` is its id if it is a session
+    kind, op    what was changed, and how
+    namespace   of the state that changed ("" is the default one)
+    key         the key of state, temp or runtime; the session's id; None for what has no key
+    value       the new value of a set or append, None for a delete or clear
+    """
+
+    seq: int
+    cursor: str
+    at: datetime
+    by: str | None
+    cause: Cause
+    scope: Scope
+    kind: ChangeKind
+    op: ChangeOp
+    key: str | None
+    value: Any
+    namespace: str = ""
+
+    @property
+    def session(self) -> str | None:
+        """The id of the session that changed; None for any other scope."""
+        return self.scope.id if self.scope.kind == "session" else None

@@ -1,0 +1,85 @@
+"""The configuration: frozen, every field with its unit and default. Each one is tested to change behaviour."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from holdfast.errors import InvalidValue
+from holdfast.model.duration import Duration, to_seconds
+
+_KIB = 1024
+_MIB = 1024 * 1024
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What one commit may hold. The defaults fit the weakest backend; the backend's own traits bound them too.
+
+    value_bytes_max     bytes of one encoded value (256 KiB)
+    operations_max      cells one commit writes or deletes (90)
+    commit_bytes_max    bytes of one commit altogether (3 MiB)
+    """
+
+    value_bytes_max: int = 256 * _KIB
+    operations_max: int = 90
+    commit_bytes_max: int = 3 * _MIB
+
+
+class StateConfig(Struct, frozen=True, kw_only=True):
+    """Scoped state.
+
+    value_bytes_max     bytes of one encoded value of state, temp or runtime (256 KiB)
+    temp_ttl            how long a temporary value lives after it was last set (1 h)
+    """
+
+    value_bytes_max: int = 256 * _KIB
+    temp_ttl: Duration = "1h"
+
+
+class MessagesConfig(Struct, frozen=True, kw_only=True):
+    """Messages.
+
+    value_bytes_max     bytes of one encoded message (256 KiB)
+    """
+
+    value_bytes_max: int = 256 * _KIB
+
+
+class ChangesConfig(Struct, frozen=True, kw_only=True):
+    """The change stream, and so the reach of history.
+
+    retention_age       a sweep trims records older than this (30 d; None: no bound)
+    retention_count     and those beyond this many in one scope (None: no bound)
+    queue_max           records a follower may have waiting before it reads from the log instead (1,000)
+    """
+
+    retention_age: Duration | None = "30d"
+    retention_count: int | None = None
+    queue_max: int = 1000
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """How a store is used. Immutable; give it to `Holdfast.open`.
+
+    Raises InvalidValue for a limit that is not positive or a duration that cannot be read.
+    """
+
+    state: StateConfig = StateConfig()
+    messages: MessagesConfig = MessagesConfig()
+    changes: ChangesConfig = ChangesConfig()
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        for name, number in {
+            "limits.value_bytes_max": self.limits.value_bytes_max,
+            "limits.operations_max": self.limits.operations_max,
+            "limits.commit_bytes_max": self.limits.commit_bytes_max,
+            "state.value_bytes_max": self.state.value_bytes_max,
+            "messages.value_bytes_max": self.messages.value_bytes_max,
+            "changes.queue_max": self.changes.queue_max,
+            "changes.retention_count": self.changes.retention_count,
+        }.items():
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise InvalidValue(f"{name} must be a positive number, not {number!r}", path=name)
+        to_seconds(self.state.temp_ttl, "state.temp_ttl")
+        if self.changes.retention_age is not None:
+            to_seconds(self.changes.retention_age, "changes.retention_age")

@@ -1,0 +1,22 @@
+"""Moments: aware datetimes in UTC outside, integer microseconds inside, and nothing lost between."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from holdfast.errors import InvalidValue
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_datetime(at_us: int) -> datetime:
+    """The aware UTC datetime of microseconds since the epoch."""
+    return _EPOCH + timedelta(microseconds=at_us)
+
+
+def to_us(at: datetime, what: str) -> int:
+    """Microseconds since the epoch of an aware datetime; raises InvalidValue, naming `what`, for a naive one."""
+    if not isinstance(at, datetime) or at.tzinfo is None:
+        raise InvalidValue(f"{what} must be a datetime with a time zone, not {at!r}", path=what)
+    return (at - _EPOCH) // _MICROSECOND

@@ -1,0 +1,39 @@
+"""Scoped state as it is handed out: snapshots and histories."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+
+class Snapshot(Struct, frozen=True):
+    """All of one namespace of one scope at one moment.
+
+    `values` is the holder's own copy: nobody else can change it. `version` is the scope's seq, and where a follower
+    goes on from; `updated_at` and `updated_by` are those of the scope's last commit (None if it never was written).
+    """
+
+    values: dict[str, Any]
+    version: int
+    updated_at: datetime | None
+    updated_by: str | None
+
+
+class PastValue(Struct, frozen=True):
+    """One earlier value of a key. `deleted` says that the commit removed the key; `value` is None then."""
+
+    value: Any
+    version: int
+    at: datetime
+    by: str | None = None
+    deleted: bool = False
+
+
+class History(Struct, frozen=True):
+    """Earlier values of one key, newest first. `complete`: nothing older is missing, neither for the limit nor
+    because the log was trimmed."""
+
+    items: tuple[PastValue, ...]
+    complete: bool

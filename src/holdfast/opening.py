@@ -1,0 +1,61 @@
+"""URLs to kernels: the only module that picks a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from holdfast.errors import InvalidValue
+from holdfast.kernel.contract import Kernel
+from holdfast.kernel.keys import check_name
+
+
+class Address(NamedTuple):
+    """A store's URL, taken apart."""
+
+    url: str
+    scheme: str
+    path: str
+    options: Mapping[str, str]
+
+
+def parse_url(url: str) -> Address:
+    """Take a URL apart. Raises InvalidValue for an unknown scheme (naming the known ones) or a malformed one."""
+    parts = urlsplit(url)
+    if parts.scheme not in _OPENERS:
+        known = ", ".join(f"{scheme}://" for scheme in _OPENERS)
+        raise InvalidValue(f"{url!r} names no store that is known; URLs begin with {known}", path="url")
+    if parts.netloc:
+        example = f"{parts.scheme}:///{parts.netloc}{parts.path}" if parts.scheme != "memory" else "memory://"
+        raise InvalidValue(f"{url!r} has a host part; did you mean {example!r}?", path="url")
+    return Address(url, parts.scheme, unquote(parts.path), dict(parse_qsl(parts.query, keep_blank_values=True)))
+
+
+async def open_kernel(url: str, *, space: str) -> Kernel:
+    """Open one space of the store at `url`, made when missing.
+
+    Raises InvalidValue for a URL or option that is not known, InvalidId for the space, and what the backend's own
+    opening raises.
+    """
+    address = parse_url(url)
+    return await _OPENERS[address.scheme](address, check_name(space, "a space"))
+
+
+async def _open_memory(address: Address, space: str) -> Kernel:
+    from holdfast.backends.memory import MemoryKernel
+
+    _refuse_unknown(address, known=())
+    if address.path not in ("", "/"):
+        raise InvalidValue(f"{address.url!r} has a path; a memory store has no name: memory://", path="url")
+    return MemoryKernel(space=space)
+
+
+def _refuse_unknown(address: Address, known: tuple[str, ...]) -> None:
+    unknown = sorted(set(address.options) - set(known))
+    if unknown:
+        there = f"known are {', '.join(known)}" if known else "it has none"
+        raise InvalidValue(f"{address.url!r} has the unknown option {', '.join(unknown)}; {there}", path="url")
+
+
+_OPENERS: dict[str, Callable[[Address, str], Awaitable[Kernel]]] = {"memory": _open_memory}

@@ -1,0 +1,57 @@
+"""Earlier values of one key, read backwards from the log."""
+
+from __future__ import annotations
+
+from holdfast.kernel import codec
+from holdfast.kernel.commit import Record
+from holdfast.kernel.work import Work
+from holdfast.model.cause import decode_cause
+from holdfast.model.moment import to_datetime
+from holdfast.model.state import History, PastValue
+from holdfast.services import change
+from holdfast.services.state import Place
+
+SCAN = 500
+"""Records read at once."""
+
+
+async def history(work: Work, place: Place, key: str, limit: int) -> History:
+    """Up to `limit` earlier values, newest first, as far as the log reaches.
+
+    A value that expired still stands in the log. The history ends where the scope's present life began.
+    """
+    items: list[PastValue] = []
+    head = await work.peek_head(place.scope)
+    before = 0
+    while head.live:
+        records = await work.log(place.scope, after=before, limit=SCAN, reverse=True)
+        for record in records:
+            if record.op == "drop":
+                return History(tuple(items), complete=True)
+            past = _past(record, place, key)
+            if past is not None and len(items) == limit:
+                return History(tuple(items), complete=False)
+            if past is not None:
+                items.append(past)
+        if len(records) < SCAN:
+            return History(tuple(items), complete=head.floor <= 1)
+        before = records[-1].seq
+    return History((), complete=True)
+
+
+def _past(record: Record, place: Place, key: str) -> PastValue | None:
+    """What the record did to the key: the last of its lines that names it, or a clear of its namespace."""
+    if not any(touched.startswith(place.prefix) for touched in record.touched):
+        return None
+    by = decode_cause(record.cause).by
+    at = to_datetime(record.at_us)
+    for line in reversed(change.lines_of(record)):
+        if line.kind != place.area or line.namespace != place.namespace:
+            continue
+        if line.op == "clear" and place.prefix + key in record.touched:
+            return PastValue(None, record.seq, at, by, deleted=True)
+        if line.key == key:
+            if line.op == "delete":
+                return PastValue(None, record.seq, at, by, deleted=True)
+            return PastValue(codec.decode(bytes(line.value)), record.seq, at, by)
+    return None

@@ -1,0 +1,51 @@
+"""Changes: what the records of the log say, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+import msgspec
+
+from holdfast.errors import Corrupt
+from holdfast.kernel import codec
+from holdfast.kernel.commit import Record
+from holdfast.kernel.cursor import Cursor
+from holdfast.kernel.work import Line, decode_lines
+from holdfast.model.cause import decode_cause
+from holdfast.model.change import Change
+from holdfast.model.moment import to_datetime
+from holdfast.model.scope import Scope
+
+
+def lines_of(record: Record) -> list[Line]:
+    """The lines of one record. Raises Corrupt for a body that no commit has written."""
+    try:
+        return decode_lines(record.body)
+    except msgspec.MsgspecError as problem:
+        raise Corrupt(f"a log record that cannot be read: {problem}", seq=record.seq) from problem
+
+
+def changes_of(
+    scope: str, record: Record, *, kinds: Container[str] | None = None, after: Cursor | None = None
+) -> list[Change]:
+    """The changes of one record, of these kinds, beyond what `after` says was delivered of it."""
+    delivered = after.place if after is not None and after.seq == record.seq else -1
+    cause = decode_cause(record.cause)
+    at = to_datetime(record.at_us)
+    return [
+        Change(
+            seq=record.seq,
+            cursor=str(Cursor(record.seq, place, record.epoch, record.commit)),
+            at=at,
+            by=cause.by,
+            cause=cause,
+            scope=Scope.parse(scope),
+            kind=line.kind,  # type: ignore[arg-type]
+            op=line.op,  # type: ignore[arg-type]
+            key=line.key,
+            value=codec.decode(bytes(line.value)),
+            namespace=line.namespace,
+        )
+        for place, line in enumerate(lines_of(record))
+        if place > delivered and (kinds is None or line.kind in kinds)
+    ]

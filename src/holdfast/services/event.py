@@ -1,0 +1,72 @@
+"""Events: the session's own log of what happened, as stamped cells."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any
+
+import msgspec
+
+from holdfast.errors import Corrupt
+from holdfast.kernel import codec
+from holdfast.kernel.commit import Cell, Range
+from holdfast.kernel.keys import check_name
+from holdfast.kernel.work import STAGED, Work
+from holdfast.model.event import Event, EventRecord
+from holdfast.model.moment import to_datetime
+from holdfast.model.page import Page
+
+AREA = "event/"
+"""What the keys of all events start with; a stamp completes it."""
+
+SCAN = 500
+"""Cells read at once while events of some types are looked for."""
+
+_decoder = msgspec.json.Decoder(EventRecord)
+
+
+def new_record(id: str, *, type: str, data: Any, at_us: int) -> EventRecord:
+    """The record of an event that happens now. Raises InvalidId or InvalidValue for what may not be stored."""
+    return EventRecord(id, check_name(type, "an event type"), at_us, codec.decode(codec.encode({"data": data}))["data"])
+
+
+def append(work: Work, scope: str, record: EventRecord) -> None:
+    """Stage one event at the end of the log."""
+    raw = msgspec.json.encode(record)
+    work.append(scope, AREA, raw)
+    work.note(scope, "event", "append", None, raw)
+
+
+async def page(
+    work: Work, scope: str, *, types: Container[str] | None, limit: int, after: str | None, newest: bool
+) -> Page[Event]:
+    """Up to `limit` events beyond `after` in the direction of reading, of these types only."""
+    events: list[Event] = []
+    start = AREA + after if after is not None else None
+    size = limit if types is None else max(limit, SCAN)
+    while True:
+        cells = await work.range(scope, Range(AREA, size, start, newest))
+        for cell in cells:
+            event = decode(cell)
+            if types is None or event.type in types:
+                events.append(event)
+            if len(events) == limit:
+                return Page(tuple(events), cell.key.removeprefix(AREA))
+        if len(cells) < size:
+            return Page(tuple(events), None)
+        start = cells[-1].key
+
+
+def decode(cell: Cell) -> Event:
+    """The event in a cell."""
+    try:
+        record = _decoder.decode(cell.value)
+    except msgspec.MsgspecError as problem:
+        raise Corrupt(f"an event that cannot be read: {problem}") from problem
+    cursor = cell.key.removeprefix(AREA)
+    return as_event(record, None if cursor.startswith(STAGED) else cursor)
+
+
+def as_event(record: EventRecord, cursor: str | None) -> Event:
+    """The public form of a record."""
+    return Event(record.id, record.type, record.data, to_datetime(record.at_us), cursor)

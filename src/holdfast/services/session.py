@@ -1,0 +1,127 @@
+"""Sessions: one record cell each, with an index entry for every filter that a list offers.
+
+    index session.all       value ""             order: created, as 16 digits of microseconds
+    index session.user      value "ada"          and so for app, agent, mode, channel, status and tag
+
+The record is rewritten only when it changes: appending a message or setting state does not touch it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from holdfast.errors import Corrupt, InvalidValue
+from holdfast.kernel import codec
+from holdfast.kernel.commit import Absent, Cell, Entry, Unchanged
+from holdfast.kernel.keys import check_name
+from holdfast.kernel.work import Work
+from holdfast.model.session import SessionRecord, SessionStatus, clean_tags
+
+CELL = "session"
+"""The key of the record in its scope."""
+
+NAMED = ("user", "app", "agent", "mode", "channel")
+"""The fields that hold one name each, and are listed by it."""
+
+_decoder = msgspec.json.Decoder(SessionRecord)
+
+
+def scope_of(id: str) -> str:
+    """The name of a session's scope; raises InvalidId."""
+    return "session/" + check_name(id, "a session id")
+
+
+def id_of(scope: str) -> str:
+    """The inverse of `scope_of`."""
+    return scope.removeprefix("session/")
+
+
+def decode(cell: Cell) -> SessionRecord:
+    """The record in a cell."""
+    try:
+        return _decoder.decode(cell.value)
+    except msgspec.MsgspecError as problem:
+        raise Corrupt(f"a session record that cannot be read: {problem}") from problem
+
+
+def order_of(created_us: int) -> str:
+    """Where a session stands in every index."""
+    return f"{created_us:016d}"
+
+
+def new_record(
+    id: str, *, at_us: int, names: Mapping[str, str | None], task: str | None, tags: Iterable[str], metadata: Any
+) -> SessionRecord:
+    """The record of a session that starts now. Raises InvalidId or InvalidValue for what may not be stored."""
+    for field, name in names.items():
+        if name is not None:
+            check_name(name, f"the {field} of a session")
+    return SessionRecord(
+        id,
+        SessionStatus.ACTIVE,
+        at_us,
+        at_us,
+        task=checked_text(task, "task"),
+        tags=checked_tags(tags),
+        metadata=checked_metadata(metadata),
+        **names,
+    )
+
+
+def checked_metadata(metadata: Any) -> dict[str, Any]:
+    """A copy of the metadata as it will come back. Raises InvalidValue for what may not be stored."""
+    if not isinstance(metadata, Mapping):
+        raise InvalidValue(f"metadata must be a mapping, not {type(metadata).__name__}", path="metadata")
+    copied: dict[str, Any] = codec.decode(codec.encode({"metadata": dict(metadata)}))["metadata"]
+    return copied
+
+
+def checked_text(text: str | None, what: str) -> str | None:
+    """The text if it can be stored; raises InvalidValue."""
+    if text is not None and not isinstance(text, str):
+        raise InvalidValue(f"{what} must be text, not {type(text).__name__}", path=what)
+    codec.encode({what: text})
+    return text
+
+
+def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """The tags without repetition; raises InvalidId or InvalidValue."""
+    clean = clean_tags(tags)
+    for tag in clean:
+        check_name(tag, "a tag")
+    return clean
+
+
+def put(work: Work, record: SessionRecord) -> None:
+    """Stage the record with its index entries, and the change that tells of it."""
+    scope = scope_of(record.id)
+    raw = msgspec.json.encode(record)
+    work.put(scope, CELL, raw, entries=_entries(record))
+    work.note(scope, "session", "set", record.id, raw)
+
+
+def require_version(work: Work, id: str, if_version: int | None) -> None:
+    """Let the commit fail if the record was written after `if_version` (0: if it exists)."""
+    if if_version is not None:
+        check = Unchanged(CELL, if_version) if if_version else Absent(CELL)
+        work.require(scope_of(id), check)
+
+
+def drop(work: Work, id: str) -> None:
+    """Stage the end of the session: everything in its scope goes at once."""
+    scope = scope_of(id)
+    work.drop(scope)
+    work.note(scope, "session", "delete", id)
+
+
+def _entries(record: SessionRecord) -> tuple[Entry, ...]:
+    order = order_of(record.created_us)
+    entries = [Entry("session.all", "", order), Entry("session.status", record.status.value, order)]
+    entries += [
+        Entry(f"session.{field}", name, order) for field in NAMED if (name := getattr(record, field)) is not None
+    ]
+    entries += [Entry("session.tag", tag, order) for tag in record.tags]
+    return tuple(entries)

@@ -1,0 +1,101 @@
+"""Scoped state: one cell per key, in the areas `state` and `temp`.
+
+    state/<namespace>/<key>     kept as long as the scope
+    temp/<namespace>/<key>      gone a while after it was last set
+
+Setting one key of a thousand writes one cell.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from holdfast.errors import Conflict, InvalidValue
+from holdfast.kernel.codec import check_size
+from holdfast.kernel.commit import Absent, Cell, Range, Unchanged
+from holdfast.kernel.keys import check_name, escaped
+from holdfast.kernel.limits import PAGE_MAX
+from holdfast.kernel.work import Work
+
+
+class Place(Struct, frozen=True):
+    """Where a piece of state lives: a scope's name, an area, a namespace; and for how long once set."""
+
+    scope: str
+    area: Literal["state", "temp"]
+    namespace: str
+    value_bytes_max: int
+    ttl_us: int | None = None
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of all its cells start with."""
+        return f"{self.area}/{escaped(self.namespace)}/"
+
+
+def check_if_version(if_version: int | None) -> None:
+    """Refuse a version that cannot be one (InvalidValue)."""
+    if if_version is not None and (not isinstance(if_version, int) or isinstance(if_version, bool) or if_version < 0):
+        raise InvalidValue(
+            f"if_version must be a version, or 0 for 'must not exist', not {if_version!r}", path="if_version"
+        )
+
+
+def put(work: Work, place: Place, key: str, raw: bytes, if_version: int | None = None) -> None:
+    """Stage one value. With `if_version` the commit fails if anybody wrote the key after it (0: if it exists)."""
+    check_size(raw, place.value_bytes_max, key)
+    cell = place.prefix + check_name(key, "a state key")
+    if if_version is not None:
+        work.require(place.scope, Unchanged(cell, if_version) if if_version else Absent(cell))
+    expires_us = None if place.ttl_us is None else work.now_us + place.ttl_us
+    work.put(place.scope, cell, raw, expires_us=expires_us)
+    work.note(place.scope, place.area, "set", key, raw, place.namespace)
+
+
+async def get(work: Work, place: Place, key: str) -> Cell | None:
+    """One cell, None if there is none."""
+    return await work.get(place.scope, place.prefix + check_name(key, "a state key"))
+
+
+async def delete(work: Work, place: Place, keys: tuple[str, ...]) -> int:
+    """Stage the removal of those keys that exist; returns how many."""
+    names = {place.prefix + check_name(key, "a state key"): key for key in keys}
+    there = await work.get_many(place.scope, tuple(names))
+    for cell in there:
+        work.delete(place.scope, cell)
+        work.note(place.scope, place.area, "delete", names[cell], None, place.namespace)
+    return len(there)
+
+
+async def clear(work: Work, place: Place, limit: int) -> int:
+    """Stage the removal of up to `limit` keys; returns how many. Fewer than the limit means: all."""
+    cells = await work.range(place.scope, Range(place.prefix, limit))
+    for cell in cells:
+        work.delete(place.scope, cell.key)
+    if len(cells) == limit:
+        for cell in cells:
+            key = cell.key.removeprefix(place.prefix)
+            work.note(place.scope, place.area, "delete", key, None, place.namespace)
+    elif cells:
+        work.note(place.scope, place.area, "clear", None, None, place.namespace)
+    return len(cells)
+
+
+async def everything(work: Work, place: Place) -> dict[str, Cell]:
+    """Every cell by its key, in key order: one cut, however many pages it takes.
+
+    Raises Conflict if the scope kept changing between the pages.
+    """
+    cells: dict[str, Cell] = {}
+    after: str | None = None
+    while True:
+        page = await work.range(place.scope, Range(place.prefix, PAGE_MAX, after))
+        cells.update((cell.key.removeprefix(place.prefix), cell) for cell in page)
+        if len(page) < PAGE_MAX:
+            return cells
+        after = page[-1].key
+        before = work.part(place.scope).head
+        if (now := await work.peek_head(place.scope)) != before:
+            raise Conflict(f"{place.scope} changed while it was read", scope=place.scope, what="headat", found=now)

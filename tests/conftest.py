@@ -1,0 +1,19 @@
+"""What holds for every test."""
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blocking_calls_are_errors() -> Iterator[BlockBuster]:
+    """A file, socket, sleep or contended `lock.acquire()` in holdfast on an event loop raises BlockingError.
+
+    Short reads through apsw on the loop are deliberate and go unnoticed: apsw does not pass through the
+    functions that are watched; nor does `with lock:`, which must never wait long on a loop. What
+    a test itself does on its loop is not watched either. A place where
+    blocking is right is named here, with `can_block_in` and the reason.
+    """
+    with blockbuster_ctx("holdfast") as watch:
+        yield watch
