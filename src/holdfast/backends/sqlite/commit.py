@@ -118,6 +118,7 @@ class Batch:
     def _lane(self, space: SpaceCache, writer: str) -> Lane:
         found = self._cursor.execute(_FIND_LANE, (space.id, writer)).fetchall()
         lane = space.lanes[writer] = Lane(*found[0]) if found else Lane(0, 0)
+        lane.n = max(lane.n, space.lasts.get(writer, 0))
         return lane
 
     # --- judging --------------------------------------------------------------------------------------
@@ -202,6 +203,8 @@ class Batch:
         seqs: dict[str, int] = {}
         unknown: Indeterminate | None = None
         for part in commit.scopes:
+            if not part.writes:
+                continue
             row = space.heads[part.scope]
             mine = [record.seq for record in self._records.get(row.id, ()) if record.commit == commit.id]
             try:
@@ -211,11 +214,11 @@ class Batch:
                 continue
             if seq is not None:
                 seqs[part.scope] = seq
+        if unknown is not None:
+            return unknown
         if seqs:
             return Committed(seqs, replayed=True)
-        return unknown or Unavailable(
-            f"commit {commit.id} was never applied and its id is used up", scope=commit.scopes[0].scope
-        )
+        return Unavailable(f"commit {commit.id} was never applied and its id is used up", burnt=True)
 
     # --- staging --------------------------------------------------------------------------------------
 

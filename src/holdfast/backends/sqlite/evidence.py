@@ -24,9 +24,8 @@ def first_seq(cursor: Cursor, space: int, scope: str, commit_id: CommitId) -> in
     Raises Indeterminate where it is not there but records of the scope were trimmed.
     """
     found = cursor.execute(_FIND, (space, scope, *commit_id)).fetchall()
-    if found:
-        seq, n = found[0]
-        return int(seq) if n == commit_id.n else None
+    if found and found[0][1] == commit_id.n:
+        return int(found[0][0])
     floor = cursor.execute(_FLOOR, (space, scope)).fetchall()
     if floor and floor[0][0] > 1:
         raise Indeterminate(

@@ -67,14 +67,15 @@ class Lane:
 class SpaceCache:
     """One space of the file: its id, what is remembered of it, and who wants to be woken when it moves."""
 
-    __slots__ = ("heads", "id", "lanes", "name", "wakes")
+    __slots__ = ("heads", "id", "lanes", "lasts", "name", "wakes")
 
     def __init__(self, space_id: int, name: str) -> None:
         self.id = space_id
         self.name = name
         self.heads: dict[str, ScopeRow] = {}
         self.lanes: dict[str, Lane] = {}
-        self.wakes: set[Callable[[], None]] = set()
+        self.lasts: dict[str, int] = {}  # the last n of each lane, also of commits that left nothing to write
+        self.wakes: dict[object, Callable[[], None]] = {}
 
 
 class Heads:
@@ -100,16 +101,24 @@ class Heads:
         for space in self._spaces.values():
             space.heads.clear()
             space.lanes.clear()
+            space.lasts.clear()
+
+    def distrust(self) -> None:
+        """Have every head fetched anew: something other than a batch was written."""
+        self._version = -1
 
     def refresh(self) -> None:
         """At the beginning of a write transaction: notice what others wrote since `settle`."""
         if self._connection.data_version() == self._version:
             return
         for space in self._spaces.values():
+            space.lasts.update((writer, lane.n) for writer, lane in space.lanes.items())
             space.lanes.clear()
         tip, sweeps = self._cursor.execute(_TIP).fetchall()[0]
         if self._version == -1 or sweeps != self._sweeps or tip - self.tip > TAIL_MAX or not self._follow():
-            self.clear()
+            self._by_id.clear()
+            for space in self._spaces.values():
+                space.heads.clear()
         self.tip, self._sweeps = tip, sweeps
 
     def settle(self) -> None:

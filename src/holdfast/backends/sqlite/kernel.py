@@ -15,7 +15,7 @@ from holdfast.backends.sqlite.stats import count
 from holdfast.backends.sqlite.store import BUSY_TIMEOUT_S, SqliteStore
 from holdfast.backends.sqlite.sweep import Limits, Sweep
 from holdfast.backends.sqlite.writer import Failpoint
-from holdfast.errors import Closed, HoldfastError, InvalidValue
+from holdfast.errors import Closed, HoldfastError
 from holdfast.kernel.commit import (
     Commit,
     CommitId,
@@ -66,7 +66,7 @@ class SqliteKernel(Kernel):
         self._store = store
         self._space = space
         self._owns_store = owns_store
-        self._wakes: list[Callable[[], None]] = []
+        self._watches: set[object] = set()
         self._closed = False
 
     @classmethod
@@ -136,8 +136,6 @@ class SqliteKernel(Kernel):
             check_commit(commit, self.traits)
         except HoldfastError as refusal:
             return refusal
-        except UnicodeEncodeError as error:
-            return InvalidValue(f"text with a lone surrogate: {error.object[:80]!r}", path=error.object[:80])
         return None
 
     async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
@@ -175,9 +173,14 @@ class SqliteKernel(Kernel):
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """See `Kernel.watch`. Tells of the commits of this store object; `traits.poll_s` covers other processes'."""
         self._open()
-        self._space.wakes.add(wake)
-        self._wakes.append(wake)
-        return lambda: self._space.wakes.discard(wake)
+        watch = object()
+        self._watches.add(watch)
+        self._space.wakes[watch] = wake
+        return lambda: self._unwatch(watch)
+
+    def _unwatch(self, watch: object) -> None:
+        self._watches.discard(watch)
+        self._space.wakes.pop(watch, None)
 
     async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
         """See `Kernel.sweep`."""
@@ -197,9 +200,8 @@ class SqliteKernel(Kernel):
     async def close(self) -> None:
         """See `Kernel.close`."""
         self._closed = True
-        for wake in self._wakes:
-            self._space.wakes.discard(wake)
-        self._wakes.clear()
+        for watch in tuple(self._watches):
+            self._unwatch(watch)
         if self._owns_store:
             await self._store.close()
 

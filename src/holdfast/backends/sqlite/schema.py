@@ -70,10 +70,10 @@ def _too_new(connection: apsw.Connection, opening: Opening, version: int) -> Sto
 def _use_wal(connection: apsw.Connection, opening: Opening) -> None:
     """Switching takes an exclusive lock that SQLite does not always wait for; so wait here."""
     until = time.monotonic() + opening.busy_timeout_s
-    while True:
+    mode = None
+    while mode is None:
         try:
             mode = connection.pragma("journal_mode", "wal")
-            break
         except apsw.BusyError as busy:
             if time.monotonic() >= until:
                 raise StoreLocked(f"another process holds {opening.path}", path=str(opening.path)) from busy

@@ -46,13 +46,14 @@ CREATE TABLE log(
 CREATE UNIQUE INDEX log_seq ON log(scope, seq);
 
 -- `entries` is NULL for a cell without index entries, else a JSON array of [index, value, order].
+-- What an upsert sets has no constraint, so that the statement needs no journal of its own (see `writes`).
 CREATE TABLE cells(
     life INTEGER NOT NULL,
     key TEXT NOT NULL,
-    version INTEGER NOT NULL,
+    version INTEGER,
     expires_us INTEGER,
     entries TEXT,
-    value BLOB NOT NULL,
+    value BLOB,
     PRIMARY KEY (life, key)
 ) WITHOUT ROWID;
 CREATE INDEX cells_expiry ON cells(expires_us) WHERE expires_us IS NOT NULL;

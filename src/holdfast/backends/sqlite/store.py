@@ -70,12 +70,13 @@ class SqliteStore:
         Raises UnsafeFilesystem, ReadOnlyStore, StoreFull, StoreLocked, StoreTooNew, Corrupt (not a database, or another
         program's: it is left as it is), Unavailable (no such folder), Closed (the file was inherited by a fork).
         """
-        opening = Opening(Path(os.path.abspath(path)), durability, busy_timeout_s, vfs, max_pages)
+        opening = Opening(Path(path), durability, busy_timeout_s, vfs, max_pages)
         return await asyncio.to_thread(cls._open_blocking, opening, mounts, failpoint)
 
     @classmethod
     def _open_blocking(cls, opening: Opening, mounts: str | None, failpoint: Failpoint | None) -> SqliteStore:
-        path = opening.path
+        path = Path(os.path.abspath(opening.path))  # the working directory may change later
+        opening = opening._replace(path=path)
         _check_path(path)
         forks.check_not_inherited(str(path))
         check_filesystem(path.resolve(), mounts=mounts)

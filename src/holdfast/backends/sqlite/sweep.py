@@ -171,22 +171,24 @@ def find_trims(cursor: Cursor, limits: Limits, after: str) -> tuple[list[Trim], 
 
 
 def _kept_from(cursor: Cursor, limits: Limits, scope: int, floor: int, seq: int) -> int:
-    """The lowest seq to keep: the first that is beyond neither bound, never above the newest."""
+    """The lowest seq to keep: the first record from the front within a bound that is given, or the newest."""
     retention = limits.retention
+    if retention.age_us is None and retention.count is None:
+        return floor
+    most = seq - max(1, retention.count or 0) + 1
+    if retention.age_us is None:
+        return max(floor, most)
     kept = floor
-    if retention.count is not None:
-        kept = max(kept, min(seq, seq - retention.count + 1))
-    if retention.age_us is not None:
-        for old in _older(cursor, limits, scope, kept, seq):
-            kept = old + 1
+    for old in _older(cursor, limits, scope, floor, most):
+        kept = old + 1
     return kept
 
 
-def _older(cursor: Cursor, limits: Limits, scope: int, kept: int, seq: int) -> Iterator[int]:
-    """The seqs from `kept` on whose records are too old, up to the first that is not; never the newest."""
+def _older(cursor: Cursor, limits: Limits, scope: int, kept: int, end: int) -> Iterator[int]:
+    """The seqs from `kept` to below `end` whose records are too old, up to the first that is not."""
     assert limits.retention.age_us is not None
-    while kept < seq:
-        rows = cursor.execute(_AGES, (scope, kept, seq, 100)).fetchall()
+    while kept < end:
+        rows = cursor.execute(_AGES, (scope, kept, end, 100)).fetchall()
         for found, at_us in rows:
             if limits.now_us - at_us < limits.retention.age_us:
                 return

@@ -68,7 +68,7 @@ class Writer:
 
     @contextlib.contextmanager
     def transaction(self, name: str) -> Iterator[Cursor]:
-        """A write transaction for anything but commits. Everything remembered is forgotten after it."""
+        """A write transaction for anything but commits. Remembered heads are forgotten after it."""
         try:
             with self._turns.held():
                 self.cursor.execute("BEGIN IMMEDIATE")
@@ -77,11 +77,10 @@ class Writer:
                     yield self.cursor
                     self._reach(f"{name}.written")
                     self._commit()
+                    self.heads.distrust()
                 except BaseException:
                     self._roll_back()
                     raise
-                finally:
-                    self.heads.clear()
             self._reach(f"{name}.committed")
         except apsw.Error as error:
             raise translated(error, self._opening.path, self.connection) from error

@@ -133,7 +133,7 @@ class WriterThread:
                 task.answer = error
         _answer(tasks)
         for space in {task.call.space for task in tasks if task.call is not None}:
-            for wake in tuple(space.wakes):
+            for wake in tuple(space.wakes.values()):
                 wake()
 
     def _break(self, error: BaseException) -> None:

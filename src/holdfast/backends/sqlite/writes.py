@@ -3,6 +3,10 @@
 A cell without index entries is written without being read. `entries` is NULL for such cells, and the upsert leaves
 out any other (`WHERE entries IS NULL`); when fewer rows were changed than written, those others are looked up, their
 entries removed, and they are written again. So only cells that had entries pay for them.
+
+A statement that may fail half-way would get a journal of its own, in which SQLite copies every page that it touches. OR
+FAIL forgoes it, as long as nothing that an upsert sets can fail either, hence no NOT NULL there. A failure then leaves the
+statement's earlier rows in the transaction, which is harmless only because any error rolls all of it back.
 """
 
 from __future__ import annotations
@@ -24,15 +28,15 @@ CellRow = tuple[int, str, int, int | None, str | None, bytes]
 _NEW_SCOPES = Bulk("INSERT INTO scopes(space, name, id, life, epoch, floor)", 6)
 _CHANGE_SCOPE = "UPDATE scopes SET life = ?, epoch = ? WHERE space = ? AND name = ? AND id = ?"
 _GARBAGE = Bulk("INSERT INTO garbage(life, space, scope)", 3)
-_LOG = Bulk("INSERT INTO log(id, scope, seq, epoch, op, at_us, writer, n, cause, touched, body)", 11)
+_LOG = Bulk("INSERT OR FAIL INTO log(id, scope, seq, epoch, op, at_us, writer, n, cause, touched, body)", 11)
 _PLAIN_CELLS = Bulk(
-    "INSERT INTO cells(life, key, version, expires_us, value)",
+    "INSERT OR FAIL INTO cells(life, key, version, expires_us, value)",
     5,
     "ON CONFLICT DO UPDATE SET version = excluded.version, expires_us = excluded.expires_us, value = excluded.value "
     "WHERE entries IS NULL",
 )
 _INDEXED_CELLS = Bulk(
-    "INSERT INTO cells(life, key, version, expires_us, entries, value)",
+    "INSERT OR FAIL INTO cells(life, key, version, expires_us, entries, value)",
     6,
     "ON CONFLICT DO UPDATE SET version = excluded.version, expires_us = excluded.expires_us, "
     "entries = excluded.entries, value = excluded.value",
