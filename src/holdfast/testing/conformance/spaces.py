@@ -78,6 +78,26 @@ async def entries_and_names_of_two_spaces_do_not_mix(bench: Bench) -> None:
     expect.same(tuple(entry.scope for entry in reverse), own[::-1], "the scopes found from the end")
 
 
+@proves("G9", "G14", "G16")
+async def sweeping_one_space_expires_no_position_of_another(bench: Bench) -> None:
+    """A sweep that removes logs and tombstones of one space leaves every position of another good: nothing that
+    others drop and sweep forces a reader to begin anew."""
+    other = await bench.other_space()
+    positions = [await bench.position()]
+    for turn in range(4):
+        await bench.put(A, {"k": str(turn).encode()})
+        positions.append(await bench.position())
+        await _in(bench, other, ScopeCommit(B, "create", body=b"x"))
+        await _in(bench, other, ScopeCommit(B, drop=True))
+    swept = await other.sweep(now_us=bench.now_us + 100, retention=Retention(age_us=0, count=1, tombstone_us=0))
+    expect.same(swept.scopes, 1, "the tombstones swept in the other space")
+    for place, position in enumerate(positions):
+        found = await bench.moves(position, limit=1)
+        if place < 4:
+            expect.same(found, {A: 4}, f"what is reported from position {place}")
+    expect.same(await bench.moves("", limit=1), {A: 4}, "what is reported from the oldest position")
+
+
 @proves("G9", "G16")
 async def sweeping_one_space_leaves_the_others(bench: Bench) -> None:
     """A sweep of one space removes nothing of another: neither records, nor expired cells that are still seen at an
