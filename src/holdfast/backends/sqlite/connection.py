@@ -17,6 +17,8 @@ from holdfast.kernel.limits import Durability
 STATEMENTS_CACHED = 300
 WRITER_CACHE_KIB = 32 * 1024
 READER_CACHE_KIB = 8 * 1024
+LOG_BYTES_KEPT = 64 * 1024 * 1024
+"""A log that grew beyond this is cut back to it when it is begun anew."""
 
 
 class Opening(NamedTuple):
@@ -79,6 +81,7 @@ def tune(connection: apsw.Connection, opening: Opening, *, cache_kib: int) -> No
     connection.execute(f"PRAGMA synchronous={'FULL' if opening.durability == 'fsync' else 'NORMAL'}")
     connection.execute(f"PRAGMA cache_size=-{cache_kib}")
     connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES_KEPT}")
     connection.execute("PRAGMA trusted_schema=OFF")
     if opening.max_pages is not None:
         connection.execute(f"PRAGMA max_page_count={opening.max_pages}")
