@@ -1,9 +1,9 @@
 """Checkpoints: moving the log's pages into the file, mostly on a thread and a connection of their own.
 
 Automatic checkpoints are off. When the log has grown to `PAGES`, the writer's WAL hook wakes the thread, which makes
-passive passes until at most `REST` pages are left. Those the writer copies itself, between two batches: for under steady
-writing a pass aside never reaches the end, and the log would never be begun anew (it grew by 200 MB a second). While a
-reader somewhere holds the log back, the next attempt waits for another `AGAIN` pages.
+passive passes until at most `REST` pages are left. Those the writer copies itself, between two batches: under steady
+writing a pass aside never reaches the end, and the log would never be begun anew (it grew by 200 MB a second). While
+a reader somewhere holds the log back, the next attempt waits for another `AGAIN` pages.
 
 A checkpoint whose sync fails must not be tried again here: the pages may be gone from the page cache and counted as
 written. The store closes itself and leaves the log, from which the next opening repeats all of it.

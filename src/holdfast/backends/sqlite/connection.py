@@ -47,6 +47,7 @@ class Waiting:
         self._since = 0.0
 
     def __call__(self, calls: int) -> bool:
+        """Wait a little; False: give up. `calls` counts from 0 for each lock waited for."""
         now = time.monotonic()
         if calls == 0:
             self._since = now
@@ -88,6 +89,6 @@ def tune(connection: apsw.Connection, opening: Opening, *, cache_kib: int) -> No
 
 
 def abandon(connection: apsw.Connection) -> None:
-    """Close without the checkpoint that closing the last connection would run: after a failed sync the log is the truth."""
+    """Close without the checkpoint that the last connection would run: after a failed sync the log is the truth."""
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close(True)
