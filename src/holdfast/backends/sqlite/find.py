@@ -25,9 +25,9 @@ _SCOPES = "SELECT name FROM scopes WHERE space = ? AND name > ? AND life IS NOT 
 
 
 class Wanted(NamedTuple):
-    """The arguments of `Kernel.find`."""
+    """The arguments of `Kernel.find`; `name` is that of the index."""
 
-    index: str
+    name: str
     value: str
     now_us: int
     lo: str | None
@@ -47,7 +47,7 @@ def find_entries(cursor: Cursor, space: int, wanted: Wanted) -> tuple[Found, ...
             lo = max(lo, after[0])
         elif wanted.hi is None or after[0] + "\0" < wanted.hi:
             hi = after[0] + "\0"
-    params = (space, wanted.index, wanted.value, lo, hi, wanted.now_us, wanted.limit, *(after or ()))
+    params = (space, wanted.name, wanted.value, lo, hi, wanted.now_us, wanted.limit, *(after or ()))
     rows = cursor.execute(_STATEMENTS[(after is not None, wanted.reverse)], params).fetchall()
     return tuple(Found(*row) for row in rows)
 

@@ -61,10 +61,13 @@ class Writer:
             self._apply_together(calls)
         except Exception as error:
             failure = translated(error, self._opening.path, self.connection)
-            whole = sum(len(call.commits) for call in calls) == 1
-            if self.broken is not None or whole or not _may_lie_in_one(error, failure):
+            failure.__cause__ = error if failure is not error else None
+            if self.broken is not None or not _may_lie_in_one(error, failure):
                 raise failure from error
-            self._apply_singly(calls)
+            if sum(len(call.commits) for call in calls) > 1:
+                self._apply_singly(calls)
+            else:
+                calls[0].outcomes = [failure]
 
     @contextlib.contextmanager
     def transaction(self, name: str) -> Iterator[Cursor]:
