@@ -14,7 +14,7 @@ MOUNTS = r"""
 server:/export /srv/share nfs4 rw 0 0
 tmpfs /srv/share/fast tmpfs rw 0 0
 //nas/my\040files /mnt/my\040files cifs rw 0 0
-me@host:/ /home/me/remote fuse.sshfs rw 0 0
+me@host:/ /media/me/remote fuse.sshfs rw 0 0
 /dev/vdb /data ext4 rw 0 0
 pool /data 9p rw 0 0
 """
@@ -28,7 +28,7 @@ pool /data 9p rw 0 0
         ("/srv/shared/app.db", "/", "ext4"),
         ("/srv/share/fast/app.db", "/srv/share/fast", "tmpfs"),
         ("/mnt/my files/app.db", "/mnt/my files", "cifs"),
-        ("/home/me/remote/x/app.db", "/home/me/remote", "fuse.sshfs"),
+        ("/media/me/remote/x/app.db", "/media/me/remote", "fuse.sshfs"),
         ("/data/app.db", "/data", "9p"),
     ],
 )
