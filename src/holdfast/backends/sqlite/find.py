@@ -10,7 +10,8 @@ from holdfast.kernel.commit import Found
 
 _SELECT = """
     SELECT e.sort, e.scope, e.key, e.payload
-    FROM entries e CROSS JOIN scopes s ON s.space = e.space AND s.name = e.scope AND s.life = e.life
+    FROM entries e CROSS JOIN scopes s ON s.space = e.space AND s.name = e.scope
+        AND s.id = e.owner AND s.epoch = e.epoch
     WHERE e.space = ?1 AND e.name = ?2 AND e.value = ?3 AND e.sort >= ?4 AND e.sort < ?5
     AND (e.expires_us IS NULL OR e.expires_us > ?6){after}
     ORDER BY e.sort {order}, e.scope {order}, e.key {order} LIMIT ?7"""
@@ -21,7 +22,7 @@ _STATEMENTS = {
     (True, False): _SELECT.format(after=_AFTER.format(sign=">"), order="ASC"),
     (True, True): _SELECT.format(after=_AFTER.format(sign="<"), order="DESC"),
 }
-_SCOPES = "SELECT name FROM scopes WHERE space = ? AND name > ? AND life IS NOT NULL ORDER BY name LIMIT ?"
+_SCOPES = "SELECT name FROM scopes WHERE space = ? AND name > ? AND live ORDER BY name LIMIT ?"
 
 
 class Wanted(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from random import Random
 
 import apsw
 
@@ -18,37 +19,40 @@ async def test_under_steady_writing_the_log_is_begun_anew(tmp_path: Path) -> Non
     """Four tasks never pause, and yet the log stays within a few times the size at which it is checkpointed."""
     path = tmp_path / "store.db"
     places: list[str] = []
+    chance = Random(1)  # a page that is the same again is not written
     kernel = await SqliteKernel.open(path, durability="process", failpoint=places.append)
 
     async def write(name: str) -> None:
         lane = Lane(name)
         for n in range(250):
-            await applied(kernel, lane.put(f"s/{name}", f"k{n % 10}", bytes(60_000) + b"%d" % n))
+            await applied(kernel, lane.put(f"s/{name}", f"k{n % 10}", chance.randbytes(60_000)))
 
     await asyncio.gather(*(write(f"w{n}") for n in range(4)))
     written = 4 * 250 * 60_000
     assert size_of(tmp_path / "store.db-wal") < 3 * PAGES * PAGE_BYTES < written
     assert "checkpoint.done" in places
-    assert await value_of(kernel, "s/w0", "k9") == bytes(60_000) + b"249"
+    assert len(await value_of(kernel, "s/w0", "k9") or b"") == 60_000
     await kernel.close()
 
 
 async def test_a_reader_that_holds_its_snapshot_only_delays_it(tmp_path: Path) -> None:
     """G8: a reader elsewhere sees its own moment for as long as it wants, and writing goes on."""
     path = tmp_path / "store.db"
+    chance = Random(2)
     kernel = await SqliteKernel.open(path, durability="process")
     lane = Lane()
     await applied(kernel, lane.put("s/1", "k", b"first"))
     reader = apsw.Connection(str(path))
     reader.execute("BEGIN")
     before = reader.execute("SELECT count(*) FROM log").fetchall()
-    for n in range(150):
-        await applied(kernel, lane.put("s/1", "k", bytes(200_000) + b"%d" % n))
+    for _ in range(150):
+        await applied(kernel, lane.put("s/1", "k", chance.randbytes(200_000)))
     assert reader.execute("SELECT count(*) FROM log").fetchall() == before
     reader.execute("COMMIT")
     reader.close()
-    for n in range(150):
-        await applied(kernel, lane.put("s/1", "k", bytes(200_000) + b"%d" % n))
-    assert await value_of(kernel, "s/1", "k") == bytes(200_000) + b"149"
+    for _ in range(150):
+        await applied(kernel, lane.put("s/1", "k", chance.randbytes(200_000)))
+    await applied(kernel, lane.put("s/1", "k", b"last"))
+    assert await value_of(kernel, "s/1", "k") == b"last"
     await kernel.close()
     assert size_of(path) < 60 * PAGES * PAGE_BYTES
