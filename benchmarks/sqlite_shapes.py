@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import apsw
 
@@ -35,13 +35,17 @@ PACKED = struct.Struct("<BqqHH")
 class Layout:
     """The choices. The defaults are the chosen shape."""
 
-    cells: Literal["clustered", "rowid"] = "clustered"
+    cells: Literal["rowid", "clustered"] = "rowid"
     log: Literal["columns", "packed", "by_scope"] = "columns"
     head: Literal["follows", "row"] = "follows"
     put: Literal["upsert", "guarded", "replace"] = "guarded"
+    failure: Literal["fail", "abort"] = (
+        "fail"  # abort: SQLite's default, with a statement journal for bulk statements
+    )
     checks: Literal["none", "version"] = "none"
     bulk: bool = True
     fair: bool = True
+    expiry_index: bool = False
 
 
 SCOPES = """
@@ -52,11 +56,12 @@ SCOPES = """
 """
 CELLS = {
     "clustered": """
-        CREATE TABLE cells(scope INTEGER, epoch INTEGER, key TEXT, version INTEGER NOT NULL, expires INTEGER, entries BLOB,
-                           value BLOB NOT NULL, PRIMARY KEY(scope, epoch, key)) WITHOUT ROWID;""",
+        CREATE TABLE cells(scope INTEGER, epoch INTEGER, key TEXT, version INTEGER, expires INTEGER, entries BLOB,
+                           value BLOB, PRIMARY KEY(scope, epoch, key)) WITHOUT ROWID;""",
     "rowid": """
-        CREATE TABLE cells(scope INTEGER, epoch INTEGER, key TEXT, version INTEGER NOT NULL, expires INTEGER, entries BLOB,
-                           value BLOB NOT NULL, UNIQUE(scope, epoch, key));""",
+        CREATE TABLE cells(id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, epoch INTEGER NOT NULL, key TEXT NOT NULL,
+                           version INTEGER, expires INTEGER, entries BLOB, value BLOB);
+        CREATE UNIQUE INDEX cells_key ON cells(scope, epoch, key);""",
 }
 LOGS = {
     "columns": """
@@ -71,6 +76,7 @@ LOGS = {
         CREATE TABLE log(scope INTEGER, seq INTEGER, epoch INTEGER NOT NULL, writer INTEGER NOT NULL, n INTEGER NOT NULL,
                          at INTEGER NOT NULL, cause BLOB, touched BLOB, body BLOB, PRIMARY KEY(scope, seq)) WITHOUT ROWID;""",
 }
+EXPIRY = "CREATE INDEX cells_expiring ON cells(expires) WHERE expires IS NOT NULL;"
 UPSERT = "ON CONFLICT DO UPDATE SET version=excluded.version, expires=excluded.expires, value=excluded.value"
 
 
@@ -78,15 +84,23 @@ class KernelShape(Shape):
     def __init__(self, db: apsw.Connection, *, bulk: bool, layout: Layout) -> None:
         super().__init__(db, bulk=bulk and layout.bulk)
         self.layout = layout
-        self.schema = SCOPES + CELLS[layout.cells] + LOGS[layout.log]
+        self.schema = (
+            SCOPES + CELLS[layout.cells] + LOGS[layout.log] + (EXPIRY if layout.expiry_index else "")
+        )
+        self.names: dict[int, str] = {}  # of the known scopes, for the head row only
         self.known: dict[str, list[int]] = {}  # name -> [id, seq]; exact until another process commits
         self.n = self.foreign = self.data_version = 0
         tail = {"upsert": UPSERT, "guarded": UPSERT + " WHERE entries IS NULL", "replace": ""}[layout.put]
-        verb = "REPLACE" if layout.put == "replace" else "INSERT"
+        insert = "INSERT OR FAIL" if layout.failure == "fail" else "INSERT"
+        verb = "REPLACE" if layout.put == "replace" else insert
         self.cell = Bulk(f"{verb} INTO cells(scope, epoch, key, version, expires, entries, value)", 7, tail)
-        columns = "scope, seq, record" if layout.log == "packed" else "scope, seq, epoch, writer, n, at, cause, touched, body"
-        self.log = Bulk(f"INSERT INTO log({columns})", columns.count(",") + 1)
-        self.head = Bulk("INSERT INTO scopes(id, space, name, epoch, floor, seq)", 6,
+        columns = (
+            "scope, seq, record"
+            if layout.log == "packed"
+            else "scope, seq, epoch, writer, n, at, cause, touched, body"
+        )
+        self.log = Bulk(f"{insert} INTO log({columns})", columns.count(",") + 1)
+        self.head = Bulk(f"{insert} INTO scopes(id, space, name, epoch, floor, seq)", 6,
                          "ON CONFLICT(id) DO UPDATE SET seq=excluded.seq")  # fmt: skip
         self.side = os.open(db.filename + "-lock", os.O_CREAT | os.O_RDWR)
 
@@ -151,7 +165,8 @@ class KernelShape(Shape):
         return (*place, EPOCH, WRITER, self.n, now, cause, key, body)
 
     def _notice_foreign_commits(self) -> None:
-        found = self.db.execute("PRAGMA data_version").fetchone()[0]
+        [(moved,)] = self.db.execute("PRAGMA data_version").fetchall()
+        found = cast(int, moved)
         if found != self.data_version:
             self.data_version = found
             self.foreign += 1
@@ -161,10 +176,12 @@ class KernelShape(Shape):
         unknown = sorted(names - self.known.keys())
         seq = "s.seq" if self.layout.head == "row" else "(SELECT max(seq) FROM log WHERE scope=s.id)"
         tail = f") SELECT w.name, s.id, {seq} FROM w CROSS JOIN scopes s ON s.space=1 AND s.name=w.name"
-        for name, scope, found in fetch(self.db, "WITH w(name) AS (VALUES ", tail, [(name,) for name in unknown]):
+        for name, scope, found in fetch(
+            self.db, "WITH w(name) AS (VALUES ", tail, [(name,) for name in unknown]
+        ):
             self.known[name] = [scope, found]
-        if self.layout.head == "row":
-            self.names = {head[0]: name for name, head in self.known.items()} if unknown else self.names
+        if self.layout.head == "row" and unknown:
+            self.names = {head[0]: name for name, head in self.known.items()}
 
     def _versions(self, ops: Sequence[Op]) -> dict[tuple[int, str], int]:
         wanted = sorted({(self.known[op[0]][0], EPOCH, op[1]) for op in ops})
@@ -174,7 +191,9 @@ class KernelShape(Shape):
         return {(scope, key): version for scope, key, version in rows}
 
 
-def fetch(db: apsw.Connection, head: str, tail: str, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def fetch(
+    db: apsw.Connection, head: str, tail: str, rows: Sequence[tuple[Any, ...]]
+) -> list[tuple[Any, ...]]:
     """Rows joined to a VALUES list, in fixed sizes, the last one filled up by repeating its last row."""
     found: dict[tuple[Any, ...], None] = {}
     at = 0
@@ -193,14 +212,16 @@ def fetch(db: apsw.Connection, head: str, tail: str, rows: Sequence[tuple[Any, .
 CHOSEN = Layout()
 VARIANTS = {
     "chosen": CHOSEN,
-    "cells in rowid order": replace(CHOSEN, cells="rowid"),
+    "cells clustered by key": replace(CHOSEN, cells="clustered"),
     "log packed in one blob": replace(CHOSEN, log="packed"),
     "log clustered by scope": replace(CHOSEN, log="by_scope"),
     "head row per commit": replace(CHOSEN, head="row"),
     "head row, log by scope": replace(CHOSEN, head="row", log="by_scope"),
     "plain upsert": replace(CHOSEN, put="upsert"),
     "REPLACE": replace(CHOSEN, put="replace"),
+    "statement journal": replace(CHOSEN, failure="abort"),
     "executemany": replace(CHOSEN, bulk=False),
+    "partial index on expiry": replace(CHOSEN, expiry_index=True),
     "no lock file": replace(CHOSEN, fair=False),
     "every put checked": replace(CHOSEN, checks="version"),
 }
@@ -223,12 +244,21 @@ def compare(name: str, load: Load, *, pump: str, pairs: int) -> list[Comparison]
     if name == "chosen":
         a, b, goals = (chosen, other, (Goal(at_least=1.0), Goal(at_most=1.7)))
     samples = alternate(a, b, pairs=pairs)
-    names = (f"{load.tasks} tasks", "chosen" if name == "chosen" else name, "trees" if name == "chosen" else "chosen")
-    return [judge(names, samples, figure="rate", goal=goals[0]), judge(names, samples, figure="p50_us", goal=goals[1])]
+    names = (
+        f"{load.tasks} tasks",
+        "chosen" if name == "chosen" else name,
+        "trees" if name == "chosen" else "chosen",
+    )
+    return [
+        judge(names, samples, figure="rate", goal=goals[0]),
+        judge(names, samples, figure="p50_us", goal=goals[1]),
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--tasks", type=int, nargs="*", default=[1, 64])
     parser.add_argument("--pump", default="tick", choices=PUMPS)
