@@ -40,10 +40,11 @@ async def diff(work: Work, place: Place, since: int | None, until: int | None) -
     past `since`, InvalidValue for versions that are not there or not in order.
     """
     head = await work.head(place.scope, tracked=False)
-    until = head.seq if until is None else until
+    until = _version("until", head.seq if until is None else until, head.seq)
     oldest = max(head.floor - 1, 0)
-    since = min(oldest, until) if since is None else since
-    _check(since, until, head.seq)
+    since = _version("since", min(oldest, until) if since is None else since, head.seq)
+    if since > until:
+        raise InvalidValue(f"version {since} is not before version {until}", path="since")
     if since < oldest:
         raise Compacted(
             f"the log of {place.scope} begins at version {head.floor}; version {since} cannot be compared any more",
@@ -67,12 +68,10 @@ async def diff(work: Work, place: Place, since: int | None, until: int | None) -
     return Diff(tuple(items), since, until)
 
 
-def _check(since: int, until: int, newest: int) -> None:
-    for name, version in (("since", since), ("until", until)):
-        if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version <= newest:
-            raise InvalidValue(f"{name} must be a version from 0 to {newest}, not {version!r}", path=name)
-    if since > until:
-        raise InvalidValue(f"version {since} is not before version {until}", path="since")
+def _version(name: str, version: int, newest: int) -> int:
+    if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version <= newest:
+        raise InvalidValue(f"{name} must be a version from 0 to {newest}, not {version!r}", path=name)
+    return version
 
 
 async def _afters(work: Work, place: Place, since: int, until: int) -> tuple[int | None, dict[str, tuple[Record, Any]]]:
