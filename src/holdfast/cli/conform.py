@@ -1,0 +1,4 @@
+"""`holdfast conform`."""
+
+def conform() -> None:
+    """x"""

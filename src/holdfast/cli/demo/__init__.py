@@ -1,0 +1,4 @@
+"""`holdfast demo`."""
+
+def demo() -> None:
+    """x"""

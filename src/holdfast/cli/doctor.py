@@ -1,0 +1,4 @@
+"""`holdfast doctor`."""
+
+def doctor() -> None:
+    """x"""
