@@ -1,4 +1,5 @@
 """`holdfast doctor`."""
 
+
 def doctor() -> None:
     """x"""

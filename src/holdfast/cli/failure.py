@@ -1,6 +1,6 @@
 """How a command fails: a message and its remedy on stderr, and an exit code that a script can tell apart.
 
-    0 ok    1 failure    2 usage    3 not found    4 conflict    5 not allowed    6 unavailable    130 interrupted
+0 ok    1 failure    2 usage    3 not found    4 conflict    5 not allowed    6 unavailable    130 interrupted
 """
 
 from __future__ import annotations

@@ -55,5 +55,3 @@ def _write_page(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...]
     if rows:
         write_text(f"\n{title}")
         write_rows(rows, Format.TABLE, columns=columns)
-
-
