@@ -1,0 +1,67 @@
+"""What an error of SQLite means in Holdfast's terms.
+
+The system's errno decides where SQLite's own code is too coarse: a quota or a file size limit is a full store, though
+SQLite calls it an I/O error.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import apsw
+
+from holdfast.errors import (
+    Corrupt,
+    HoldfastError,
+    InvalidValue,
+    ReadOnlyStore,
+    StoreFull,
+    StoreLocked,
+    TooLarge,
+    Unavailable,
+)
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+DAMAGED = frozenset(
+    {apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS, apsw.SQLITE_IOERR_IN_PAGE, apsw.SQLITE_IOERR_DATA}
+)
+
+
+def is_full(error: BaseException, connection: apsw.Connection | None) -> bool:
+    """Whether no space was left. Then nothing of the transaction was applied: its last frame was never complete."""
+    if isinstance(error, apsw.FullError):
+        return True
+    return isinstance(error, apsw.IOError) and connection is not None and connection.system_errno in NO_SPACE
+
+
+def translated(error: BaseException, path: Path, connection: apsw.Connection | None = None) -> HoldfastError:
+    """The error to raise in place of `error`, which is then its cause. For anything but a failed COMMIT."""
+    if isinstance(error, HoldfastError):
+        return error
+    if isinstance(error, UnicodeEncodeError):
+        return InvalidValue(f"text with a lone surrogate: {error.object[:80]!r}", path=error.object[:80])
+    if is_full(error, connection):
+        return StoreFull(f"no space is left for {path}: {error}", path=str(path))
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return StoreLocked(f"another process holds {path}: {error}", path=str(path))
+    if isinstance(error, (apsw.ReadOnlyError, apsw.PermissionsError)):
+        return ReadOnlyStore(f"{path} cannot be written: {error}", path=str(path))
+    if isinstance(error, apsw.NotADBError):
+        return Corrupt(f"{path} is not a SQLite database", path=str(path))
+    if isinstance(error, (apsw.CorruptError, apsw.FormatError, apsw.SQLError, apsw.MismatchError)):
+        return Corrupt(f"{path} is damaged: {error}", path=str(path))
+    if isinstance(error, apsw.TooBigError):
+        return TooLarge(f"too large for SQLite: {error}", what="value", size=0, limit=0)
+    if isinstance(error, (apsw.IOError, apsw.CantOpenError)):
+        return _input_output(error, path, connection)
+    return Unavailable(f"{path}: {type(error).__name__}: {error}", path=str(path))
+
+
+def _input_output(error: apsw.Error, path: Path, connection: apsw.Connection | None) -> HoldfastError:
+    if getattr(error, "extendedresult", 0) in DAMAGED:
+        return Corrupt(f"{path} is damaged: {error}", path=str(path))
+    if connection is not None and connection.system_errno in NOT_ALLOWED:
+        return ReadOnlyStore(f"{path} cannot be written: {error}", path=str(path))
+    return Unavailable(f"{path}: {error}", path=str(path))

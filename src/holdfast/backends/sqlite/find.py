@@ -1,0 +1,53 @@
+"""Index entries and names of scopes, in order."""
+
+from __future__ import annotations
+
+from holdfast.backends.sqlite.bulk import Cursor
+from holdfast.backends.sqlite.read import BEYOND_TEXT
+from holdfast.kernel.commit import Found
+
+_SELECT = """
+    SELECT e.sort, e.scope, e.key, e.payload
+    FROM entries e CROSS JOIN scopes s ON s.space = e.space AND s.name = e.scope AND s.life = e.life
+    WHERE e.space = ?1 AND e.name = ?2 AND e.value = ?3 AND e.sort >= ?4 AND e.sort < ?5
+    AND (e.expires_us IS NULL OR e.expires_us > ?6){after}
+    ORDER BY e.sort {order}, e.scope {order}, e.key {order} LIMIT ?7"""
+_AFTER = " AND (e.sort, e.scope, e.key) {sign} (?8, ?9, ?10)"
+_STATEMENTS = {
+    (False, False): _SELECT.format(after="", order="ASC"),
+    (False, True): _SELECT.format(after="", order="DESC"),
+    (True, False): _SELECT.format(after=_AFTER.format(sign=">"), order="ASC"),
+    (True, True): _SELECT.format(after=_AFTER.format(sign="<"), order="DESC"),
+}
+_SCOPES = "SELECT name FROM scopes WHERE space = ? AND name > ? AND life IS NOT NULL ORDER BY name LIMIT ?"
+
+
+def find_entries(
+    cursor: Cursor,
+    space: int,
+    index: str,
+    value: str,
+    bounds: tuple[str | None, str | None],
+    after: tuple[str, str, str] | None,
+    limit: int,
+    reverse: bool,
+    now_us: int,
+) -> tuple[Found, ...]:
+    """See `Kernel.find`. The bounds are the narrower of what was asked and where the last page ended."""
+    lo = bounds[0] or ""
+    hi: str | bytes = BEYOND_TEXT if bounds[1] is None else bounds[1]
+    params: tuple[object, ...] = ()
+    if after is not None:
+        params = after
+        if not reverse:
+            lo = max(lo, after[0])
+        elif bounds[1] is None or after[0] + "\0" < bounds[1]:
+            hi = after[0] + "\0"
+    statement = _STATEMENTS[(after is not None, reverse)]
+    rows = cursor.execute(statement, (space, index, value, lo, hi, now_us, limit, *params)).fetchall()
+    return tuple(Found(*row) for row in rows)
+
+
+def scope_names(cursor: Cursor, space: int, after: str, limit: int) -> tuple[str, ...]:
+    """See `Kernel.scopes`."""
+    return tuple(row[0] for row in cursor.execute(_SCOPES, (space, after, limit)).fetchall())

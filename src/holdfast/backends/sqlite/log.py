@@ -1,0 +1,94 @@
+"""A scope's log, and the scopes that moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from holdfast.backends.sqlite.bulk import Cursor
+from holdfast.errors import Compacted, Corrupt, Diverged, Gone, InvalidValue
+from holdfast.kernel.commit import CommitId, Moved, Record
+
+_SELECT = """
+    SELECT l.seq, l.epoch, w.writer, l.n, l.at_us, l.cause, l.touched, l.body, l.op
+    FROM log l JOIN writers w ON w.id = l.writer
+    WHERE l.scope = (SELECT id FROM scopes WHERE space = ?1 AND name = ?2)"""
+_FORWARD = f"{_SELECT} AND l.seq > ?3 ORDER BY l.seq LIMIT ?4"
+_REVERSE = f"{_SELECT} AND l.seq < ?3 ORDER BY l.seq DESC LIMIT ?4"
+_ENDS = "SELECT s.floor, (SELECT max(seq) FROM log WHERE scope = s.id) FROM scopes s WHERE s.space = ? AND s.name = ?"
+_MOVED = (
+    "SELECT l.id, l.seq, s.space, s.name, (SELECT moved_floor FROM meta) "
+    "FROM log l CROSS JOIN scopes s ON s.id = l.scope WHERE l.id > ? ORDER BY l.id LIMIT ?"
+)
+_POSITION = "SELECT max(ifnull((SELECT max(id) FROM log), 0), tip), moved_floor FROM meta"
+_SEQ_MAX = 2**63 - 1
+
+_touched = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int, reverse: bool) -> tuple[Record, ...]:
+    """See `Kernel.log`."""
+    if reverse:
+        return _backward(cursor, space, scope, after, limit)
+    rows = cursor.execute(_FORWARD, (space, scope, after, limit)).fetchall()
+    if rows and rows[0][0] == after + 1:  # the record after the cursor is there, so nothing was trimmed or lost
+        return _records(scope, rows)
+    cursor.execute("BEGIN")
+    try:
+        ends = cursor.execute(_ENDS, (space, scope)).fetchall()
+        rows = cursor.execute(_FORWARD, (space, scope, after, limit)).fetchall()
+    finally:
+        cursor.execute("COMMIT")
+    if not ends:
+        if after > 0:
+            raise Gone(f"{scope} has no trace left", scope=scope, after=after)
+        return ()
+    floor, seq = ends[0]
+    if seq is None:
+        raise Corrupt(f"{scope} has a head and no log", scope=scope)
+    if after > seq:
+        raise Diverged(f"{scope} is at {seq}, before {after}", scope=scope, after=after, seq=seq)
+    if after + 1 < floor:
+        raise Compacted(f"the log of {scope} begins at {floor}, after {after}", scope=scope, after=after, floor=floor)
+    if after < seq and (not rows or rows[0][0] != after + 1):
+        raise Corrupt(f"the log of {scope} has a gap after {after}", scope=scope, after=after)
+    return _records(scope, rows)
+
+
+def read_moved(cursor: Cursor, space: int, after: str | None, limit: int) -> Moved:
+    """See `Kernel.moved`. The position is the id of a log row; the limit counts rows of every space."""
+    if after is None:
+        return Moved((), str(cursor.execute(_POSITION).fetchall()[0][0]))
+    start = _position(after)
+    rows = cursor.execute(_MOVED, (start, limit)).fetchall()
+    tip, floor = (start, rows[0][4]) if rows else cursor.execute(_POSITION).fetchall()[0]
+    if after and not floor <= start <= tip:
+        raise Compacted(f"position {start} is outside of what the store knows, {floor} to {tip}", floor=floor)
+    seen = {row[3]: row[1] for row in rows if row[2] == space}  # a scope's last move wins
+    return Moved(tuple(seen.items()), str(rows[-1][0] if rows else start), len(rows) == limit)
+
+
+def _position(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise InvalidValue(f"{text[:40]!r} is not a position of this store", path="after")
+    return int(text)
+
+
+def _backward(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> tuple[Record, ...]:
+    rows = cursor.execute(_REVERSE, (space, scope, after if after > 0 else _SEQ_MAX, limit)).fetchall()
+    return _records(scope, rows)
+
+
+def _records(scope: str, rows: Sequence[Any]) -> tuple[Record, ...]:
+    if len(rows) > 1 and abs(rows[-1][0] - rows[0][0]) != len(rows) - 1:
+        raise Corrupt(f"the log of {scope} has a gap", scope=scope)
+    return tuple(
+        Record(
+            row[0], row[1], CommitId(row[2], row[3]), row[4], row[5], _touched(row[6]), row[7], "drop" if row[8] else "write"
+        )
+        for row in rows
+    )

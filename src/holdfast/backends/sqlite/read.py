@@ -1,0 +1,119 @@
+"""Heads, cells and ranges: the statements behind `Kernel.read`.
+
+A head is put together from the scope's row and its newest record. One scope with at most one key takes one statement,
+which is one cut by itself; anything more runs inside a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from holdfast.backends.sqlite.bulk import LOOKUP_SIZES, Cursor
+from holdfast.errors import Corrupt
+from holdfast.kernel.commit import NO_HEAD, Cell, Head, Range, Read, View
+from holdfast.kernel.keys import prefix_end
+
+_HEAD = """
+    SELECT s.life, s.epoch, s.floor, l.seq, l.at_us, l.cause{cell}
+    FROM scopes s
+    LEFT JOIN log l ON l.id = (SELECT id FROM log WHERE scope = s.id ORDER BY seq DESC LIMIT 1){join}
+    WHERE s.space = ?1 AND s.name = ?2"""
+_VISIBLE = "(expires_us IS NULL OR expires_us > ?{n})"
+
+HEAD = _HEAD.format(cell="", join="")
+HEAD_AND_CELL = _HEAD.format(
+    cell=", c.value, c.version, c.expires_us",
+    join=" LEFT JOIN cells c ON c.life = s.life AND c.key = ?3 AND (c.expires_us IS NULL OR c.expires_us > ?4)",
+)
+_CELLS = {
+    size: "SELECT key, value, version, expires_us FROM cells WHERE life = ? "
+    f"AND key IN ({','.join('?' * size)}) AND (expires_us IS NULL OR expires_us > ?)"
+    for size in LOOKUP_SIZES
+}
+_RANGE = (
+    "SELECT key, value, version, expires_us FROM cells WHERE life = ?1 AND key >= ?2 AND key < ?3 "
+    "AND (expires_us IS NULL OR expires_us > ?4) ORDER BY key {order} LIMIT ?5"
+)
+_FORWARD = _RANGE.format(order="ASC")
+_REVERSE = _RANGE.format(order="DESC")
+
+BEYOND_TEXT = b""
+"""Greater than any text in SQLite's order of types."""
+
+
+def rows_at_most(reads: Sequence[Read]) -> int:
+    """How many cells the answer can have."""
+    return sum(len(read.keys) + sum(wanted.limit for wanted in read.ranges) for read in reads)
+
+
+def read_views(cursor: Cursor, space: int, reads: Sequence[Read], now_us: int) -> list[View]:
+    """Answer all reads from one snapshot."""
+    if len(reads) == 1 and not reads[0].ranges and len(reads[0].keys) <= 1:
+        return [_view_of_one(cursor, space, reads[0], now_us)]
+    cursor.execute("BEGIN")
+    try:
+        return [_view(cursor, space, read, now_us) for read in reads]
+    finally:
+        cursor.execute("COMMIT")
+
+
+def head_of(scope: str, row: Sequence[Any]) -> Head:
+    """A head from life, epoch, floor, seq, at_us, cause."""
+    if row[3] is None:
+        raise Corrupt(f"{scope} has a head and no log", scope=scope)
+    return Head(row[3], row[1], row[0] is not None, row[2], row[4], row[5])
+
+
+def _view_of_one(cursor: Cursor, space: int, read: Read, now_us: int) -> View:
+    scope = read.scope
+    if not read.keys:
+        rows = cursor.execute(HEAD, (space, scope)).fetchall()
+        return View(scope, head_of(scope, rows[0]) if rows else NO_HEAD, {})
+    key = read.keys[0]
+    rows = cursor.execute(HEAD_AND_CELL, (space, scope, key, now_us)).fetchall()
+    if not rows:
+        return View(scope, NO_HEAD, {})
+    row = rows[0]
+    value = row[6]
+    return View(scope, head_of(scope, row), {} if value is None else {key: Cell(key, value, row[7], row[8])})
+
+
+def _view(cursor: Cursor, space: int, read: Read, now_us: int) -> View:
+    scope = read.scope
+    rows = cursor.execute(HEAD, (space, scope)).fetchall()
+    if not rows:
+        return View(scope, NO_HEAD, {}, tuple(() for _ in read.ranges))
+    head = head_of(scope, rows[0])
+    life = rows[0][0]
+    if life is None:
+        return View(scope, head, {}, tuple(() for _ in read.ranges))
+    cells = _cells(cursor, life, read.keys, now_us) if read.keys else {}
+    return View(scope, head, cells, tuple(_range(cursor, life, wanted, now_us) for wanted in read.ranges))
+
+
+def _cells(cursor: Cursor, life: int, keys: tuple[str, ...], now_us: int) -> dict[str, Cell]:
+    found: dict[str, Cell] = {}
+    largest = LOOKUP_SIZES[0]
+    for start in range(0, len(keys), largest):
+        chunk = keys[start : start + largest]
+        size = min(fit for fit in LOOKUP_SIZES if fit >= len(chunk))
+        padded = chunk + chunk[-1:] * (size - len(chunk))
+        for row in cursor.execute(_CELLS[size], (life, *padded, now_us)).fetchall():
+            found[row[0]] = Cell(*row)
+    if len(found) < 2:
+        return found
+    return {key: found[key] for key in keys if key in found}
+
+
+def _range(cursor: Cursor, life: int, wanted: Range, now_us: int) -> tuple[Cell, ...]:
+    lo: str = wanted.prefix
+    end = prefix_end(lo)
+    hi: str | bytes = BEYOND_TEXT if end is None else end
+    if wanted.after is not None:
+        if not wanted.reverse:
+            lo = max(lo, wanted.after + "\0")  # the least text greater than `after`
+        elif end is None or wanted.after < end:
+            hi = wanted.after
+    statement = _REVERSE if wanted.reverse else _FORWARD
+    return tuple(Cell(*row) for row in cursor.execute(statement, (life, lo, hi, now_us, wanted.limit)).fetchall())

@@ -1,0 +1,203 @@
+"""One file, opened in one process: the writer's thread, the reading connections and the checkpoints.
+
+Kernels of several spaces may share a store and then share its barriers. Two stores on one file in one process work
+too, as two processes would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from holdfast.backends.sqlite import forks
+from holdfast.backends.sqlite.checkpoint import Checkpointer
+from holdfast.backends.sqlite.connection import Opening
+from holdfast.backends.sqlite.errors import translated
+from holdfast.backends.sqlite.filesystem import check_filesystem
+from holdfast.backends.sqlite.heads import SpaceCache
+from holdfast.backends.sqlite.readers import Readers
+from holdfast.backends.sqlite.writer import Failpoint, Writer
+from holdfast.backends.sqlite.writer_thread import WriterThread
+from holdfast.errors import Closed, Corrupt, ReadOnlyStore, Unavailable
+from holdfast.kernel.limits import Durability
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_S = 15.0
+
+
+class SqliteStore:
+    """The open file. Who opens it closes it; kernels made on it do not."""
+
+    def __init__(self, opening: Opening, failpoint: Failpoint | None) -> None:
+        self.opening = opening
+        self.readers = Readers(opening)
+        self._closing = threading.Lock()
+        self._refusal: Closed | None = None
+        self._closed = False
+        self._checkpointer = Checkpointer(opening, failpoint, self._break)
+        self._writer = WriterThread(lambda: Writer(opening, failpoint), on_broken=self._break)
+        self._file: forks.FileId | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        durability: Durability = "fsync",
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        max_pages: int | None = None,
+        vfs: str | None = None,
+        mounts: str | None = None,
+        failpoint: Failpoint | None = None,
+    ) -> SqliteStore:
+        """Open the file at `path`, making it if it is missing; its folder must exist.
+
+        durability      "fsync" (a commit survives the end of the machine) or "process" (of the process)
+        busy_timeout_s  how long a write waits for another process before it raises StoreLocked
+        max_pages       the file's largest size in pages of 4 KiB; beyond it StoreFull
+        vfs             the name of a registered apsw VFS to go through
+        mounts          the text of /proc/self/mounts, for tests
+        failpoint       called at named places, for crash tests (see `writer.Failpoint`)
+
+        Raises UnsafeFilesystem, ReadOnlyStore, StoreFull, StoreLocked, StoreTooNew, Corrupt (not a database, or another
+        program's: it is left as it is), Unavailable (no such folder), Closed (the file was inherited by a fork).
+        """
+        opening = Opening(Path(path), durability, busy_timeout_s, vfs, max_pages)
+        return await asyncio.to_thread(cls._open_blocking, opening, mounts, failpoint)
+
+    @classmethod
+    def _open_blocking(cls, opening: Opening, mounts: str | None, failpoint: Failpoint | None) -> SqliteStore:
+        path = Path(os.path.abspath(opening.path))  # the working directory may change later
+        opening = opening._replace(path=path)
+        _check_path(path)
+        forks.check_not_inherited(str(path))
+        check_filesystem(path.resolve(), mounts=mounts)
+        store = cls(opening, failpoint)
+        try:
+            store._writer.start()
+        except (apsw.Error, OSError) as error:
+            raise translated(error, path) from error
+        writer = store._writer.writer
+        assert writer is not None
+        store._checkpointer.start(writer.connection)
+        status = os.stat(path)
+        store._file = (status.st_dev, status.st_ino)
+        forks.register(store)
+        return store
+
+    async def space(self, name: str) -> SpaceCache:
+        """The space of that name, made when missing."""
+
+        def make(writer: Writer) -> SpaceCache:
+            find = "SELECT id FROM spaces WHERE name = ?"
+            found = writer.cursor.execute(find, (name,)).fetchall()
+            if not found:
+                with writer.transaction("space") as cursor:
+                    cursor.execute("INSERT OR IGNORE INTO spaces(name) VALUES (?)", (name,))
+                    found = cursor.execute(find, (name,)).fetchall()
+            return writer.heads.space(found[0][0], name)
+
+        return await self.act(make)
+
+    @property
+    def writer(self) -> WriterThread:
+        """Where commits go. Raises Closed when the store is."""
+        if self._refusal is not None:
+            raise self._refusal
+        return self._writer
+
+    def check_open(self) -> None:
+        """Raise Closed if the store is closed, broke, or belongs to the parent of this process."""
+        if self._refusal is not None:
+            raise self._refusal
+
+    async def act(self, work: Callable[[Writer], T]) -> T:
+        """Do something in the writer's thread, between two batches."""
+        try:
+            answer: T = await self.writer.perform(work)
+        except apsw.Error as error:
+            raise translated(error, self.opening.path) from error
+        return answer
+
+    async def look(self, read: Callable[..., T], *args: Any) -> T:
+        """Read in a reader thread."""
+        self.check_open()
+        answer: T = await asyncio.wrap_future(self.readers.in_thread(read, *args))
+        return answer
+
+    async def look_here(self, read: Callable[..., T], *args: Any) -> T:
+        """Read on this thread: for what takes microseconds. When the file is locked for longer, in a reader thread."""
+        self.check_open()
+        try:
+            return self.readers.here(read, *args)
+        except apsw.BusyError:
+            return await self.look(read, *args)
+        except (apsw.Error, UnicodeEncodeError) as error:
+            raise translated(error, self.opening.path) from error
+
+    async def close(self) -> None:
+        """Finish what was sent, end the threads, close the connections. Allowed twice, from any loop."""
+        if self._refusal is not None and self._file is None:
+            return  # a forked child's: nothing of it may be touched
+        refusal = self._refusal = self._refusal or Closed(f"{self.opening.path} is closed")
+        await asyncio.shield(asyncio.to_thread(self._close_blocking, refusal))
+
+    def _close_blocking(self, refusal: Closed) -> None:
+        with self._closing:
+            if self._closed:
+                return
+            self._writer.stop(refusal)
+            self._checkpointer.stop()
+            writer = self._writer.writer
+            self.readers.close(refusal, checkpoint=writer is not None and writer.broken is None)
+            forks.forget(self)
+            self._closed = True
+
+    def _break(self, error: BaseException) -> None:
+        """A sync failed: nothing more may be written or checkpointed here. Called in the thread that saw it."""
+        self._refusal = Closed(f"{self.opening.path}: the store closed itself, for its disk failed: {error}")
+        writer = self._writer.writer
+        if writer is not None and writer.broken is None:
+            writer.broken = error
+        for connection in self.readers.connections():
+            with contextlib.suppress(apsw.Error):
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+    # --- forks ------------------------------------------------------------------------------------------
+
+    def file_id(self) -> forks.FileId | None:
+        """See `forks.Forkable`."""
+        return self._file
+
+    def poison(self) -> list[Any]:
+        """See `forks.Forkable`."""
+        self._refusal = Closed(f"{self.opening.path} was opened before this process was forked: open it in the child")
+        self._file = None
+        writer = self._writer.writer
+        held: list[Any] = [*self.readers.connections(), writer, self._checkpointer.connection, self.readers, self._writer]
+        if writer is not None:
+            held += [writer.connection, writer.cursor]
+        return [one for one in held if one is not None]
+
+
+def _check_path(path: Path) -> None:
+    """Say clearly what SQLite would only call "unable to open". The file itself is not opened here: closing it again
+    would end every lock this process has on it."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise Unavailable(f"the folder {folder} does not exist", path=str(path))
+    if path.exists():
+        if not path.is_file():
+            raise Corrupt(f"{path} is not a file", path=str(path))
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise ReadOnlyStore(f"{path} cannot be read and written", path=str(path))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ReadOnlyStore(f"the folder {folder} cannot be written", path=str(path))

@@ -1,0 +1,278 @@
+"""Removing what nobody can see, in small transactions between the batches.
+
+What to remove is looked for on a reading connection, so that a long search holds nobody up; the writer then removes at
+most `STEP` rows at a time and judges anew what could have changed since: whether a cell is still expired, a scope still
+dropped. Records below a scope's newest only ever become older, so those need no second look.
+
+Removing works on a full store as far as its log file has room: a checkpoint first lets the log be begun anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, NamedTuple
+
+import apsw
+
+from holdfast.backends.sqlite.bulk import Cursor
+from holdfast.backends.sqlite.writer import Writer
+from holdfast.errors import StoreFull
+from holdfast.kernel.commit import Retention, Swept
+
+STEP = 500
+"""Rows removed in one transaction: a few milliseconds."""
+
+PAGE = 1_000
+
+FREE_PAGES_MIN = 2_000
+FREE_PAGES_STEP = 500
+
+_EXPIRED = (
+    "SELECT c.life, c.key FROM cells c CROSS JOIN scopes s ON s.life = c.life AND s.space = ?1 "
+    "WHERE c.expires_us <= ?2 ORDER BY c.expires_us LIMIT ?3"
+)
+_GARBAGE = "SELECT life FROM garbage WHERE space = ? ORDER BY life LIMIT ?"
+_GARBAGE_SCOPE = "SELECT scope FROM garbage WHERE life = ?"
+_SCOPES = """
+    SELECT s.name, s.id, s.life, s.floor, (SELECT max(seq) FROM log WHERE scope = s.id)
+    FROM scopes s WHERE s.space = ?1 AND s.name > ?2 ORDER BY s.name LIMIT ?3"""
+_AGES = "SELECT seq, at_us FROM log WHERE scope = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq LIMIT ?4"
+_AT = "SELECT at_us FROM log WHERE scope = ?1 AND seq = ?2"
+
+_REMOVE_CELL = (
+    "DELETE FROM cells WHERE life = ?1 AND key = ?2 AND expires_us <= ?3 RETURNING entries, "
+    "(SELECT name FROM scopes WHERE life = ?1)"
+)
+_LIFE_CELLS = "SELECT key, entries FROM cells WHERE life = ? ORDER BY key LIMIT ?"
+_REMOVE_ENTRY = (
+    "DELETE FROM entries WHERE space = ?1 AND name = json_extract(?2, '$[0]') AND value = json_extract(?2, '$[1]') "
+    "AND sort = json_extract(?2, '$[2]') AND scope = ?3 AND key = ?4 AND life = ?5"
+)
+
+
+class Limits(NamedTuple):
+    """What one sweep is asked for."""
+
+    space: int
+    now_us: int
+    retention: Retention
+
+
+class Trim(NamedTuple):
+    """Remove the records of a scope below `floor`, or with `over` the whole scope."""
+
+    name: str
+    scope: int
+    floor: int
+    over: bool
+
+
+class Sweep:
+    """One sweep of one space. `look` runs a function on a reading connection, `act` one in the writer."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        budget: int,
+        *,
+        look: Callable[..., Awaitable[Any]],
+        act: Callable[[Callable[[Writer], Any]], Awaitable[Any]],
+    ) -> None:
+        self._limits = limits
+        self._left = budget
+        self._look = look
+        self._act = act
+        self._step = STEP
+        self._cells = self._records = self._scopes = 0
+
+    async def run(self) -> Swept:
+        """Expired cells, then what dropped scopes left, then records and tombstones, until the budget is used up."""
+        await self._sweep_expired()
+        await self._sweep_garbage()
+        await self._sweep_records()
+        await self._remove(give_back)
+        return Swept(self._cells, self._records, self._scopes, more=self._left <= 0)
+
+    async def _sweep_expired(self) -> None:
+        while self._left > 0:
+            cells = await self._look(find_expired, self._limits, min(self._step, self._left))
+            removed = await self._remove(remove_expired, self._limits, cells) if cells else 0
+            if not removed:
+                return
+            self._cells += removed
+            self._left -= removed
+
+    async def _sweep_garbage(self) -> None:
+        while self._left > 0 and (lives := await self._look(find_garbage, self._limits.space)):
+            for life in lives:
+                done = False
+                while not done and self._left > 0:
+                    count = min(self._step, self._left)
+                    removed, done = await self._remove(remove_garbage, self._limits.space, life, count)
+                    self._cells += removed
+                    self._left -= removed
+
+    async def _sweep_records(self) -> None:
+        after: str | None = ""
+        while after is not None and self._left > 0:
+            trims, after = await self._look(find_trims, self._limits, after)
+            for trim in trims:
+                await self._trim(trim)
+
+    async def _trim(self, trim: Trim) -> None:
+        removed = -1
+        while removed and self._left > 0:
+            removed = await self._remove(remove_records, trim, min(self._step, self._left))
+            if not trim.over:
+                self._records += removed
+            self._left -= removed
+        if trim.over and self._left > 0 and await self._remove(forget_scope, trim):
+            self._scopes += 1
+            self._left -= 1
+
+    async def _remove(self, remove: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return await self._act(lambda writer: remove(writer, *args))
+        except StoreFull:
+            self._step = max(1, STEP // 50)
+            await self._act(make_room)
+            return await self._act(lambda writer: remove(writer, *args))
+
+
+# --- looking, on a reading connection -------------------------------------------------------------
+
+
+def find_expired(cursor: Cursor, limits: Limits, count: int) -> list[tuple[int, str]]:
+    """Expired cells of live scopes: (life, key), the longest expired first."""
+    rows = cursor.execute(_EXPIRED, (limits.space, limits.now_us, count)).fetchall()
+    return [(life, key) for life, key in rows]
+
+
+def find_garbage(cursor: Cursor, space: int) -> list[int]:
+    """Lives that ended and were not removed yet."""
+    return [row[0] for row in cursor.execute(_GARBAGE, (space, PAGE)).fetchall()]
+
+
+def find_trims(cursor: Cursor, limits: Limits, after: str) -> tuple[list[Trim], str | None]:
+    """The trims due among the next scopes by name, and the name to go on after; None at the end."""
+    retention = limits.retention
+    rows = cursor.execute(_SCOPES, (limits.space, after, PAGE)).fetchall()
+    trims = []
+    for name, scope, life, floor, seq in rows:
+        if life is None and retention.tombstone_us is not None:
+            at_us = cursor.execute(_AT, (scope, seq)).fetchall()[0][0]
+            if limits.now_us - at_us >= retention.tombstone_us:
+                trims.append(Trim(name, scope, seq, over=True))
+                continue
+        kept_from = _kept_from(cursor, limits, scope, floor, seq)
+        if kept_from > floor:
+            trims.append(Trim(name, scope, kept_from, over=False))
+    return trims, (rows[-1][0] if len(rows) == PAGE else None)
+
+
+def _kept_from(cursor: Cursor, limits: Limits, scope: int, floor: int, seq: int) -> int:
+    """The lowest seq to keep: the first record from the front within a bound that is given, or the newest."""
+    retention = limits.retention
+    if retention.age_us is None and retention.count is None:
+        return floor
+    most = seq - max(1, retention.count or 0) + 1
+    if retention.age_us is None:
+        return max(floor, most)
+    kept = floor
+    for old in _older(cursor, limits, scope, floor, most):
+        kept = old + 1
+    return kept
+
+
+def _older(cursor: Cursor, limits: Limits, scope: int, kept: int, end: int) -> Iterator[int]:
+    """The seqs from `kept` to below `end` whose records are too old, up to the first that is not."""
+    assert limits.retention.age_us is not None
+    while kept < end:
+        rows = cursor.execute(_AGES, (scope, kept, end, 100)).fetchall()
+        for found, at_us in rows:
+            if limits.now_us - at_us < limits.retention.age_us:
+                return
+            yield found
+            kept = found + 1
+        if not rows:
+            return
+
+
+# --- removing, in the writer ----------------------------------------------------------------------
+
+
+def remove_expired(writer: Writer, limits: Limits, cells: list[tuple[int, str]]) -> int:
+    """Remove these cells if they are still expired; returns how many were."""
+    removed = 0
+    with writer.transaction("sweep") as cursor:
+        for life, key in cells:
+            for entries, scope in cursor.execute(_REMOVE_CELL, (life, key, limits.now_us)).fetchall():
+                removed += 1
+                if entries is not None:
+                    _remove_entries(cursor, limits.space, (scope, key, life), entries)
+    return removed
+
+
+def remove_garbage(writer: Writer, space: int, life: int, count: int) -> tuple[int, bool]:
+    """Remove up to `count` cells of an ended life; returns how many, and whether that was the last of it."""
+    with writer.transaction("sweep") as cursor:
+        rows = cursor.execute(_LIFE_CELLS, (life, count)).fetchall()
+        scopes = cursor.execute(_GARBAGE_SCOPE, (life,)).fetchall()
+        for key, entries in rows:
+            if entries is not None and scopes:
+                _remove_entries(cursor, space, (scopes[0][0], key, life), entries)
+        if rows:
+            cursor.execute("DELETE FROM cells WHERE life = ? AND key <= ?", (life, rows[-1][0]))
+        if len(rows) < count:
+            cursor.execute("DELETE FROM garbage WHERE life = ?", (life,))
+    return len(rows), len(rows) < count
+
+
+def remove_records(writer: Writer, trim: Trim, count: int) -> int:
+    """Remove up to `count` of the records below the trim's floor; returns how many. The newest is kept."""
+    with writer.transaction("sweep") as cursor:
+        cursor.execute(
+            "DELETE FROM log WHERE scope = ?1 AND seq < min(?2, (SELECT floor FROM scopes WHERE id = ?1) + ?3)",
+            (trim.scope, trim.floor, count),
+        )
+        removed = writer.connection.changes()
+        if removed:
+            cursor.execute(
+                "UPDATE scopes SET floor = (SELECT min(seq) FROM log WHERE scope = ?1) WHERE id = ?1", (trim.scope,)
+            )
+            cursor.execute("UPDATE meta SET sweeps = sweeps + 1")
+    return removed
+
+
+def forget_scope(writer: Writer, trim: Trim) -> bool:
+    """Remove the last trace of a dropped scope, unless it has been revived since."""
+    with writer.transaction("sweep") as cursor:
+        cursor.execute("DELETE FROM scopes WHERE id = ? AND life IS NULL", (trim.scope,))
+        if not writer.connection.changes():
+            return False
+        last = cursor.execute("SELECT max(id) FROM log WHERE scope = ?", (trim.scope,)).fetchall()[0][0]
+        cursor.execute("DELETE FROM log WHERE scope = ?", (trim.scope,))
+        cursor.execute(
+            "UPDATE meta SET sweeps = sweeps + 1, tip = max(tip, ?1), moved_floor = max(moved_floor, ?1)", (last,)
+        )
+    return True
+
+
+def make_room(writer: Writer) -> None:
+    """Let the log file be written again from its beginning: the room it has is all there is on a full disk."""
+    writer.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+
+
+def give_back(writer: Writer) -> None:
+    """Return free pages to the file system, a few at a time, when they are a good part of the file."""
+    cursor = writer.cursor
+    free = cursor.execute("PRAGMA freelist_count").fetchall()[0][0]
+    if free >= FREE_PAGES_MIN and free * 4 >= cursor.execute("PRAGMA page_count").fetchall()[0][0]:
+        with writer.transaction("sweep"):
+            cursor.execute(f"PRAGMA incremental_vacuum({FREE_PAGES_STEP})").fetchall()
+
+
+def _remove_entries(cursor: Cursor, space: int, owner: tuple[str, str, int], entries: str) -> None:
+    names = cursor.execute("SELECT value FROM json_each(?)", (entries,)).fetchall()
+    for (name,) in names:
+        cursor.execute(_REMOVE_ENTRY, (space, name, *owner))

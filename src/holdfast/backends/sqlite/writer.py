@@ -1,0 +1,167 @@
+"""The one connection that writes: a transaction per batch, and what to do when it fails.
+
+    take turns, BEGIN IMMEDIATE, notice what others wrote, decide, write, COMMIT: the barrier
+
+After any error the transaction is rolled back and everything remembered is forgotten. A stale head shows as a violated
+unique index, and the batch is decided once more. A batch that fails for a reason that may lie in one of its commits
+(no space, a value that cannot be bound) is taken apart and its commits are sent alone. When COMMIT itself fails for
+anything but a lack of space, the page cache may lie about what is on the disk: the batch is Indeterminate, and the
+store must be closed (`broken` says why).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+import apsw
+
+from holdfast.backends.sqlite.bulk import Cursor
+from holdfast.backends.sqlite.commit import Batch, Call
+from holdfast.backends.sqlite.connection import WRITER_CACHE_KIB, Opening, abandon, connect, tune
+from holdfast.backends.sqlite.errors import is_full, translated
+from holdfast.backends.sqlite.heads import Heads
+from holdfast.backends.sqlite.schema import ensure_schema
+from holdfast.backends.sqlite.turns import Turns
+from holdfast.errors import HoldfastError, Indeterminate, StoreFull, StoreLocked
+from holdfast.kernel.commit import Outcome
+
+Failpoint = Callable[[str], None]
+"""Called with the name of the place that is reached: batch.begun, batch.decided, batch.written, batch.committed,
+sweep.begun, sweep.written, sweep.committed, checkpoint.begun, checkpoint.done. It may raise (the batch fails) or end
+the process."""
+
+
+class Writer:
+    """Opened and used by one thread."""
+
+    def __init__(self, opening: Opening, failpoint: Failpoint | None) -> None:
+        self.broken: BaseException | None = None
+        self._opening = opening
+        self._failpoint = failpoint
+        self._turns = Turns(opening.path)
+        try:
+            self.connection = connect(opening, waits_s=opening.busy_timeout_s)
+        except BaseException:
+            self._turns.close()
+            raise
+        try:
+            ensure_schema(self.connection, opening, self._turns)
+            tune(self.connection, opening, cache_kib=WRITER_CACHE_KIB)
+        except BaseException:
+            self.connection.close(True)
+            self._turns.close()
+            raise
+        self.cursor: Cursor = self.connection.cursor()
+        self.heads = Heads(self.connection, self.cursor)
+
+    def apply(self, calls: Sequence[Call]) -> None:
+        """Apply the calls behind one barrier and fill in their outcomes. What it raises holds for all of them."""
+        try:
+            self._apply_together(calls)
+        except Exception as error:
+            failure = translated(error, self._opening.path, self.connection)
+            whole = sum(len(call.commits) for call in calls) == 1
+            if self.broken is not None or whole or not _may_lie_in_one(error, failure):
+                raise failure from error
+            self._apply_singly(calls)
+
+    @contextlib.contextmanager
+    def transaction(self, name: str) -> Iterator[Cursor]:
+        """A write transaction for anything but commits. Remembered heads are forgotten after it."""
+        try:
+            with self._turns.held():
+                self.cursor.execute("BEGIN IMMEDIATE")
+                try:
+                    self._reach(f"{name}.begun")
+                    yield self.cursor
+                    self._reach(f"{name}.written")
+                    self._commit()
+                    self.heads.distrust()
+                except BaseException:
+                    self._roll_back()
+                    raise
+            self._reach(f"{name}.committed")
+        except apsw.Error as error:
+            raise translated(error, self._opening.path, self.connection) from error
+
+    def close(self) -> None:
+        """Release the connection; the last one of all processes checkpoints the log and removes it."""
+        if self.broken is not None:
+            abandon(self.connection)
+        else:
+            self.connection.close(True)
+        self._turns.close()
+
+    def _apply_together(self, calls: Sequence[Call]) -> None:
+        try:
+            self._attempt(calls)
+        except apsw.ConstraintError:  # decided on a stale head
+            self._attempt(calls)
+
+    def _apply_singly(self, calls: Sequence[Call]) -> None:
+        for call in calls:
+            outcomes: list[Outcome] = []
+            for commit in call.commits:
+                single = Call(call.space, [commit])
+                try:
+                    self._apply_together([single])
+                except Exception as error:
+                    if self.broken is not None:
+                        raise
+                    outcomes.append(translated(error, self._opening.path, self.connection))
+                else:
+                    outcomes += single.outcomes
+            call.outcomes = outcomes
+
+    def _attempt(self, calls: Sequence[Call]) -> None:
+        self._turns.enter()
+        try:
+            self.cursor.execute("BEGIN IMMEDIATE")
+            self._reach("batch.begun")
+            self.heads.refresh()
+            batch = Batch(self.connection, self.cursor, self.heads)
+            batch.decide(calls)
+            self._reach("batch.decided")
+            batch.write()
+            self._reach("batch.written")
+            self._commit()
+            self.heads.settle()
+        except BaseException:
+            self._roll_back()
+            raise
+        finally:
+            self._turns.leave()
+        self._reach("batch.committed")
+
+    def _commit(self) -> None:
+        try:
+            self.cursor.execute("COMMIT")
+        except apsw.Error as error:
+            if is_full(error, self.connection) or isinstance(error, apsw.BusyError):
+                raise
+            self.broken = error
+            raise Indeterminate(
+                f"{self._opening.path}: the commit could not be made durable ({error}); it may or may not have been "
+                "applied, and the store is closed",
+                path=str(self._opening.path),
+            ) from error
+
+    def _roll_back(self) -> None:
+        self.heads.clear()
+        try:
+            if self.connection.in_transaction:
+                self.cursor.execute("ROLLBACK")
+        except apsw.Error as error:
+            self.broken = self.broken or error
+
+    def _reach(self, name: str) -> None:
+        if self._failpoint is not None:
+            self._failpoint(name)
+
+
+def _may_lie_in_one(error: Exception, failure: HoldfastError) -> bool:
+    """Whether the other commits of the batch may do without the one that failed."""
+    if isinstance(failure, StoreLocked):
+        return False
+    return isinstance(failure, StoreFull) or not isinstance(error, (HoldfastError, apsw.Error))
