@@ -166,6 +166,11 @@ async def _(stage: Stage) -> None:
     await stage.s.state.history("cart")
 
 
+@feature("state.diff, 500 records at once")
+async def _(stage: Stage) -> None:
+    await stage.s.state.diff(since=2)
+
+
 @feature("user_state.set, agent_state.set, hold.state(…).set")
 async def _(stage: Stage) -> None:
     await stage.s.user_state.set("key00", VALUE)

@@ -2,8 +2,10 @@
 
 import pytest
 
-from holdfast.backends.memory.kernel import TRAITS
+from holdfast.backends.memory.kernel import TRAITS as MEMORY
+from holdfast.backends.sqlite.kernel import TRAITS as SQLITE
 from holdfast.kernel.contract import Kernel
+from holdfast.kernel.limits import Traits
 from tests.docs.features import FEATURES, cost_of
 from tests.docs.runner import ROOT
 
@@ -42,5 +44,21 @@ def test_every_verb_is_told_for_every_backend() -> None:
         assert tuple(backends) == BACKENDS, verb
 
 
-def test_the_traits_of_the_backends_that_exist_are_the_declared_ones() -> None:
-    assert f"| `memory` | {TRAITS.durability} | {TRAITS.span} | {TRAITS.cache} |" in PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "traits"), [("memory", MEMORY), ("sqlite", SQLITE)])
+def test_the_traits_of_a_backend_that_exists_are_those_it_declares(name: str, traits: Traits) -> None:
+    [row] = [row for row in section("## Traits") if row.startswith(f"| `{name}` |")]
+    assert [column.strip() for column in row.split("|")[2:-1]] == [
+        traits.durability,
+        traits.span,
+        traits.cache,
+        size(traits.value_bytes_max),
+        f"{traits.operations_max:,}",
+        size(traits.commit_bytes_max),
+        f"{traits.poll_s:g} s",
+    ]
+
+
+def size(count: int) -> str:
+    """`16 MiB`: bytes in the largest unit that divides them."""
+    unit = next(unit for unit in (30, 20, 10, 0) if count % (1 << unit) == 0)
+    return f"{count >> unit} {dict(zip((30, 20, 10, 0), ('GiB', 'MiB', 'KiB', 'B'), strict=True))[unit]}"
