@@ -1,13 +1,14 @@
 """A follower in another process is killed in the middle, starts again from its cursor, and misses and doubles nothing.
 
-It keeps the cursor in the same line as what it saw, so that a kill cannot come between the two, and goes on after the last
-whole line.
+It keeps the cursor in the same line as what it saw, so that a kill cannot come between the two, and goes on after the
+last whole line.
 """
 
 import asyncio
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from holdfast import Holdfast
@@ -41,6 +42,12 @@ async def follow() -> None:
                         return
 
 
+def wait_for_lines(count: int) -> None:
+    """Wait until the follower has begun."""
+    while not SEEN.exists() or SEEN.read_text().count("\n") < count:
+        time.sleep(0.01)
+
+
 async def main() -> None:
     async with Holdfast.open(STORE) as hold:
         s = await hold.sessions.create(id="job")
@@ -48,8 +55,7 @@ async def main() -> None:
         for i in range(COUNT):
             await s.state.update({"step": i, "square": i * i})  # one commit, two changes
             if i == COUNT // 2:
-                while not SEEN.exists() or len(SEEN.read_text().splitlines()) < 5:
-                    await asyncio.sleep(0.01)  # let it begin, so that the kill lands in the middle
+                await asyncio.to_thread(wait_for_lines, 5)  # so that the kill lands in the middle
                 follower.kill()
                 follower.wait()
                 print(f"The follower was killed after {len(lines())} changes, and is started again.")

@@ -13,10 +13,11 @@ async def edit(document: State, old: str, new: str, *, version: int) -> int:
         try:
             return await document.set("text", text.replace(old, new), if_version=version)
         except Conflict as conflict:
-            history = await document.history("text", limit=1)
-            print(f"  version {version} is stale; {history.items[0].by} wrote {history.items[0].value!r}")
-            assert conflict.found.version == history.items[0].version
-            text, version = history.items[0].value, conflict.found.version
+            newest = conflict.found.version
+        [past] = (await document.history("text", limit=1)).items
+        print(f"  version {version} is stale; {past.by} wrote {past.value!r}")
+        assert past.version == newest
+        text, version = past.value, newest
 
 
 async def main() -> None:

@@ -1,4 +1,4 @@
-"""Money moves between two users' accounts, twenty times at once, while somebody keeps looking. The sum never changes."""
+"""Money moves between two accounts, twenty times at once, while somebody keeps looking. The sum never changes."""
 
 import asyncio
 import random

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from itertools import pairwise
 
 from holdfast import Holdfast
 
@@ -30,7 +31,7 @@ async def main() -> None:
         print(f"Two processes, {EACH} times each: n is {n}, and there are {len(messages)} messages.")
         assert n == len(messages) == 2 * EACH
 
-        turns = sum(a.role != b.role for a, b in zip(messages, messages[1:], strict=False))
+        turns = sum(a.role != b.role for a, b in pairwise(messages))
         print(f"They took turns {turns} times. Each one's messages are in its order:")
         for name in ("ada", "bo"):
             own = [message.content.split(",")[0] for message in messages if message.role == name]
