@@ -3,8 +3,11 @@
 import inspect
 import re
 
+import pytest
+
 from holdfast.kernel import commit, limits
 from holdfast.kernel.contract import Kernel
+from holdfast.testing.conformance import CHECKS
 from holdfast.testing.guarantees import GUARANTEES
 from tests.docs.runner import ROOT
 
@@ -21,12 +24,17 @@ def test_every_guarantee_stands_there_once_in_its_own_words_and_in_order() -> No
     assert told == [tuple(guarantee) for guarantee in GUARANTEES]
 
 
-def test_a_guarantee_is_stated_wherever_the_page_says_it_is() -> None:
+def names(number: str, fact: str) -> list[str]:
+    """What stands in code after `- fact: ` in a guarantee's section."""
     sections = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    assert len(sections) == len(GUARANTEES)
-    for section in sections:
-        number = section.split()[0]
-        places = re.findall(r"`([\w.]+)`", section.partition("- stated in: ")[2].splitlines()[0])
-        assert places, number
-        for place in places:
-            assert re.search(rf"\b{number}\b", STATED[place]), f"{number} is not stated in {place}"
+    [section] = [section for section in sections if section.startswith(f"{number} ")]
+    return re.findall(r"`([\w.]+)`", section.partition(f"- {fact}: ")[2].splitlines()[0])
+
+
+@pytest.mark.parametrize("number", [guarantee.number for guarantee in GUARANTEES])
+def test_a_guarantee_is_stated_and_checked_where_the_page_says_it_is(number: str) -> None:
+    places = names(number, "stated in")
+    assert places
+    for place in places:
+        assert re.search(rf"\b{number}\b", STATED[place]), f"{number} is not stated in {place}"
+    assert names(number, "checked by") == sorted({check.group for check in CHECKS if number in check.proves})
