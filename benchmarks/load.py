@@ -49,9 +49,7 @@ def value_of(number: int) -> bytes:
 async def drive(put: Put, load: Load) -> Sample:
     """Rate and latencies of the puts that finished inside the measured window."""
     pick = random.Random(load.seed)
-    targets = [
-        (session_name(pick.randrange(load.sessions)), key_name(pick.randrange(KEYS))) for _ in range(50_021)
-    ]
+    targets = [(session_name(pick.randrange(load.sessions)), key_name(pick.randrange(KEYS))) for _ in range(50_021)]
     clock = time.perf_counter
     sent = 0
     latencies: list[float] = []
