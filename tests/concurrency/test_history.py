@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from holdfast.testing.history import Effect, Entry, Operation, violations
+from holdfast.testing.history import Effect, Entry, Operation, stream_violations, violations
 
 X, Y = "session/x", "session/y"
 
@@ -148,6 +148,38 @@ def test_write_skew_is_refused():
         write("b", (2, 8), {Y: {"n": 1}}, reads={X: {"n": None}, Y: {"n": None}}),
     ]
     assert rules(operations, {X: [entry(1, "a", n=1)], Y: [entry(1, "b", n=1)]}) == {"order"}
+
+
+def test_a_read_as_of_a_seq_that_shows_another_prefix_is_refused():
+    """A snapshot names the version it was taken at."""
+    operations = [write("a", (1, 2), {X: {"n": 1}}), write("b", (3, 4), {X: {"n": 2}})]
+    log = {X: [entry(1, "a", n=1), entry(2, "b", n=2)]}
+
+    def snapshot(value, seq, span=(5, 6)):
+        reader = read("r", span, {X: {"n": value}})
+        reader.at_seq = {X: seq}
+        return rules([*operations, reader], log)
+
+    assert snapshot(2, 2) == set()
+    assert snapshot(1, 2) == {"read"}
+    assert snapshot(2, 1) == {"read", "order"}
+    assert snapshot(1, 1) == {"order"}, "true once, but no longer when it was read"
+    assert snapshot(2, 3) == {"invented"}
+
+
+def test_a_stream_is_the_log_and_nothing_else():
+    log = {X: [entry(1, "a", n=1, m=1), entry(2, "b", n=2)]}
+    whole = [(entry.seq, effect) for entry in log[X] for effect in entry.effects]
+    assert stream_violations({X: whole}, log) == []
+    broken = {
+        "missed": whole[:1] + whole[2:],
+        "doubled": whole[:2] + whole[1:],
+        "swapped": [whole[0], whole[2], whole[1]],
+        "cut off": whole[:2],
+        "invented": [*whole, (3, Effect("set", "n", 3))],
+        "nothing": [],
+    }
+    assert [name for name, stream in broken.items() if not stream_violations({X: stream}, log)] == []
 
 
 def appended(name, span, *values, reads=None):

@@ -54,7 +54,8 @@ class Operation(Struct):
     """One operation of one client: what it read and meant to write, in its last attempt.
 
     `began` and `ended` come from one clock for all clients and differ from each other; `ended` is None if it never
-    returned. outcome: "ok" (acknowledged), "refused" (surely not applied), "unknown". `seqs` are those acknowledged.
+    returned. outcome: "ok" (acknowledged), "refused" (surely not applied), "unknown". `seqs` are those acknowledged,
+    `at_seq` those as of which a read said it was.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Operation(Struct):
     reads: Reads = {}
     writes: Writes = {}
     seqs: dict[str, int] = {}
+    at_seq: dict[str, int] = {}
 
 
 class Entry(Struct, frozen=True):
@@ -85,10 +87,27 @@ class Violation(NamedTuple):
 Logs = Mapping[str, Sequence[Entry]]
 """scope -> its whole log."""
 
+Stream = Mapping[str, Sequence[tuple[int, Effect]]]
+"""scope -> what a follower received of it from the beginning: (seq, effect), in the order of arrival."""
+
 
 def violations(operations: Iterable[Operation], logs: Logs) -> list[Violation]:
     """Everything in this history that cannot be; an empty list means that it is strictly serialisable."""
     return _Check({operation.id: operation for operation in operations}, logs).run()
+
+
+def stream_violations(received: Stream, logs: Logs) -> list[Violation]:
+    """Where a follower's stream is not the log itself: something missing, doubled, invented or out of order."""
+    found = []
+    for scope in sorted({*received, *logs}):
+        expected = [(entry.seq, effect) for entry in logs.get(scope, ()) for effect in entry.effects]
+        seen = list(received.get(scope, ()))
+        if seen != expected:
+            place = next((n for n, pair in enumerate(zip(seen, expected, strict=False)) if pair[0] != pair[1]), None)
+            place = min(len(seen), len(expected)) if place is None else place
+            detail = f"change {place} of {scope}: received {seen[place : place + 3]}, the log has "
+            found.append(Violation("stream", f"{detail}{expected[place : place + 3]} ({len(seen)} of {len(expected)})"))
+    return found
 
 
 class _Version(NamedTuple):
@@ -252,9 +271,11 @@ class _Check:
         for scope, values in operation.reads.items():
             versions = self.versions.get(scope) or _ScopeVersions(())
             place = self.places.get((scope, operation.id))
+            if place is None and (place := operation.at_seq.get(scope)) is not None:
+                self._order_at(operation, scope, place, graph)
             for key, value in values.items():
                 if place is not None:
-                    self._hold_own_read(operation, scope, key, versions.before(key, place))
+                    self._hold_placed_read(operation, scope, key, versions.before(key, place))
                     continue
                 spans = versions.holding(key, value if value != [] else None)
                 if not spans:
@@ -262,12 +283,23 @@ class _Check:
                     continue
                 self._order_read(operation, scope, spans, graph)
 
-    def _hold_own_read(self, operation: Operation, scope: str, key: str, before: Any) -> None:
-        """A committed operation that wrote the scope read what stood just before its own record, nothing else."""
+    def _hold_placed_read(self, operation: Operation, scope: str, key: str, before: Any) -> None:
+        """What wrote the scope read what stood just before its own record; what names a seq read what stood then."""
         value = operation.reads[scope][key]
         if not _equal(before, None if value == [] else value):
             seen = before.elements[: before.length] if isinstance(before, _Prefix) else before
             self._complain("read", f"{operation.id} read {value!r} in {key} of {scope}; before it stood {seen!r}")
+
+    def _order_at(self, operation: Operation, scope: str, seq: int, graph: Precedence) -> None:
+        """The operation read as of that seq: between the records on either side."""
+        entries = self.logs.get(scope, ())
+        if seq > len(entries):
+            self._complain("invented", f"{operation.id} read {scope} as of {seq}; its log ends at {len(entries)}")
+        for place, entry in enumerate(entries[max(seq - 1, 0) : seq + 1], start=max(seq - 1, 0)):
+            if place < seq:
+                graph.add(entry.operation, operation.id)
+            else:
+                graph.add(operation.id, entry.operation)
 
     def _order_read(
         self, operation: Operation, scope: str, spans: list[tuple[int, int | None]], graph: Precedence
@@ -295,4 +327,15 @@ class _Check:
         return not written_later and not gone_before
 
 
-__all__ = ["Effect", "Entry", "Logs", "Operation", "Reads", "Violation", "Writes", "violations"]
+__all__ = [
+    "Effect",
+    "Entry",
+    "Logs",
+    "Operation",
+    "Reads",
+    "Stream",
+    "Violation",
+    "Writes",
+    "stream_violations",
+    "violations",
+]

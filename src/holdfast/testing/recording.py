@@ -10,8 +10,8 @@
 
 Every note is one line of JSON and given to a sink at once, so that what a process noted before it was killed is there
 afterwards; `load` puts the lines of all processes together. Moments come from one clock for all of them, read in
-nanoseconds and shared out so that no two are the same. Where a reading cannot tell which of two was first, the operation
-is taken to have begun earlier and ended later: the checker may miss an order, it never invents one.
+nanoseconds and shared out so that no two are the same. Where a reading cannot tell which of two was first, operations
+are taken to overlap: the checker may miss an order, it never invents one.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from holdfast.kernel.commit import Record
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.work import Line, decode_lines
 from holdfast.model.cause import decode_cause
+from holdfast.model.change import Change
 from holdfast.testing.history import Effect, Entry, Operation, Reads, Writes
 
 PAGE = 1000
@@ -47,6 +48,7 @@ class Note(Struct, omit_defaults=True):
     outcome: Literal["ok", "refused", "unknown"] = "unknown"
     reads: Reads = {}
     writes: Writes = {}
+    at_seq: dict[str, int] = {}
     seqs: dict[str, int] = {}
 
 
@@ -58,9 +60,14 @@ class Recording:
         self._emit = emit
         self._seqs: dict[str, int] = {}
 
-    def attempt(self, *, reads: Reads | None = None, writes: Writes | None = None) -> None:
-        """Note what was read and what is about to be written; the last attempt counts."""
-        self._emit(Note("attempt", self.id, reads=reads or {}, writes=writes or {}))
+    def attempt(
+        self, *, reads: Reads | None = None, writes: Writes | None = None, at_seq: dict[str, int] | None = None
+    ) -> None:
+        """Note what was read (and as of which seq, where the store said so) and what is about to be written.
+
+        The last attempt counts.
+        """
+        self._emit(Note("attempt", self.id, reads=reads or {}, writes=writes or {}, at_seq=at_seq or {}))
 
     def acknowledged(self, seqs: dict[str, int]) -> None:
         """Note at which seq of each scope the commit was acknowledged."""
@@ -116,7 +123,7 @@ def load(lines: Iterable[bytes]) -> list[Operation]:
             continue
         operation = operations[note.id]
         if note.what == "attempt":
-            operation.reads, operation.writes = note.reads, note.writes
+            operation.reads, operation.writes, operation.at_seq = note.reads, note.writes, note.at_seq
         else:
             operation.ended, operation.outcome, operation.seqs = note.at, note.outcome, note.seqs
     return list(operations.values())
@@ -136,22 +143,24 @@ def entry_of(record: Record) -> Entry:
     The keys of effects are those of the cells (`state//cart`, `runtime/step`, `message`); a session's record counts
     as the value of its metadata under `session`.
     """
-    effects = tuple(_effect(line) for line in decode_lines(record.body))
+    effects = tuple(effect_of(line) for line in decode_lines(record.body))
     return Entry(record.seq, decode_cause(record.cause).trace_id or "", effects)
 
 
-def _effect(line: Line) -> Effect:
-    value: Any = codec.decode(bytes(line.value))
-    if line.kind == "session":
-        return Effect("drop", "") if line.op == "delete" else Effect("set", "session", value.get("metadata", {}))
-    if line.op == "append":
-        return Effect("append", line.kind, value["content"] if line.kind == "message" else value["data"])
-    middle = f"{line.namespace}/" if line.kind in ("state", "temp") else ""
-    if line.op == "delete":
-        return Effect("delete", f"{line.kind}/{middle}{line.key}")
-    if line.op == "set":
-        return Effect("set", f"{line.kind}/{middle}{line.key}", value)
-    raise ValueError(f"a history cannot tell what {line.op!r} of {line.kind} did; let its clients delete key by key")
+def effect_of(change: Line | Change) -> Effect:
+    """What one line of a record, or one change as a follower got it, says was done."""
+    kind, op = change.kind, change.op
+    value: Any = change.value if isinstance(change, Change) else codec.decode(bytes(change.value))
+    if kind == "session":
+        return Effect("drop", "") if op == "delete" else Effect("set", "session", value.get("metadata", {}))
+    if op == "append":
+        return Effect("append", kind, value["content"] if kind == "message" else value["data"])
+    key = f"{kind}/{change.namespace}/{change.key}" if kind in ("state", "temp") else f"{kind}/{change.key}"
+    if op == "delete":
+        return Effect("delete", key)
+    if op == "set":
+        return Effect("set", key, value)
+    raise ValueError(f"a history cannot tell what {op!r} of {kind} did; let its clients delete key by key")
 
 
-__all__ = ["CLIENTS_MAX", "Note", "Recorder", "Recording", "entry_of", "load", "read_log"]
+__all__ = ["CLIENTS_MAX", "Note", "Recorder", "Recording", "effect_of", "entry_of", "load", "read_log"]
