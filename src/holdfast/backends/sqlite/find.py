@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from holdfast.backends.sqlite.bulk import Cursor
 from holdfast.backends.sqlite.read import BEYOND_TEXT
 from holdfast.kernel.commit import Found
@@ -22,29 +24,31 @@ _STATEMENTS = {
 _SCOPES = "SELECT name FROM scopes WHERE space = ? AND name > ? AND life IS NOT NULL ORDER BY name LIMIT ?"
 
 
-def find_entries(
-    cursor: Cursor,
-    space: int,
-    index: str,
-    value: str,
-    bounds: tuple[str | None, str | None],
-    after: tuple[str, str, str] | None,
-    limit: int,
-    reverse: bool,
-    now_us: int,
-) -> tuple[Found, ...]:
+class Wanted(NamedTuple):
+    """The arguments of `Kernel.find`."""
+
+    index: str
+    value: str
+    now_us: int
+    lo: str | None
+    hi: str | None
+    after: tuple[str, str, str] | None
+    limit: int
+    reverse: bool
+
+
+def find_entries(cursor: Cursor, space: int, wanted: Wanted) -> tuple[Found, ...]:
     """See `Kernel.find`. The bounds are the narrower of what was asked and where the last page ended."""
-    lo = bounds[0] or ""
-    hi: str | bytes = BEYOND_TEXT if bounds[1] is None else bounds[1]
-    params: tuple[object, ...] = ()
+    lo = wanted.lo or ""
+    hi: str | bytes = BEYOND_TEXT if wanted.hi is None else wanted.hi
+    after = wanted.after
     if after is not None:
-        params = after
-        if not reverse:
+        if not wanted.reverse:
             lo = max(lo, after[0])
-        elif bounds[1] is None or after[0] + "\0" < bounds[1]:
+        elif wanted.hi is None or after[0] + "\0" < wanted.hi:
             hi = after[0] + "\0"
-    statement = _STATEMENTS[(after is not None, reverse)]
-    rows = cursor.execute(statement, (space, index, value, lo, hi, now_us, limit, *params)).fetchall()
+    params = (space, wanted.index, wanted.value, lo, hi, wanted.now_us, wanted.limit, *(after or ()))
+    rows = cursor.execute(_STATEMENTS[(after is not None, wanted.reverse)], params).fetchall()
     return tuple(Found(*row) for row in rows)
 
 

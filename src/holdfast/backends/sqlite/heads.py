@@ -33,8 +33,8 @@ _FIND_HEADS = Lookup(
     "FROM w CROSS JOIN scopes s ON s.space = w.space AND s.name = w.name",
 )
 _TAIL = (
-    "SELECT max(id), json_group_array(json_array(scope, seq, epoch, op)) "
-    f"FROM (SELECT id, scope, seq, epoch, op FROM log WHERE id > ? ORDER BY id LIMIT {TAIL_MAX + 1})"
+    "SELECT json_group_array(json_array(scope, seq, epoch, op)) "
+    "FROM (SELECT scope, seq, epoch, op FROM log WHERE id > ? ORDER BY id LIMIT ?)"
 )
 _TIP = "SELECT max(ifnull((SELECT max(id) FROM log), 0), tip), sweeps FROM meta"
 _FULL = "SELECT at_us, cause FROM log WHERE scope = ? AND seq = ?"
@@ -164,9 +164,7 @@ class Heads:
         row.full = True
 
     def _follow(self) -> bool:
-        last, tail = self._cursor.execute(_TAIL, (self.tip,)).fetchall()[0]
-        if last is None:
-            return True
+        tail = self._cursor.execute(_TAIL, (self.tip, TAIL_MAX + 1)).fetchall()[0][0]
         records = msgspec.json.decode(tail)
         if len(records) > TAIL_MAX:
             return False

@@ -19,18 +19,17 @@ _HEAD = """
     FROM scopes s
     LEFT JOIN log l ON l.id = (SELECT id FROM log WHERE scope = s.id ORDER BY seq DESC LIMIT 1){join}
     WHERE s.space = ?1 AND s.name = ?2"""
-_VISIBLE = "(expires_us IS NULL OR expires_us > ?{n})"
 
 HEAD = _HEAD.format(cell="", join="")
 HEAD_AND_CELL = _HEAD.format(
     cell=", c.value, c.version, c.expires_us",
     join=" LEFT JOIN cells c ON c.life = s.life AND c.key = ?3 AND (c.expires_us IS NULL OR c.expires_us > ?4)",
 )
-_CELLS = {
-    size: "SELECT key, value, version, expires_us FROM cells WHERE life = ? "
-    f"AND key IN ({','.join('?' * size)}) AND (expires_us IS NULL OR expires_us > ?)"
-    for size in LOOKUP_SIZES
-}
+_SOME = (
+    "SELECT key, value, version, expires_us FROM cells WHERE life = ? "
+    "AND key IN ({keys}) AND (expires_us IS NULL OR expires_us > ?)"
+)
+_CELLS = {size: _SOME.format(keys=",".join("?" * size)) for size in LOOKUP_SIZES}
 _RANGE = (
     "SELECT key, value, version, expires_us FROM cells WHERE life = ?1 AND key >= ?2 AND key < ?3 "
     "AND (expires_us IS NULL OR expires_us > ?4) ORDER BY key {order} LIMIT ?5"

@@ -182,7 +182,13 @@ class SqliteStore:
         self._refusal = Closed(f"{self.opening.path} was opened before this process was forked: open it in the child")
         self._file = None
         writer = self._writer.writer
-        held: list[Any] = [*self.readers.connections(), writer, self._checkpointer.connection, self.readers, self._writer]
+        held: list[Any] = [
+            *self.readers.connections(),
+            writer,
+            self._checkpointer.connection,
+            self.readers,
+            self._writer,
+        ]
         if writer is not None:
             held += [writer.connection, writer.cursor]
         return [one for one in held if one is not None]

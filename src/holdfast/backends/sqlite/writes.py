@@ -4,9 +4,9 @@ A cell without index entries is written without being read. `entries` is NULL fo
 out any other (`WHERE entries IS NULL`); when fewer rows were changed than written, those others are looked up, their
 entries removed, and they are written again. So only cells that had entries pay for them.
 
-A statement that may fail half-way would get a journal of its own, in which SQLite copies every page that it touches. OR
-FAIL forgoes it, as long as nothing that an upsert sets can fail either, hence no NOT NULL there. A failure then leaves the
-statement's earlier rows in the transaction, which is harmless only because any error rolls all of it back.
+A statement that may fail half-way would get a journal of its own, in which SQLite copies every page that it touches.
+OR FAIL forgoes it, as long as nothing that an upsert sets can fail either, hence no NOT NULL there. A failure then
+leaves the statement's earlier rows in the transaction: harmless only because any error rolls all of it back.
 """
 
 from __future__ import annotations
@@ -57,7 +57,18 @@ _encode = msgspec.json.encode
 class Writes:
     """What one batch will write. `log` holds rows of eleven values laid end to end; `cells` is the overlay too."""
 
-    __slots__ = ("_changed", "_connection", "_cursor", "_dead", "_entries", "_garbage", "_lives", "_new", "cells", "log")
+    __slots__ = (
+        "_changed",
+        "_connection",
+        "_cursor",
+        "_dead",
+        "_entries",
+        "_garbage",
+        "_lives",
+        "_new",
+        "cells",
+        "log",
+    )
 
     def __init__(self, connection: apsw.Connection, cursor: Cursor) -> None:
         self.log: list[Any] = []
