@@ -10,9 +10,17 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.backends.sqlite import SqliteKernel, SqliteStore
@@ -49,41 +57,59 @@ SPACES = ("one", "two")
 small = st.integers(0, 12)
 values = st.binary(max_size=8)
 entries = st.lists(
-    st.builds(lambda pair, order, payload: Entry(*pair, order, payload), st.sampled_from(INDEXES),
-              st.sampled_from(ORDERS), st.binary(max_size=3)),
-    max_size=2, unique_by=lambda entry: (entry.index, entry.value, entry.order),
-).map(tuple)  # fmt: skip
-lifetimes = st.one_of(st.none(), st.none(), st.integers(-5, 30))
-checks = st.one_of(
-    st.builds(Absent, st.sampled_from(KEYS)),
-    st.builds(Present, st.sampled_from(KEYS)),
-    st.builds(Unchanged, st.sampled_from(KEYS), small),
-    st.builds(Untouched, st.sampled_from(PREFIXES), small),
-    st.builds(HeadAt, small),
-)
+    st.builds(
+        lambda pair, order, payload: Entry(*pair, order, payload),
+        st.sampled_from(INDEXES),
+        st.sampled_from(ORDERS),
+        st.binary(max_size=3),
+    ),
+    max_size=2,
+    unique_by=lambda entry: (entry.index, entry.value, entry.order),
+).map(tuple)
+lifetimes = st.sampled_from([None, None, None, -5, 1, 10, 30])
 
 
 @st.composite
-def parts(draw, scope):
-    """What a commit does to one scope; times to live are relative and made absolute by the rule."""
-    need = draw(st.sampled_from(["create", "create", "create", "must_exist", "must_exist", "must_not_exist"]))
-    epoch = draw(st.one_of(st.none(), st.none(), st.integers(0, 2)))
-    conditions = draw(st.lists(checks, max_size=1 if draw(st.booleans()) else 2))
-    body = draw(st.sampled_from([b"", b"", b"body"]))
-    if draw(st.integers(0, 9)) == 0:
-        return ScopeCommit(scope, need, epoch, tuple(conditions), body=body, drop=True)
+def writes(draw, scope, need="create", *, epoch=None, checks=()):
+    """What a commit writes to one scope; times to live are relative and made absolute by the rule."""
     written = draw(st.lists(st.sampled_from(KEYS), max_size=3, unique=True))
-    cut = draw(st.integers(0, len(written)))
-    puts = [Put(key, draw(values), draw(lifetimes), draw(entries)) for key in written[cut:]]
-    appends = [Append("m/", draw(values), draw(lifetimes), draw(entries)) for _ in range(draw(st.integers(0, 2)))]
-    return ScopeCommit(scope, need, epoch, tuple(conditions), tuple(puts), tuple(appends), tuple(written[:cut]), body)
+    cut = draw(st.integers(0, min(1, len(written))))
+    puts = tuple(Put(key, draw(values), draw(lifetimes), draw(entries)) for key in written[cut:])
+    appends = tuple(Append("m/", draw(values), draw(lifetimes), draw(entries)) for _ in range(draw(st.integers(0, 2))))
+    return ScopeCommit(
+        scope, need, epoch, checks, puts, appends, tuple(written[:cut]), draw(st.sampled_from([b"", b"x"]))
+    )
 
 
 @st.composite
-def commits(draw):
-    """The parts of one commit, over one scope or two."""
-    scopes = draw(st.lists(st.sampled_from(SCOPES), min_size=1, max_size=2, unique=True))
-    return tuple(draw(parts(scope)) for scope in scopes)
+def checks_near(draw, seq):
+    """A condition about what is likely to be there, at seqs about the present one."""
+    key, since = draw(st.sampled_from(KEYS)), max(0, seq - draw(st.integers(-1, 4)))
+    return draw(
+        st.sampled_from(
+            [
+                Absent(key),
+                Present(key),
+                Unchanged(key, since),
+                Untouched(draw(st.sampled_from(PREFIXES)), since),
+                HeadAt(since),
+            ]
+        )
+    )
+
+
+@st.composite
+def parts(draw, scope, model):
+    """Any part: conditions of all kinds, drops, what only checks."""
+    here = model.scope(scope)
+    need = draw(st.sampled_from(["create", "create", "must_exist", "must_exist", "must_exist", "must_not_exist"]))
+    epoch = draw(st.sampled_from([None, None, here.epoch, here.epoch, here.epoch + 1]))
+    checks = tuple(draw(st.lists(checks_near(here.seq), max_size=2)))
+    shape = draw(st.sampled_from(["write", "write", "write", "check", "drop"]))
+    if shape == "write":
+        return draw(writes(scope, need, epoch=epoch, checks=checks))
+    body = draw(st.sampled_from([b"", b"x"])) if shape == "drop" else b""
+    return ScopeCommit(scope, need, epoch, checks, body=body, drop=shape == "drop")
 
 
 def at_time(part: ScopeCommit, now_us: int) -> ScopeCommit:
@@ -132,16 +158,59 @@ class KernelMachine(RuleBasedStateMachine):
 
     # --- writing ----------------------------------------------------------------------------------
 
-    @rule(
-        space=st.sampled_from(SPACES), batch=st.lists(commits(), min_size=1, max_size=3),
-        writer=st.sampled_from(["w1", "w2"]), cause=st.sampled_from([b"", b"why"]),
-    )  # fmt: skip
-    def commit(self, space, batch, writer, cause):
+    @rule(space=st.sampled_from(SPACES), data=st.data(), writer=st.sampled_from(["w1", "w2"]))
+    def write(self, space, data, writer):
+        """Blind writes to one scope or two."""
+        scopes = data.draw(st.lists(st.sampled_from(SCOPES), min_size=1, max_size=2, unique=True))
+        self.send(space, [tuple(data.draw(writes(scope)) for scope in scopes)], writer)
+
+    @rule(space=st.sampled_from(SPACES), data=st.data(), writer=st.sampled_from(["w1", "w2"]))
+    def write_on_condition(self, space, data, writer):
+        """One commit that rests on what is there."""
+        scopes = data.draw(st.lists(st.sampled_from(SCOPES), min_size=1, max_size=2, unique=True))
+        self.send(space, [tuple(data.draw(parts(scope, self.models[space])) for scope in scopes)], writer)
+
+    @rule(space=st.sampled_from(SPACES), data=st.data(), scope=st.sampled_from(SCOPES))
+    def rewrite(self, space, data, scope):
+        """Conditions that hold: whatever is there is as old as it is."""
+        model = self.models[space]
+        here = model.scope(scope)
+        kept = model.cells(scope, self.now_us)
+        known = [
+            Unchanged(key, cell.version) if data.draw(st.booleans()) else Present(key) for key, cell in kept.items()
+        ]
+        absent = [Absent(key) for key in KEYS if key not in kept]
+        checks = data.draw(st.lists(st.sampled_from([*known, *absent, HeadAt(here.seq)]), max_size=3, unique_by=str))
+        need = "must_exist" if here.live else "must_not_exist"
+        self.send(space, [(data.draw(writes(scope, need, epoch=here.epoch, checks=tuple(checks))),)], "w1")
+
+    @rule(space=st.sampled_from(SPACES), scope=st.sampled_from(SCOPES), again=st.booleans(), data=st.data())
+    def drop(self, space, scope, again, data):
+        """The end of a scope, and perhaps its new beginning in the same batch."""
+        here = self.models[space].scope(scope)
+        batch = [(ScopeCommit(scope, "must_exist" if here.live else "create", drop=True),)]
+        if again:
+            batch.append((data.draw(writes(scope, "must_not_exist", epoch=here.epoch + 1)),))
+        self.send(space, batch, "w2")
+
+    @rule(space=st.sampled_from(SPACES), data=st.data(), writer=st.sampled_from(["w1", "w2"]))
+    def write_batch(self, space, data, writer):
+        """Several commits behind one barrier: each is judged against what the earlier ones left."""
+        model = self.models[space]
+        batch = []
+        for _ in range(data.draw(st.integers(2, 4))):
+            scopes = data.draw(st.lists(st.sampled_from(SCOPES), min_size=1, max_size=2, unique=True))
+            plain = data.draw(st.booleans())
+            batch.append(tuple(data.draw(writes(one) if plain else parts(one, model)) for one in scopes))
+        self.send(space, batch, writer)
+
+    def send(self, space, batch, writer):
         """Each commit of a batch is judged and applied in order; a conflict says exactly what was found."""
         sent = []
         for scopes in batch:
             self.lanes[writer] = self.lanes.get(writer, 0) + 1
             made = tuple(at_time(part, self.now_us) for part in scopes)
+            cause = b"why" if self.lanes[writer] % 2 else b""
             sent.append(Commit(made, self.now_us, cause, CommitId(writer, self.lanes[writer])))
         kernel = self.kernel(space)
         outcomes = self.run(kernel.commit(sent))
@@ -197,8 +266,8 @@ class KernelMachine(RuleBasedStateMachine):
         self.now_us += elapsed_us
 
     @rule(
-        space=st.sampled_from(SPACES), age_us=st.one_of(st.none(), st.integers(0, 60)),
-        count=st.one_of(st.none(), st.integers(0, 6)), tombstone_us=st.one_of(st.none(), st.integers(0, 60)),
+        space=st.sampled_from(SPACES), age_us=st.sampled_from([None, 0, 10, 30, 60]),
+        count=st.sampled_from([None, 0, 1, 3, 6]), tombstone_us=st.sampled_from([None, 0, 30, 60]),
         budget=st.sampled_from([1, 3, 10_000]),
     )  # fmt: skip
     def sweep(self, space, age_us, count, tombstone_us, budget):
@@ -215,38 +284,35 @@ class KernelMachine(RuleBasedStateMachine):
 
     # --- reading ----------------------------------------------------------------------------------
 
-    @rule(
-        space=st.sampled_from(SPACES), scope=st.sampled_from(SCOPES), prefix=st.sampled_from(PREFIXES),
-        after=st.one_of(st.none(), st.sampled_from(KEYS)), limit=st.integers(1, 5), reverse=st.booleans(),
-    )  # fmt: skip
-    def read_range(self, space, scope, prefix, after, limit, reverse):
-        wanted = Range(prefix, limit, after, reverse)
-        (view,) = self.run(self.kernel(space).read([Read(scope, KEYS[:2], (wanted,))], now_us=self.now_us))
-        assert view.ranges == (self.models[space].range(scope, wanted, self.now_us),)
+    @rule(space=st.sampled_from(SPACES), data=st.data())
+    def look(self, space, data):
+        """A range, a find and a stretch of log, from anywhere in either direction."""
+        kernel, model = self.kernel(space), self.models[space]
+        scope, limit, reverse = (
+            data.draw(st.sampled_from(SCOPES)),
+            data.draw(st.integers(1, 5)),
+            data.draw(st.booleans()),
+        )
+        wanted = Range(data.draw(st.sampled_from(PREFIXES)), limit, data.draw(st.sampled_from([None, *KEYS])), reverse)
+        (view,) = self.run(kernel.read([Read(scope, KEYS[:2], (wanted,))], now_us=self.now_us))
+        assert view.ranges == (model.range(scope, wanted, self.now_us),)
 
-    @rule(
-        space=st.sampled_from(SPACES), index=st.sampled_from(INDEXES), lo=st.one_of(st.none(), st.sampled_from(ORDERS)),
-        hi=st.one_of(st.none(), st.sampled_from(ORDERS)), reverse=st.booleans(), limit=st.integers(1, 4),
-        after=st.one_of(
-            st.none(), st.tuples(st.sampled_from(ORDERS), st.sampled_from((*SCOPES, "")), st.sampled_from((*KEYS, "")))
-        ),
-    )  # fmt: skip
-    def find(self, space, index, lo, hi, reverse, limit, after):
-        asked = {"now_us": self.now_us, "lo": lo, "hi": hi, "after": after, "limit": limit, "reverse": reverse}
-        assert self.run(self.kernel(space).find(*index, **asked)) == self.models[space].find(*index, **asked)
+        bounds = st.sampled_from([None, None, *ORDERS])
+        after = st.tuples(st.sampled_from(ORDERS), st.sampled_from((*SCOPES, "")), st.sampled_from((*KEYS, "")))
+        asked = {"now_us": self.now_us, "lo": data.draw(bounds), "hi": data.draw(bounds), "limit": limit}
+        asked |= {"after": data.draw(st.one_of(st.none(), after)), "reverse": reverse}
+        index = data.draw(st.sampled_from(INDEXES))
+        assert self.run(kernel.find(*index, **asked)) == model.find(*index, **asked)
 
-    @rule(
-        space=st.sampled_from(SPACES), scope=st.sampled_from(SCOPES), after=small, limit=st.integers(1, 5),
-        reverse=st.booleans(),
-    )  # fmt: skip
-    def read_log(self, space, scope, after, limit, reverse):
+        self.read_log(kernel, scope, model, after=data.draw(small), limit=limit, reverse=reverse)
+
+    def read_log(self, kernel, scope, model, **asked):
         """The log is contiguous, and what it can no longer answer truly it refuses."""
-        expected = self.models[space].log(scope, after=after, limit=limit, reverse=reverse)
         try:
-            seen = self.run(self.kernel(space).log(scope, after=after, limit=limit, reverse=reverse))
+            seen = self.run(kernel.log(scope, **asked))
         except (Gone, Diverged, Compacted) as refusal:
             seen = type(refusal).__name__
-        assert seen == expected
+        assert seen == model.log(scope, **asked)
 
     @rule(space=st.sampled_from(SPACES))
     def take_position(self, space):
@@ -256,7 +322,7 @@ class KernelMachine(RuleBasedStateMachine):
 
     @rule(space=st.sampled_from(SPACES), data=st.data(), limit=st.integers(1, 4))
     def follow_moves(self, space, data, limit):
-        """Every scope that committed after the position is reported at the seq it has reached; or the position expired."""
+        """Every scope that committed after the position is reported at the seq it reached; or the position expired."""
         model = self.models[space]
         position, since = data.draw(st.sampled_from([*self.positions[space], ("", None)]))
         reached: dict[str, int] = {}
@@ -270,14 +336,19 @@ class KernelMachine(RuleBasedStateMachine):
                 if not moved.more:
                     break
         except Compacted:
-            assert model.forgotten, "a position expired though no scope was forgotten"
+            assert self.forgotten, "a position expired though no scope was forgotten"
             return
         if since is None:  # the oldest position kept: what it still covers is known only while nothing was forgotten
-            since = len(model.moves) if model.forgotten else 0
+            since = len(model.moves) if self.forgotten else 0
         for scope in {scope for scope, _ in model.moves[since:]}:
             if scope in model.scopes:
                 assert reached[scope] == model.scopes[scope].seq
         assert self.run(self.kernel(space).moved(position)).scopes == ()
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether any scope was, in any space: the spaces of a store may share their positions."""
+        return any(model.forgotten for model in self.models.values())
 
     # --- everything, after every step --------------------------------------------------------------
 
@@ -352,12 +423,21 @@ quick = settings(
     deadline=None,
     database=None,
     stateful_step_count=40,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
 
 TestMemoryKernel = MemoryMachine.TestCase
-TestMemoryKernel.settings = settings(quick, max_examples=60)
+TestMemoryKernel.settings = settings(quick, max_examples=100)
 TestWeakTraits = WeakTraitsMachine.TestCase
-TestWeakTraits.settings = settings(quick, max_examples=20)
+TestWeakTraits.settings = settings(quick, max_examples=30)
 TestSqliteKernel = SqliteMachine.TestCase
 TestSqliteKernel.settings = settings(quick, max_examples=40)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("machine", [MemoryMachine, SqliteMachine])
+def test_thousands_of_random_histories_show_as_in_the_model(machine):
+    run_state_machine_as_test(
+        machine,
+        settings=settings(quick, derandomize=False, max_examples=1500, stateful_step_count=60, print_blob=True),
+    )
