@@ -110,6 +110,25 @@ def stream_violations(received: Stream, logs: Logs) -> list[Violation]:
     return found
 
 
+def segment_violations(
+    scope: str, segments: Sequence[Sequence[tuple[int, Effect]]], log: Sequence[Entry]
+) -> list[Violation]:
+    """Where a follower that was told of gaps got something else than stretches of the log, in order, without overlap."""
+    whole = [(entry.seq, effect) for entry in log for effect in entry.effects]
+    start = 0
+    for segment in segments:
+        if not segment:
+            continue
+        first = next((n for n in range(start, len(whole)) if whole[n] == segment[0]), len(whole))
+        expected = whole[first : first + len(segment)]
+        if list(segment) != expected:
+            place = next((n for n, pair in enumerate(zip(segment, expected, strict=False)) if pair[0] != pair[1]), 0)
+            detail = f"{scope}: received {segment[place : place + 3]}, the log has {expected[place : place + 3]}"
+            return [Violation("stream", detail)]
+        start = first + len(segment)
+    return []
+
+
 class _Version(NamedTuple):
     """A key's value from one entry of the log (by its place; -1: from the beginning) until the next version."""
 
@@ -336,6 +355,7 @@ __all__ = [
     "Stream",
     "Violation",
     "Writes",
+    "segment_violations",
     "stream_violations",
     "violations",
 ]
