@@ -113,7 +113,7 @@ def stream_violations(received: Stream, logs: Logs) -> list[Violation]:
 def segment_violations(
     scope: str, segments: Sequence[Sequence[tuple[int, Effect]]], log: Sequence[Entry]
 ) -> list[Violation]:
-    """Where a follower that was told of gaps got something else than stretches of the log, in order, without overlap."""
+    """Where a follower that was told of gaps got something else than stretches of the log, one after the other."""
     whole = [(entry.seq, effect) for entry in log for effect in entry.effects]
     start = 0
     for segment in segments:

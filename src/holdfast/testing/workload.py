@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from holdfast.errors import AlreadyExists, Conflict, Indeterminate, NotFound, Unavailable
 from holdfast.handles.session import Session
+from holdfast.handles.state import State
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.kernel.keys import bucket
@@ -38,11 +39,12 @@ BALANCE = 100
 class Place(Struct, frozen=True):
     """What the clients of one history share: ids of sessions, and of users whose state holds an account each.
 
-    `together` says that one commit and one cut may cover all of it.
+    `one_cut` says that a single read covers all of it; otherwise it takes a transaction.
     """
 
     sessions: tuple[str, ...]
     accounts: tuple[str, ...]
+    one_cut: bool = True
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -50,7 +52,7 @@ class Place(Struct, frozen=True):
         return (*(f"session/{id}" for id in self.sessions), *(f"user/{id}" for id in self.accounts))
 
 
-def place_in_one_bucket(sessions: int, accounts: int, *, prefix: str = "") -> Place:
+def place_in_one_bucket(sessions: int, accounts: int, *, prefix: str = "", one_cut: bool = True) -> Place:
     """A place whose scopes all live in one bucket, so that every backend can commit to them together."""
     wanted = bucket(f"session/{prefix}s0")
 
@@ -63,7 +65,7 @@ def place_in_one_bucket(sessions: int, accounts: int, *, prefix: str = "") -> Pl
             n += 1
         return tuple(found)
 
-    return Place(names("session", "s", sessions), names("user", "u", accounts))
+    return Place(names("session", "s", sessions), names("user", "u", accounts), one_cut)
 
 
 class Client:
@@ -259,15 +261,21 @@ class Client:
         await self._across((str(user), scope), body)
 
     async def audit(self) -> None:
-        """Read all accounts in one cut. Their sum never changes."""
+        """Read all accounts as of one moment. Their sum never changes."""
         scopes = [Scope.user(user) for user in self.place.accounts]
         with self._operation() as operation:
-            values = await self.hold.state_many(scopes)
-            balances = {scope: values[scope]["balance"] for scope in scopes}
-            operation.attempt(reads={str(scope): {_key("balance"): value} for scope, value in balances.items()})
-        total = sum(balance for balance, _ in balances.values())
+            if self.place.one_cut:
+                values = await self.hold.state_many(scopes)
+                balances = [values[scope]["balance"] for scope in scopes]
+            else:
+                balances = await self.hold.transact(
+                    lambda tx: _read_in_turn([tx.state(scope) for scope in scopes], "balance"), attempts=5
+                )
+            seen = zip(scopes, balances, strict=True)
+            operation.attempt(reads={str(scope): {_key("balance"): balance} for scope, balance in seen})
+        total = sum(balance for balance, _ in balances)
         if total != BALANCE * len(scopes):
-            raise AssertionError(f"one cut shows the accounts {balances}, which make {total}")
+            raise AssertionError(f"the accounts {balances} of one moment make {total}")
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -361,6 +369,10 @@ class Client:
 
             await transact(run, attempts=5)
             operation.acknowledged(_versions(last[0], scopes))
+
+
+async def _read_in_turn(places: Sequence[State], key: str) -> list[Any]:
+    return [await state.get(key) for state in places]
 
 
 def _versions(tx: Transaction | SessionTransaction, scopes: Sequence[str]) -> dict[str, int]:

@@ -13,11 +13,12 @@ import asyncio
 import contextvars
 import heapq
 import itertools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 STEPS_MAX = 2_000_000
 """Callbacks of one run at most: more means that something spins."""
@@ -28,7 +29,10 @@ class Stuck(AssertionError):
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
-    """One run: `loop.run(main())`, once. `chance` decides what runs next."""
+    """One run: `loop.run(main())`, once. `chance` decides what runs next.
+
+    There are no sockets, files, processes, signals or threads on it: what asks for them gets NotImplementedError.
+    """
 
     def __init__(self, chance: Random) -> None:
         self.problems: list[dict[str, Any]] = []
@@ -50,7 +54,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             task = self.create_task(main)
             self._turn_until(task)
             self._end_the_rest()
-            return task.result()
+            result: T = task.result()
+            return result
         finally:
             self._running = False
             asyncio._set_running_loop(None)
@@ -66,7 +71,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _turn(self) -> None:
         while not self._ready:
             if not self._timers:
-                waiting = sorted(str(one.get_coro()) for one in self._tasks if not one.done())
+                waiting = sorted(str(task.get_coro()) for task in self._left())
                 raise Stuck(f"everybody waits at {self._now:.3f} s: {'; '.join(waiting)}")
             self._leap()
         place = self._chance.randrange(len(self._ready))
@@ -85,14 +90,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _end_the_rest(self) -> None:
         for _ in range(100):
-            left = [task for task in self._tasks if not task.done()]
+            left = self._left()
             if not left:
                 return
             for task in left:
                 task.cancel()
             while self._ready:
                 self._turn()
-        raise Stuck(f"tasks that cannot be cancelled: {left}")
+        raise Stuck(f"tasks that cannot be cancelled: {self._left()}")
+
+    def _left(self) -> list[asyncio.Task[Any]]:
+        return [task for task in self._tasks if not task.done()]
 
     # --- what asyncio asks of a loop ----------------------------------------------------------------
 
@@ -101,7 +109,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self._now
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self,
+        callback: Callable[[Unpack[Args]], object],
+        *args: *Args,
+        context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         """See `asyncio`; in any order."""
         handle = asyncio.Handle(callback, args, self, context)
@@ -109,7 +120,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return handle
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self,
+        callback: Callable[[Unpack[Args]], object],
+        *args: *Args,
+        context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         """See `asyncio`; there are no other threads. Raises RuntimeError once closed."""
         if self._closed:
@@ -117,13 +131,21 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self,
+        delay: float,
+        callback: Callable[[Unpack[Args]], object],
+        *args: *Args,
+        context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """See `asyncio`."""
         return self.call_at(self._now + max(0.0, delay), callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self,
+        when: float,
+        callback: Callable[[Unpack[Args]], object],
+        *args: *Args,
+        context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """See `asyncio`."""
         handle = asyncio.TimerHandle(when, callback, args, self, context)
@@ -169,13 +191,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._timers.clear()
 
 
-def run(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
+def virtual_loop(chance: Random) -> VirtualLoop:
+    """A loop for one run. (The types say that a loop must have sockets and signals; at run time it need not.)"""
+    return VirtualLoop(chance)  # type: ignore[abstract]
+
+
+def run(main: Callable[[], Coroutine[Any, Any, T]], *, seed: int) -> T:
     """Run one coroutine function in virtual time, in the order that the seed gives."""
-
-    async def wrapped() -> T:
-        return await main()
-
-    return VirtualLoop(Random(seed)).run(wrapped())
+    return virtual_loop(Random(seed)).run(main())
 
 
-__all__ = ["STEPS_MAX", "Stuck", "VirtualLoop", "run"]
+__all__ = ["STEPS_MAX", "Stuck", "VirtualLoop", "run", "virtual_loop"]

@@ -2,16 +2,16 @@
 
 `SimulatedStore` is what survives; a `StormyKernel` is one process's connection to it. Whatever the contract allows to
 happen happens, by chance: a call is not executed, a reply is lost after the commit or before it, part of a batch is
-applied, a commit sent by a process that then died still lands or does not, hints are lost, late and doubled, moves
-are repeated, a read over several buckets sees each at another moment. What the contract forbids never happens here;
-so whatever the checker finds is a defect above the kernel.
+applied, a commit sent by a process that then died still lands or does not, hints are lost, late and doubled. (That
+moves repeat and a read shows each scope at another moment is the part of `Weakened`.) What the contract forbids never
+happens here; so whatever the checker finds is a defect above the kernel.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import TypeVar
 
@@ -20,35 +20,12 @@ from msgspec.structs import replace
 
 from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.errors import Indeterminate, Unavailable
-from holdfast.kernel.commit import (
-    Commit,
-    CommitId,
-    Committed,
-    Found,
-    Moved,
-    Outcome,
-    Read,
-    Record,
-    Retention,
-    Swept,
-    View,
-)
+from holdfast.kernel.commit import Commit, Committed, Outcome, Record
 from holdfast.kernel.contract import Kernel
-from holdfast.kernel.keys import bucket
-from holdfast.kernel.limits import MIB, Traits
+from holdfast.wrappers.around import Around, Verb
+from holdfast.wrappers.weakest import Weakened
 
 T = TypeVar("T")
-
-WEAKEST = Traits(
-    durability="none",
-    span="bucket",
-    cache="bounded",
-    value_bytes_max=380_000,
-    operations_max=98,
-    commit_bytes_max=3 * MIB,
-    poll_s=0.5,
-)
-"""The least that any backend declares."""
 
 
 class Weather(Struct):
@@ -84,11 +61,14 @@ class SimulatedStore:
         self.landed_late = 0
         """Commits that were applied after their process had died."""
         self._data = MemoryStore()
-        self._inside = MemoryKernel(self._data, traits=WEAKEST)
+        self._inside = self._open()
 
     def connect(self) -> StormyKernel:
         """One process's connection."""
-        return StormyKernel(self, MemoryKernel(self._data, traits=WEAKEST))
+        return StormyKernel(self, self._open())
+
+    def _open(self) -> Weakened:
+        return Weakened(MemoryKernel(self._data), random=self.chance)
 
     async def apply(self, commits: Sequence[Commit]) -> list[Outcome]:
         """Apply them now, and note what was logged."""
@@ -104,14 +84,12 @@ class SimulatedStore:
         return chance > 0 and self.chance.random() < chance
 
 
-class StormyKernel(Kernel):
+class StormyKernel(Around):
     """One process's connection to the store, through the weather."""
 
-    def __init__(self, store: SimulatedStore, inner: MemoryKernel) -> None:
-        self.space = inner.space
-        self.traits = inner.traits
+    def __init__(self, store: SimulatedStore, inside: Kernel) -> None:
+        super().__init__(inside)
         self._store = store
-        self._inner = inner
         self._dead = False
 
     def crash(self) -> None:
@@ -130,15 +108,14 @@ class StormyKernel(Kernel):
         if self._dead:
             raise Crashed
 
-    async def _ask(self, verb: Callable[[], Awaitable[T]]) -> T:
+    async def call(self, verb: Verb, send: Callable[[], Awaitable[T]]) -> T:
+        """There and back, unless the store cannot be reached."""
         await self._travel()
         if self._store.happens(self._store.weather.unavailable):
-            raise Unavailable("simulated: the store could not be reached")
-        answer = await verb()
+            raise Unavailable(f"simulated: the store could not be reached ({verb})")
+        answer = await send()
         await self._travel()
         return answer
-
-    # --- commit -----------------------------------------------------------------------------------
 
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
         """See `Kernel.commit`. Cancelling or killing the caller does not stop what is on its way."""
@@ -185,53 +162,6 @@ class StormyKernel(Kernel):
         except Crashed:
             return
 
-    # --- reading ----------------------------------------------------------------------------------
-
-    async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
-        """See `Kernel.read`. One cut for each bucket."""
-        buckets = dict.fromkeys(bucket(read.scope) for read in reads)
-        views: dict[int, View] = {}
-        for one in buckets:
-            places = [place for place, read in enumerate(reads) if bucket(read.scope) == one]
-            asked = [reads[place] for place in places]
-            answer = await self._ask(lambda asked=asked: self._inner.read(asked, now_us=now_us))  # type: ignore[misc]
-            views.update(zip(places, answer, strict=True))
-        return [views[place] for place in range(len(reads))]
-
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
-        """See `Kernel.log`."""
-        return await self._ask(lambda: self._inner.log(scope, after=after, limit=limit, reverse=reverse))
-
-    async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
-        """See `Kernel.moved`. In any order, some of it again."""
-        answer = await self._ask(lambda: self._inner.moved(after, limit=limit))
-        scopes = [*answer.scopes, *(one for one in answer.scopes if self._store.happens(0.2))]
-        self._store.chance.shuffle(scopes)
-        return Moved(tuple(scopes), answer.position, answer.more)
-
-    async def find(
-        self,
-        index: str,
-        value: str,
-        *,
-        now_us: int,
-        lo: str | None = None,
-        hi: str | None = None,
-        after: tuple[str, str, str] | None = None,
-        limit: int = 1000,
-        reverse: bool = False,
-    ) -> tuple[Found, ...]:
-        """See `Kernel.find`."""
-        return await self._ask(
-            lambda: self._inner.find(
-                index, value, now_us=now_us, lo=lo, hi=hi, after=after, limit=limit, reverse=reverse
-            )
-        )
-
-    async def scopes(self, *, after: str = "", limit: int = 1000) -> tuple[str, ...]:
-        """See `Kernel.scopes`."""
-        return await self._ask(lambda: self._inner.scopes(after=after, limit=limit))
-
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """See `Kernel.watch`. Hints get lost, come late, come twice."""
         store = self._store
@@ -244,25 +174,7 @@ class StormyKernel(Kernel):
                 if not store.happens(store.weather.hint_lost):
                     loop.call_later(store.weather.hint_late_s * store.chance.random(), wake)
 
-        return self._inner.watch(hint)
-
-    # --- the rest -----------------------------------------------------------------------------------
-
-    async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
-        """See `Kernel.sweep`."""
-        return await self._ask(lambda: self._inner.sweep(now_us=now_us, retention=retention, budget=budget))
-
-    async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
-        """See `Kernel.outcome`."""
-        return await self._ask(lambda: self._inner.outcome(scope, commit_id))
-
-    async def stats(self) -> Mapping[str, int | float | str]:
-        """See `Kernel.stats`."""
-        return await self._ask(self._inner.stats)
-
-    async def close(self) -> None:
-        """See `Kernel.close`."""
-        await self._inner.close()
+        return self.inside.watch(hint)
 
 
-__all__ = ["CALM", "WEAKEST", "Crashed", "SimulatedStore", "StormyKernel", "Weather"]
+__all__ = ["CALM", "Crashed", "SimulatedStore", "StormyKernel", "Weather"]

@@ -26,7 +26,7 @@ from holdfast.model.scope import Scope
 from holdfast.testing.clock import EPOCH_US, SeededIds
 from holdfast.testing.history import Effect, Violation, segment_violations, violations
 from holdfast.testing.recording import Recorder, effect_of, entry_of, load
-from holdfast.testing.simulation.loop import VirtualLoop
+from holdfast.testing.simulation.loop import virtual_loop
 from holdfast.testing.simulation.weather import CALM, Crashed, SimulatedStore, Weather
 from holdfast.testing.workload import Client, Place, place_in_one_bucket
 
@@ -168,9 +168,9 @@ class World:
         self.seed = seed
         self.scenario = scenario
         self.chance = Random(f"world {seed}")
-        self.loop = VirtualLoop(Random(f"loop {seed}"))
+        self.loop = virtual_loop(Random(f"loop {seed}"))
         self.store = SimulatedStore(Random(f"weather {seed}"), Weather())
-        self.place: Place = place_in_one_bucket(sessions=2, accounts=3)
+        self.place: Place = place_in_one_bucket(sessions=2, accounts=3, one_cut=False)
         self.config = Config(changes=ChangesConfig(retention_age=None, retention_count=scenario.trims, queue_max=8))
         self.notes: list[bytes] = []
         moments = itertools.count(1)
@@ -250,9 +250,9 @@ class World:
         """A client or follower that ended by an error has found something."""
         for process in self.processes:
             for task in process.tasks:
-                if task.done() and not task.cancelled() and (problem := task.exception()) is not None:
-                    if not isinstance(problem, Crashed):
-                        raise problem
+                problem = task.exception() if task.done() and not task.cancelled() else None
+                if problem is not None and not isinstance(problem, Crashed):
+                    raise problem
 
     async def come_to_rest(self) -> None:
         """Good weather, and every follower has to have heard everything."""
