@@ -49,7 +49,7 @@ async def test_followers_get_every_change_once_and_in_order_while_clients_write(
         whole, cut = Listener(hold, PLACE), Listener(hold, PLACE)
         live = asyncio.create_task(whole.listen(until=10**9))
         for n in range(1, 4):
-            listening = asyncio.create_task(cut.listen(until=60 * n))
+            listening = asyncio.create_task(cut.listen(until=30 * n))
             await run_tasks(hold, PLACE, tasks=8, steps=12, seed=n, lines=lines, recorder_place=n)
             await asyncio.wait_for(listening, timeout=20)  # cut off in the middle, and resumed by its cursors
         logs = {scope: await read_log(kernel, scope) for scope in PLACE.scopes}

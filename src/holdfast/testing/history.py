@@ -20,7 +20,8 @@ cycle. Since the logs fix the order of versions the check is complete, not a sam
 must differ from each other; what is read as absent is told apart by time where it can be, and else left alone.
 
 A read of several scopes is one operation only where the backend promises one cut over them. An empty list that was
-read counts as absent.
+read counts as absent. What the metadata of a session's record hold under "life" can be read as the key `life`: so an
+operation can claim which of several sessions of one id it wrote to.
 """
 
 from __future__ import annotations
@@ -166,6 +167,8 @@ class _ScopeVersions:
             elements.append(effect.value)
             value = _Prefix(elements, len(elements))
         self._add(effect.key, _Version(place, value))
+        if effect.key == "session" and isinstance(value, dict):
+            self._add("life", _Version(place, value.get("life")))
 
     def _add(self, key: str, version: _Version) -> None:
         versions = self._versions[key]

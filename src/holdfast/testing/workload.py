@@ -81,6 +81,7 @@ class Client:
         """How often an operation ended with each error."""
         self._recorder = recorder
         self._random = random
+        self._handles: dict[str, Session] = {}
         self._own: dict[str, tuple[int, Any]] = {}  # session -> version and value of what this client last set there
         self._menu: Sequence[Callable[[], Awaitable[None]]] = (
             self.count, self.count, self.put, self.put_expected, self.say, self.say, self.say_after_reading,
@@ -98,6 +99,8 @@ class Client:
             await operation()
         except EXPECTED as answer:
             self.refused[type(answer).__name__] += 1
+            if isinstance(answer, NotFound):
+                self._handles.clear()
             return False
         self.done[operation.__name__] += 1
         return True
@@ -133,7 +136,7 @@ class Client:
     async def _create(self, id: str) -> None:
         scope = f"session/{id}"
         with self._operation() as operation:
-            metadata = {"op": operation.id}
+            metadata = {"op": operation.id, "life": operation.id}
             operation.attempt(reads={scope: {"session": None}}, writes={scope: [Effect("set", "session", metadata)]})
             made = await self.hold.sessions.create(id=id, user=self._random.choice(["ada", "bo"]), metadata=metadata)
             operation.acknowledged({scope: made.version})
@@ -147,7 +150,9 @@ class Client:
 
             def add(old: Any) -> Any:
                 new = [old[0] + 1 if old else 1, operation.id]
-                operation.attempt(reads={scope: {_key("count"): old}}, writes={scope: [_set("count", new)]})
+                operation.attempt(
+                    reads={scope: {_key("count"): old, **_life(session)}}, writes={scope: [_set("count", new)]}
+                )
                 return new
 
             await session.state.mutate("count", add)
@@ -156,7 +161,7 @@ class Client:
         """Set a key without a read."""
         session, scope = await self._session()
         with self._operation() as operation:
-            operation.attempt(writes={scope: [_set("put", operation.id)]})
+            operation.attempt(reads={scope: _life(session)}, writes={scope: [_set("put", operation.id)]})
             version = await session.state.set("put", operation.id)
             operation.acknowledged({scope: version})
         self._own[scope] = version, operation.id
@@ -166,29 +171,33 @@ class Client:
         session, scope = await self._session()
         version, value = self._own.get(scope, (0, None))
         with self._operation() as operation:
-            operation.attempt(reads={scope: {_key("put"): value}}, writes={scope: [_set("put", operation.id)]})
+            reads = {_key("put"): value, **_life(session)}
+            operation.attempt(reads={scope: reads}, writes={scope: [_set("put", operation.id)]})
             version = await session.state.set("put", operation.id, if_version=version)
             operation.acknowledged({scope: version})
         self._own[scope] = version, operation.id
 
     async def remove(self) -> None:
         """Delete a key if it is there."""
-        _, scope = await self._session()
+        session, scope = await self._session()
 
         async def body(tx: SessionTransaction, operation: Recording) -> None:
             value = await tx.state.get("put")
             operation.attempt(
-                reads={scope: {_key("put"): value}}, writes={scope: [Effect("delete", _key("put"))]} if value else {}
+                reads={scope: {_key("put"): value, **(_life(session) if value else {})}},
+                writes={scope: [Effect("delete", _key("put"))]} if value else {},
             )
             await tx.state.delete("put")
 
-        await self._in_session(scope, body)
+        await self._transact(session.transact, (scope,), body)
 
     async def run(self) -> None:
         """Set a key of the runtime state."""
         session, scope = await self._session()
         with self._operation() as operation:
-            operation.attempt(writes={scope: [Effect("set", "runtime/step", operation.id)]})
+            operation.attempt(
+                reads={scope: _life(session)}, writes={scope: [Effect("set", "runtime/step", operation.id)]}
+            )
             operation.acknowledged({scope: await session.runtime.set("step", operation.id)})
 
     # --- appends ----------------------------------------------------------------------------------
@@ -198,28 +207,32 @@ class Client:
         session, scope = await self._session()
         with self._operation() as operation:
             contents = [f"{operation.id}/{n}" for n in range(self._random.choice([1, 1, 2]))]
-            operation.attempt(writes={scope: [Effect("append", "message", content) for content in contents]})
+            operation.attempt(
+                reads={scope: _life(session)},
+                writes={scope: [Effect("append", "message", content) for content in contents]},
+            )
             added = await session.messages.add_many([{"role": "user", "content": content} for content in contents])
             operation.acknowledged({scope: int(str(added[0].cursor).partition(".")[0])})
 
     async def say_after_reading(self) -> None:
         """Append a message that depends on all that were there."""
-        _, scope = await self._session()
+        session, scope = await self._session()
 
         async def body(tx: SessionTransaction, operation: Recording) -> None:
             before = [message.content for message in await tx.messages.list(limit=10_000)]
             operation.attempt(
-                reads={scope: {"message": before}}, writes={scope: [Effect("append", "message", operation.id)]}
+                reads={scope: {"message": before, **_life(session)}},
+                writes={scope: [Effect("append", "message", operation.id)]},
             )
             await tx.messages.add("assistant", operation.id)
 
-        await self._in_session(scope, body)
+        await self._transact(session.transact, (scope,), body)
 
     async def note(self) -> None:
         """Append to the session's event log."""
         session, scope = await self._session()
         with self._operation() as operation:
-            operation.attempt(writes={scope: [Effect("append", "event", operation.id)]})
+            operation.attempt(reads={scope: _life(session)}, writes={scope: [Effect("append", "event", operation.id)]})
             event = await session.log("noted", operation.id)
             operation.acknowledged({scope: int(str(event.cursor).partition(".")[0])})
 
@@ -306,9 +319,9 @@ class Client:
         """Change a session's record."""
         session, scope = await self._session()
         with self._operation() as operation:
-            metadata = {"op": operation.id}
-            operation.attempt(writes={scope: [Effect("set", "session", metadata)]})
-            updated = await session.update(metadata=metadata)
+            metadata = {"op": operation.id, **_life(session)}
+            operation.attempt(reads={scope: _life(session)}, writes={scope: [Effect("set", "session", metadata)]})
+            updated = await session.update(metadata={"op": operation.id})
             operation.acknowledged({scope: updated.version})
 
     async def end(self) -> None:
@@ -339,17 +352,16 @@ class Client:
             yield operation
 
     async def _session(self) -> tuple[Session, str]:
+        """A session, often by a handle kept from earlier: it must not reach what was made since under the same id."""
         id = self._random.choice(self.place.sessions)
+        kept = self._handles.get(id)
+        if kept is not None and self._random.random() < 0.5:
+            return kept, f"session/{id}"
         found = await self.hold.sessions.get(id)
         if found is None:
             raise NotFound(f"session {id} is deleted at present", scope=f"session/{id}")
+        self._handles[id] = found
         return found, f"session/{id}"
-
-    async def _in_session(self, scope: str, body: Callable[[SessionTransaction, Recording], Awaitable[None]]) -> None:
-        found = await self.hold.sessions.get(scope.removeprefix("session/"))
-        if found is None:
-            raise NotFound(f"{scope} is deleted at present", scope=scope)
-        await self._transact(found.transact, (scope,), body)
 
     async def _across(self, scopes: Sequence[str], body: Callable[[Transaction, Recording], Awaitable[None]]) -> None:
         await self._transact(self.hold.transact, scopes, body)
@@ -378,6 +390,11 @@ async def _read_in_turn(places: Sequence[State], key: str) -> list[Any]:
 def _versions(tx: Transaction | SessionTransaction, scopes: Sequence[str]) -> dict[str, int]:
     found = {scope: tx.version(Scope.parse(scope)) for scope in scopes}
     return {scope: version for scope, version in found.items() if version is not None}
+
+
+def _life(session: Session) -> dict[str, Any]:
+    """The claim to write to the session that this handle was fetched from, not to another of the same id."""
+    return {"life": session.metadata["life"]}
 
 
 def _key(name: str) -> str:

@@ -35,8 +35,8 @@ class Weather(Struct):
     reply_lost: float = 0.06
     request_lost: float = 0.03
     cut_short: float = 0.04
-    hint_lost: float = 0.3
-    hint_late_s: float = 1.0
+    hint_lost: float = 0.6
+    hint_late_s: float = 0.3
     latency_s: float = 0.02
     stall: float = 0.02
     stall_s: float = 2.0

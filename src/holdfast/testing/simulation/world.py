@@ -258,11 +258,13 @@ class World:
         """Good weather, and every follower has to have heard everything."""
         self.store.weather = CALM
         ends = {scope: records[-1].seq for scope in self.place.scopes if (records := self.store.witness.get(scope))}
-        async with asyncio.timeout(PATIENCE_S):
-            while not all(listener.has(ends) for listener in self.listeners):
-                self.raise_what_tasks_raised()
-                await asyncio.sleep(1.0)
-                ends = {scope: self.store.witness[scope][-1].seq for scope in ends}
+        until = self.loop.time() + PATIENCE_S
+        while deaf := [n for n, listener in enumerate(self.listeners) if not listener.has(ends)]:
+            self.raise_what_tasks_raised()
+            if self.loop.time() > until:
+                raise AssertionError(f"the followers of {deaf} never heard of all changes up to {ends}")
+            await asyncio.sleep(1.0)
+            ends = {scope: self.store.witness[scope][-1].seq for scope in ends}
         for process in self.processes:
             async with asyncio.timeout(PATIENCE_S):
                 await process.hold.close()
