@@ -5,11 +5,12 @@ python -m holdfast.testing.simulation 1 1000        # live a thousand seeds
 """
 
 from holdfast.testing.simulation.loop import Stuck, VirtualLoop, run
-from holdfast.testing.simulation.weather import CALM, Crashed, SimulatedStore, StormyKernel, Weather
+from holdfast.testing.simulation.weather import CALM, STORM, Crashed, SimulatedStore, StormyKernel, Weather
 from holdfast.testing.simulation.world import Opener, Scenario, SimulationFailed, World, open_whole, simulate
 
 __all__ = [
     "CALM",
+    "STORM",
     "Crashed",
     "Opener",
     "Scenario",

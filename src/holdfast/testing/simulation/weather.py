@@ -28,7 +28,7 @@ from holdfast.wrappers.weakest import Weakened
 T = TypeVar("T")
 
 
-class Weather(Struct):
+class Weather(Struct, frozen=True):
     """How bad it is: chances per call, and times in virtual seconds."""
 
     unavailable: float = 0.04
@@ -44,6 +44,10 @@ class Weather(Struct):
 
 CALM = Weather(0, 0, 0, 0, 0, 0, 0, 0, 0)
 """Nothing goes wrong, and nothing takes time."""
+
+
+STORM = Weather(0.3, 0.2, 0.1, 0.1, 0.9, 5.0, 0.2)
+"""Hardly anything gets through at the first try."""
 
 
 class Crashed(BaseException):
@@ -177,4 +181,4 @@ class StormyKernel(Around):
         return self.inside.watch(hint)
 
 
-__all__ = ["CALM", "Crashed", "SimulatedStore", "StormyKernel", "Weather"]
+__all__ = ["CALM", "STORM", "Crashed", "SimulatedStore", "StormyKernel", "Weather"]

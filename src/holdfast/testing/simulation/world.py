@@ -27,7 +27,7 @@ from holdfast.testing.clock import EPOCH_US, SeededIds
 from holdfast.testing.history import Effect, Violation, segment_violations, violations
 from holdfast.testing.recording import Recorder, effect_of, entry_of, load
 from holdfast.testing.simulation.loop import virtual_loop
-from holdfast.testing.simulation.weather import CALM, Crashed, SimulatedStore, Weather
+from holdfast.testing.simulation.weather import CALM, STORM, Crashed, SimulatedStore, Weather
 from holdfast.testing.workload import Client, Place, place_in_one_bucket
 
 PATIENCE_S = 900.0
@@ -43,12 +43,16 @@ def open_whole(kernel: Kernel, clock: Clock, ids: Ids, config: Config) -> Holdfa
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
-    """How large a world is. `trims`: sweeps trim the logs to so few records, so that followers and repeats meet it."""
+    """How large a world is, and how bad its usual weather.
+
+    With `trims`, sweeps leave so few records in each log, so that followers and repeats meet what was trimmed.
+    """
 
     processes: int = 3
     clients: int = 3
     steps: int = 25
     trims: int | None = None
+    weather: Weather = Weather()
     opener: Opener = open_whole
 
 
@@ -169,7 +173,7 @@ class World:
         self.scenario = scenario
         self.chance = Random(f"world {seed}")
         self.loop = virtual_loop(Random(f"loop {seed}"))
-        self.store = SimulatedStore(Random(f"weather {seed}"), Weather())
+        self.store = SimulatedStore(Random(f"weather {seed}"), scenario.weather)
         self.place: Place = place_in_one_bucket(sessions=2, accounts=3, one_cut=False)
         self.config = Config(changes=ChangesConfig(retention_age=None, retention_count=scenario.trims, queue_max=8))
         self.notes: list[bytes] = []
@@ -194,7 +198,7 @@ class World:
         founder = Process(self, 0)
         await Client("founder", founder.hold, self.place, self.recorder, Random(0)).found()
         await founder.hold.close()
-        self.store.weather = Weather()
+        self.store.weather = self.scenario.weather
         self.listeners = [Listener(self) for _ in self.names]
         self.processes = [Process(self, n) for n in range(len(self.names))]
         for process in self.processes:
@@ -222,7 +226,7 @@ class World:
                 process.clock.offset_us = self.chance.randint(-(10**11), 10**11)
                 self.tell("jump", f"{process.number} by {process.clock.offset_us / 1e6:.0f} s")
             case 7:
-                self.store.weather = self.chance.choice([Weather(), CALM, Weather(0.3, 0.2, 0.1, 0.1, 0.9, 5.0, 0.2)])
+                self.store.weather = self.chance.choice([self.scenario.weather, CALM, STORM])
                 self.tell("weather", self.store.weather)
             case 8:
                 self.tell("sweep", process.number)
