@@ -16,7 +16,7 @@ from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.scope import Scope
 from holdfast.model.session import SessionStatus
-from holdfast.model.state import History, PastValue, Snapshot
+from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
 
 __all__ = [
     "AlreadyExists",
@@ -24,6 +24,8 @@ __all__ = [
     "Changes",
     "Config",
     "Conflict",
+    "Diff",
+    "Difference",
     "Event",
     "History",
     "Holdfast",

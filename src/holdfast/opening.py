@@ -51,6 +51,21 @@ async def _open_memory(address: Address, space: str) -> Kernel:
     return MemoryKernel(space=space)
 
 
+async def _open_sqlite(address: Address, space: str) -> Kernel:
+    from holdfast.backends.sqlite import SqliteKernel
+
+    _refuse_unknown(address, known=("durability",))
+    path = address.path[1:]
+    if not path or path.endswith("/"):
+        raise InvalidValue(
+            f"{address.url!r} names no file; write sqlite:///app.db or sqlite:////folder/app.db", path="url"
+        )
+    durability = address.options.get("durability", "fsync")
+    if durability not in ("fsync", "process"):
+        raise InvalidValue(f"durability is fsync or process, not {durability!r}", path="url")
+    return await SqliteKernel.open(path, space=space, durability=durability)  # type: ignore[arg-type]
+
+
 def _refuse_unknown(address: Address, known: tuple[str, ...]) -> None:
     unknown = sorted(set(address.options) - set(known))
     if unknown:
@@ -58,4 +73,7 @@ def _refuse_unknown(address: Address, known: tuple[str, ...]) -> None:
         raise InvalidValue(f"{address.url!r} has the unknown option {', '.join(unknown)}; {there}", path="url")
 
 
-_OPENERS: dict[str, Callable[[Address, str], Awaitable[Kernel]]] = {"memory": _open_memory}
+_OPENERS: dict[str, Callable[[Address, str], Awaitable[Kernel]]] = {
+    "memory": _open_memory,
+    "sqlite": _open_sqlite,
+}

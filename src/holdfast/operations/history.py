@@ -21,7 +21,7 @@ async def history(work: Work, place: Place, key: str, limit: int) -> History:
     A value that expired still stands in the log. The history ends where the scope's present life began.
     """
     items: list[PastValue] = []
-    head = await work.peek_head(place.scope)
+    head = await work.head(place.scope, tracked=False)
     before = 0
     while head.live:
         records = await work.log(place.scope, after=before, limit=SCAN, reverse=True)

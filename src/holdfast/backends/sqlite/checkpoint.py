@@ -21,6 +21,7 @@ import apsw
 from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, abandon, connect, tune
 from holdfast.backends.sqlite.errors import is_full
 from holdfast.backends.sqlite.writer import Failpoint
+from holdfast.errors import Closed
 
 PAGES = 4_000
 AGAIN = 1_000
@@ -31,9 +32,7 @@ PASSES = 4
 class Checkpointer:
     """Copies the log into the file when it has grown."""
 
-    def __init__(
-        self, opening: Opening, failpoint: Failpoint | None, on_broken: Callable[[BaseException], None]
-    ) -> None:
+    def __init__(self, opening: Opening, failpoint: Failpoint | None, on_broken: Callable[[Closed], None]) -> None:
         self.connection: apsw.Connection | None = None
         self._opening = opening
         self._failpoint = failpoint
@@ -105,7 +104,7 @@ class Checkpointer:
         except apsw.IOError as error:
             if not is_full(error, connection):
                 self._broken = True
-                self._on_broken(error)
+                self._on_broken(Closed(f"the store closed itself, for its disk failed in a checkpoint: {error}"))
             return None
         except apsw.Error:  # another process is at it, or there is no room: the log keeps everything
             return None

@@ -70,6 +70,9 @@ def connect(opening: Opening, *, waits_s: float, on_loop: bool = False) -> apsw.
     )
     connection.set_busy_handler(Waiting(waits_s, on_loop=on_loop))
     connection.wal_autocheckpoint(0)
+    # Without this SQLite looks at bound values while planning, and plans again whenever they change: a point read of
+    # two tables with a partial index took 21 µs instead of 7.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     return connection
 
 

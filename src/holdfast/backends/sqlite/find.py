@@ -10,7 +10,8 @@ from holdfast.kernel.commit import Found
 
 _SELECT = """
     SELECT e.sort, e.scope, e.key, e.payload
-    FROM entries e CROSS JOIN scopes s ON s.space = e.space AND s.name = e.scope AND s.life = e.life
+    FROM entries e CROSS JOIN scopes s ON s.space = e.space AND s.name = e.scope
+        AND s.id = e.owner AND s.epoch = e.epoch
     WHERE e.space = ?1 AND e.name = ?2 AND e.value = ?3 AND e.sort >= ?4 AND e.sort < ?5
     AND (e.expires_us IS NULL OR e.expires_us > ?6){after}
     ORDER BY e.sort {order}, e.scope {order}, e.key {order} LIMIT ?7"""
@@ -21,13 +22,13 @@ _STATEMENTS = {
     (True, False): _SELECT.format(after=_AFTER.format(sign=">"), order="ASC"),
     (True, True): _SELECT.format(after=_AFTER.format(sign="<"), order="DESC"),
 }
-_SCOPES = "SELECT name FROM scopes WHERE space = ? AND name > ? AND life IS NOT NULL ORDER BY name LIMIT ?"
+_SCOPES = "SELECT name FROM scopes WHERE space = ? AND name > ? AND live ORDER BY name LIMIT ?"
 
 
 class Wanted(NamedTuple):
-    """The arguments of `Kernel.find`."""
+    """The arguments of `Kernel.find`; `name` is that of the index."""
 
-    index: str
+    name: str
     value: str
     now_us: int
     lo: str | None
@@ -47,7 +48,7 @@ def find_entries(cursor: Cursor, space: int, wanted: Wanted) -> tuple[Found, ...
             lo = max(lo, after[0])
         elif wanted.hi is None or after[0] + "\0" < wanted.hi:
             hi = after[0] + "\0"
-    params = (space, wanted.index, wanted.value, lo, hi, wanted.now_us, wanted.limit, *(after or ()))
+    params = (space, wanted.name, wanted.value, lo, hi, wanted.now_us, wanted.limit, *(after or ()))
     rows = cursor.execute(_STATEMENTS[(after is not None, wanted.reverse)], params).fetchall()
     return tuple(Found(*row) for row in rows)
 

@@ -13,11 +13,15 @@ from holdfast.kernel.commit import CommitId, Moved, Record
 
 _SELECT = """
     SELECT l.seq, l.epoch, w.writer, l.n, l.at_us, l.cause, l.touched, l.body, l.op
-    FROM log l JOIN writers w ON w.id = l.writer
-    WHERE l.scope = (SELECT id FROM scopes WHERE space = ?1 AND name = ?2)"""
-_FORWARD = f"{_SELECT} AND l.seq > ?3 ORDER BY l.seq LIMIT ?4"
-_REVERSE = f"{_SELECT} AND l.seq < ?3 ORDER BY l.seq DESC LIMIT ?4"
-_ENDS = "SELECT s.floor, (SELECT max(seq) FROM log WHERE scope = s.id) FROM scopes s WHERE s.space = ? AND s.name = ?"
+    FROM cells p CROSS JOIN log l ON l.id = p.version AND l.scope = p.scope AND l.seq = p.key
+    CROSS JOIN writers w ON w.id = l.writer
+    WHERE p.scope = (SELECT id FROM scopes WHERE space = ?1 AND name = ?2) AND p.epoch = -1"""
+_FORWARD = f"{_SELECT} AND p.key > ?3 ORDER BY p.key LIMIT ?4"
+_REVERSE = f"{_SELECT} AND p.key < ?3 ORDER BY p.key DESC LIMIT ?4"
+_ENDS = (
+    "SELECT s.floor, (SELECT max(key) FROM cells WHERE scope = s.id AND epoch = -1) "
+    "FROM scopes s WHERE s.space = ? AND s.name = ?"
+)
 _MOVED = (
     "SELECT l.id, l.seq, s.space, s.name, (SELECT moved_floor FROM meta) "
     "FROM log l CROSS JOIN scopes s ON s.id = l.scope WHERE l.id > ? ORDER BY l.id LIMIT ?"

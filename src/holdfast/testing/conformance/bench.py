@@ -5,9 +5,11 @@ A check never sees another's data: each has a space of its own, so the kit runs 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -249,6 +251,7 @@ class Bench:
         floor = (await self.head(scope, kernel=kernel)).floor
         records = list(await kernel.log(scope, after=max(0, floor - 1)))
         while records and (more := await kernel.log(scope, after=records[-1].seq)):
+            expect.same(more[0].seq, records[-1].seq + 1, f"the seq of the next page of the log of {scope}")
             records.extend(more)
         return tuple(records)
 
@@ -304,6 +307,20 @@ class Bench:
         for index, value in sorted(self.indexes):
             shown[f"entries of {index}={value}"] = await self.found(index, value, now_us=now_us, kernel=kernel)
         return shown
+
+
+@asynccontextmanager
+async def meanwhile(*work: Coroutine[Any, Any, object]) -> AsyncIterator[Callable[[], bool]]:
+    """Run these while the block runs; yields what tells whether all are done. At its end they are waited for, and the
+    first failure is raised; if the block fails they are cancelled."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        yield lambda: all(task.done() for task in tasks)
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def same_picture(after: Mapping[str, object], before: Mapping[str, object], what: str) -> None:

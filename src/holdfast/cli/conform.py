@@ -1,0 +1,5 @@
+"""`holdfast conform`."""
+
+
+def conform() -> None:
+    """x"""

@@ -1,0 +1,5 @@
+"""`holdfast doctor`."""
+
+
+def doctor() -> None:
+    """x"""
