@@ -204,12 +204,8 @@ class Lane:
         self.batches += 1
         self.largest = max(self.largest, len(commits))
         outcomes = await self._try(commits)
-        for place, outcome in enumerate(outcomes):
-            if isinstance(outcome, (Unavailable, Indeterminate)):
-                outcomes = await self._settle(commits, outcomes)
-                break
-            if isinstance(outcome, Committed):
-                outcomes[place] = self._compare(outcome)
+        if any(isinstance(outcome, (Unavailable, Indeterminate)) for outcome in outcomes):
+            outcomes = await self._settle(commits, outcomes)
         for (_, future), outcome in zip(batch, outcomes, strict=True):
             _answer(future, outcome)
 
@@ -221,10 +217,12 @@ class Lane:
         self._n = n
 
     async def _try(self, commits: list[Commit]) -> list[Outcome]:
+        """Send once. Each answer is compared with what was known when it came: later sends take later seqs."""
         try:
-            return await self._kernel.commit(commits)
+            outcomes = await self._kernel.commit(commits)
         except HoldfastError as problem:
             return [problem] * len(commits)
+        return [self._compare(outcome) if isinstance(outcome, Committed) else outcome for outcome in outcomes]
 
     async def _settle(self, commits: list[Commit], outcomes: list[Outcome]) -> list[Outcome]:
         """Send again what is unknown (under the same id) and what surely was not executed (under a new one)."""
@@ -237,7 +235,7 @@ class Lane:
             answers = await self._try([commits[i] for i in places])
             for i, answer in zip(places, answers, strict=True):
                 outcomes[i] = _sharper(outcomes[i], answer)
-        return [self._compare(outcome) if isinstance(outcome, Committed) else outcome for outcome in outcomes]
+        return outcomes
 
     def _compare(self, outcome: Committed) -> Outcome:
         """Diverged if the store answers with a seq that it had already acknowledged for something else."""

@@ -69,7 +69,7 @@ def read_moved(cursor: Cursor, space: int, after: str | None, limit: int) -> Mov
     """See `Kernel.moved`. The position is the id of a log row; the limit counts rows of every space."""
     if after is None:
         return Moved((), str(cursor.execute(_POSITION).fetchall()[0][0]))
-    start = _position(after)
+    start = _position(after) if after else cursor.execute(_POSITION).fetchall()[0][1]
     rows = cursor.execute(_MOVED, (start, limit)).fetchall()
     tip, floor = (start, rows[0][4]) if rows else cursor.execute(_POSITION).fetchall()[0]
     if after and not floor <= start <= tip:
@@ -79,8 +79,6 @@ def read_moved(cursor: Cursor, space: int, after: str | None, limit: int) -> Mov
 
 
 def _position(text: str) -> int:
-    if not text:
-        return 0
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise InvalidValue(f"{text[:40]!r} is not a position of this store", path="after")
     return int(text)
