@@ -1,5 +1,7 @@
 """The check that a commit keeps the limits before anything is sent."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -164,8 +166,8 @@ def test_an_answer_of_one_to_a_page_is_allowed(limit: int) -> None:
     check_range(Range("", limit))
 
 
-@pytest.mark.parametrize("limit", [0, -1, PAGE_MAX + 1])
-def test_an_answer_of_nothing_or_more_than_a_page_is_refused(limit: int) -> None:
+@pytest.mark.parametrize("limit", [0, -1, PAGE_MAX + 1, True, 1.0, "1"])
+def test_an_answer_of_nothing_or_more_than_a_page_is_refused(limit: Any) -> None:
     for refused in (lambda: check_limit(limit), lambda: check_range(Range("", limit))):
-        with pytest.raises(InvalidValue, match="it must be from 1 to 10000"):
+        with pytest.raises(InvalidValue, match="limit must be a whole number from 1 to 10000"):
             refused()
