@@ -178,7 +178,7 @@ async def after_a_sweep_a_position_reports_all_or_says_compacted(bench: Bench) -
 async def what_is_no_position_is_refused(bench: Bench) -> None:
     """Text that the kernel never gave out as a position is refused, and never taken for one in silence."""
     await bench.put("session/a", {"k": b""})
-    for text in ("no position", "-1", "\u0661", "1.5", " ", "9" * 40, "\x00"):
+    for text in ("no position", "-1", "\u0661", "1.5", " ", "9" * 18, "9" * 19, "9" * 20, "9" * 40, "\x00"):
         try:
             moved = await bench.kernel.moved(text)
         except (InvalidValue, Compacted, Diverged):
