@@ -68,8 +68,8 @@ def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> 
 def read_moved(cursor: Cursor, space: int, after: str | None, limit: int) -> Moved:
     """See `Kernel.moved`. The limit counts rows of every space.
 
-    A position is the id of a log row, "36". On a walk from the beginning it may lie below the floor as it was then, which
-    is harmless, and says so: "36-42" has missed nothing up to 42.
+    A position is the id of a log row, "36". On a walk from the beginning it may lie below the floor as it was then,
+    which is harmless, and says so: "36-42" has missed nothing up to 42.
     """
     if after is None:
         return Moved((), str(cursor.execute(_ENDS_OF_ALL, (space,)).fetchall()[0][0]))
