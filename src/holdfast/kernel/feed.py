@@ -311,7 +311,11 @@ class Follower:
         del self._behind[scope]  # before the read: what arrives meanwhile puts it back
         self._queued.pop(scope, None)
         after = self.expected[scope] - 1
-        records = await self._feed.kernel.log(scope, after=after, limit=PAGE)
+        try:
+            records = await self._feed.kernel.log(scope, after=after, limit=PAGE)
+        except BaseException:
+            self._behind[scope] = None  # cancelled, or the store was unavailable: whoever asks again reads again
+            raise
         if len(records) == PAGE:
             self._behind[scope] = None
         self._queue.extend((scope, record) for record in records)
