@@ -73,9 +73,10 @@ class Store:
         return lock
 
     async def close(self) -> None:
-        """Finish what was submitted, end the followers, close the kernel. May be called twice."""
-        if self.closed:
-            return
+        """Finish what was submitted, end the followers, close the kernel.
+
+        May be called again, which finishes what a cancelled call left open: every step is harmless when repeated.
+        """
         self.closed = True
         here = asyncio.get_running_loop()
         for loop, feed in list(self._feeds.items()):
