@@ -54,7 +54,7 @@ state.command("diff")(diff_state)
 state.command("history")(show_history)
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- the callback's form is typer's
+def _show_version(wanted: bool) -> None:
     if wanted:
         try:
             typer.echo(f"holdfast {version('holdfast')}")
