@@ -11,6 +11,8 @@ says that the call may have taken effect.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from types import NoneType
 from typing import Any, ClassVar
 
 
@@ -32,6 +34,20 @@ class HoldfastError(Exception):
         if name in facts:
             return facts[name]
         raise AttributeError(f"{type(self).__name__!r} has no attribute or fact {name!r}")
+
+
+def shown(value: object, length: int = 80) -> str:
+    """A value as an error message shows it: short and made in bounded time, whatever the value is."""
+    if isinstance(value, str):
+        text = repr(value[:length])
+        return text if len(value) <= length else text[:-1] + "…" + text[-1]
+    if isinstance(value, (bool, float, timedelta, datetime, NoneType)):
+        return repr(value)
+    if isinstance(value, int):
+        return repr(value) if value.bit_length() <= 256 else "an integer of more than 256 bits"
+    if isinstance(value, type):
+        return value.__name__
+    return f"a {type(value).__name__}"
 
 
 # --- what the caller asked ------------------------------------------------------------------------

@@ -1,18 +1,30 @@
-"""A cursor: the place in one scope's log from which a follower goes on, as opaque text.
+"""Cursors: places from which to read on, as opaque text.
+
+A change's cursor is a place in one scope's log:
 
     seq . place . epoch . writer . n        42.1.0.9f3c21aa07d4e6b8.1733
 
-It names the last change delivered: the record at `seq`, and within it the change at `place`.
-Commit id and epoch let a resume prove that the record there is the one that was delivered, and not another that
-took its place after history was lost.
+It names the last change delivered: the record at `seq`, and within it the change at `place`. Commit id and epoch let
+a resume prove that the record there is the one that was delivered, and not another that took its place after
+history was lost. The cursor of a message or event is the stamp in its key.
+
+A cursor has one spelling. Any other text is refused, for what is almost one would silently mean another place.
 """
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
-from holdfast.errors import InvalidValue
-from holdfast.kernel.commit import CommitId, Record
+from holdfast.errors import InvalidValue, shown
+from holdfast.kernel.commit import ORDINAL_DIGITS, SEQ_DIGITS, CommitId, Record
+
+STAGED = "~"
+"""The stamp of an append that is not committed yet is this and its ordinal, which sorts after every other."""
+
+_NUMBER = rf"(0|[1-9][0-9]{{0,{SEQ_DIGITS - 1}}})"
+_CURSOR = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}\.([0-9a-f]{{16}})\.{_NUMBER}")
+_STAMP = re.compile(rf"[0-9]{{{SEQ_DIGITS}}}\.[0-9]{{{ORDINAL_DIGITS}}}|{STAGED}[0-9]{{{ORDINAL_DIGITS}}}")
 
 
 class Cursor(NamedTuple):
@@ -32,9 +44,16 @@ class Cursor(NamedTuple):
 
 
 def parse_cursor(text: str) -> Cursor:
-    """The cursor that was written as `text`; raises InvalidValue for anything else."""
-    try:
-        seq, place, epoch, writer, n = text.split(".")
-        return Cursor(int(seq), int(place), int(epoch), CommitId(writer, int(n)))
-    except (ValueError, AttributeError, TypeError) as problem:
-        raise InvalidValue(f"{text!r} is not a cursor of a change", path="cursor") from problem
+    """The cursor of a change that was written as `text`; raises InvalidValue for anything else."""
+    match = _CURSOR.fullmatch(text) if isinstance(text, str) else None
+    if match is None or match[1] == "0":
+        raise InvalidValue(f"{shown(text)} is not a cursor of a change", path="cursor")
+    seq, place, epoch, writer, n = match.groups()
+    return Cursor(int(seq), int(place), int(epoch), CommitId(writer, int(n)))
+
+
+def check_stamp(text: str, what: str) -> str:
+    """The text if it can be the stamp of a message or event; raises InvalidValue, naming `what`, if not."""
+    if not isinstance(text, str) or _STAMP.fullmatch(text) is None:
+        raise InvalidValue(f"{what} is {shown(text)}, which is not a cursor", path=what)
+    return text

@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from holdfast.errors import InvalidValue, TooLarge, Unsupported
+from holdfast.errors import InvalidValue, TooLarge, Unsupported, shown
 from holdfast.kernel.commit import ORDINAL_DIGITS, SEQ_DIGITS, Append, Commit, Put, Range, ScopeCommit
 from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
 
@@ -68,7 +68,7 @@ class Traits(Struct, frozen=True):
 
 
 def check_commit(commit: Commit, traits: Traits) -> None:
-    """Refuse a commit that the backend may not take, before any of it is sent.
+    """Refuse a commit that the backend may not take, before any of it is sent (G19).
 
     Raises TooLarge (a key, a value, the number of operations or the bytes of the whole are over the limit),
     Unsupported (scopes of several buckets where that is the span), or InvalidValue (a scope, key or index entry named
@@ -189,9 +189,9 @@ def _key_bytes(key: str, *, more: int = 0) -> int:
 
 
 def check_limit(limit: int) -> None:
-    """Refuse an answer of no or unbounded length: raises InvalidValue unless 1 <= limit <= PAGE_MAX."""
-    if not 1 <= limit <= PAGE_MAX:
-        raise InvalidValue(f"a limit of {limit}; it must be from 1 to {PAGE_MAX}", path="limit")
+    """Refuse an answer of no or unbounded length: raises InvalidValue unless it is a whole number, 1 to PAGE_MAX."""
+    if type(limit) is not int or not 1 <= limit <= PAGE_MAX:
+        raise InvalidValue(f"limit must be a whole number from 1 to {PAGE_MAX}, not {shown(limit)}", path="limit")
 
 
 def check_range(wanted: Range) -> None:

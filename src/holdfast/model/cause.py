@@ -26,7 +26,7 @@ _decode = msgspec.json.Decoder(Cause).decode
 
 def encode_cause(cause: Cause) -> bytes:
     """The bytes a record keeps; none for no cause."""
-    return b"" if cause is NO_CAUSE else _encode(cause)
+    return b"" if cause is NO_CAUSE or cause == NO_CAUSE else _encode(cause)
 
 
 def decode_cause(raw: bytes) -> Cause:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from holdfast.errors import InvalidValue
+from holdfast.errors import InvalidValue, shown
 from holdfast.model.duration import Duration, to_seconds
 
 _KIB = 1024
@@ -60,7 +60,8 @@ class ChangesConfig(Struct, frozen=True, kw_only=True):
 class Config(Struct, frozen=True, kw_only=True):
     """How a store is used. Immutable; give it to `Holdfast.open`.
 
-    Raises InvalidValue for a limit that is not positive or a duration that cannot be read.
+    Raises InvalidValue for a limit that is not positive or a duration that cannot be read, TypeError for a part that
+    is not of the type it has here.
     """
 
     state: StateConfig = StateConfig()
@@ -69,6 +70,9 @@ class Config(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
+        for name, kind in _PARTS.items():
+            if not isinstance(part := getattr(self, name), kind):
+                raise TypeError(f"Config.{name} must be a {kind.__name__}, not {shown(part)}")
         for name, number in {
             "limits.value_bytes_max": self.limits.value_bytes_max,
             "limits.operations_max": self.limits.operations_max,
@@ -78,8 +82,12 @@ class Config(Struct, frozen=True, kw_only=True):
             "changes.queue_max": self.changes.queue_max,
             "changes.retention_count": self.changes.retention_count,
         }.items():
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise InvalidValue(f"{name} must be a positive number, not {number!r}", path=name)
+            unbounded = number is None and name == "changes.retention_count"
+            if not unbounded and (type(number) is not int or number < 1):
+                raise InvalidValue(f"{name} must be a positive whole number, not {shown(number)}", path=name)
         to_seconds(self.state.temp_ttl, "state.temp_ttl")
         if self.changes.retention_age is not None:
             to_seconds(self.changes.retention_age, "changes.retention_age")
+
+
+_PARTS = {"state": StateConfig, "messages": MessagesConfig, "changes": ChangesConfig, "limits": Limits}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from holdfast.errors import InvalidValue
+from holdfast.errors import InvalidValue, shown
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -17,6 +17,6 @@ def to_datetime(at_us: int) -> datetime:
 
 def to_us(at: datetime, what: str) -> int:
     """Microseconds since the epoch of an aware datetime; raises InvalidValue, naming `what`, for a naive one."""
-    if not isinstance(at, datetime) or at.tzinfo is None:
-        raise InvalidValue(f"{what} must be a datetime with a time zone, not {at!r}", path=what)
+    if not isinstance(at, datetime) or at.utcoffset() is None:
+        raise InvalidValue(f"{what} must be a datetime with a time zone, not {shown(at)}", path=what)
     return (at - _EPOCH) // _MICROSECOND

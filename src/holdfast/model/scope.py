@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from holdfast.errors import InvalidId
+from holdfast.errors import InvalidId, shown
 
 ScopeKind = Literal["session", "user", "agent", "global", "run"]
 
-_KINDS = ("session", "user", "agent", "global", "run")
+KINDS: tuple[ScopeKind, ...] = ("session", "user", "agent", "global", "run")
 
 
 class Scope(NamedTuple):
@@ -46,10 +46,10 @@ class Scope(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Scope:
         """The scope of that text form; raises InvalidId for anything else."""
-        kind, slash, id = text.partition("/")
-        if not slash or kind not in _KINDS or not id:
-            raise InvalidId(f"{text!r} names no scope; write kind/id with a kind of {', '.join(_KINDS)}", name=text)
-        return cls(kind, id)  # type: ignore[arg-type]
+        kind, slash, id = text.partition("/") if isinstance(text, str) else ("", "", "")
+        if not slash or kind not in KINDS or not id:
+            raise InvalidId(f"{shown(text)} names no scope; write kind/id with a kind of {', '.join(KINDS)}")
+        return cls(kind, id)
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.id}"

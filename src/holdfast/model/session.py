@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from holdfast.errors import InvalidValue
+from holdfast.errors import InvalidValue, shown
 
 TAGS_MAX = 32
 """Tags of one session; each is an index entry."""
+
+_TAGS_GIVEN_MAX = 1000  # with repetitions
 
 
 class SessionStatus(StrEnum):
@@ -58,9 +61,13 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """Tags without repetition, in the order given. Raises InvalidValue for one text, or more than TAGS_MAX."""
-    if isinstance(tags, str):
-        raise InvalidValue(f"tags must be several texts, not the one text {tags[:80]!r}", path="tags")
-    distinct = tuple(dict.fromkeys(tags))
-    if len(distinct) > TAGS_MAX:
-        raise InvalidValue(f"{len(distinct)} tags; a session has at most {TAGS_MAX}", path="tags")
+    if isinstance(tags, (str, bytes, Mapping)) or not isinstance(tags, Iterable):
+        raise InvalidValue(f"tags must be several texts, not {shown(tags)}", path="tags")
+    given = [*islice(tags, _TAGS_GIVEN_MAX + 1)]  # which ends, also where they do not
+    for tag in given:
+        if not isinstance(tag, str):
+            raise InvalidValue(f"a tag must be text, not {shown(tag)}", path="tags")
+    distinct = tuple(dict.fromkeys(given))
+    if len(distinct) > TAGS_MAX or len(given) > _TAGS_GIVEN_MAX:
+        raise InvalidValue(f"more than {TAGS_MAX} tags; a session has at most so many", path="tags")
     return distinct

@@ -152,13 +152,17 @@ class SpaceData:
     def trim_moves(self) -> None:
         """Keep the last move of each scope, which tells of it from every earlier position, and none of forgotten ones.
 
-        A position from before a forgotten scope's last move can no longer be answered truly, so it expires.
+        A position from before a forgotten scope's last move can no longer be answered truly, so it expires. The moves
+        of living scopes from before it are told again, so that the oldest position tells of every living scope.
         """
         last = {scope: position for position, scope, _ in self.moves}
         for scope, position in last.items():
             if scope not in self.scopes:
                 self.moves_floor = max(self.moves_floor, position + 1)
-        self.moves = [move for move in self.moves if last[move[1]] == move[0] and move[1] in self.scopes]
+        kept = [move for move in self.moves if last[move[1]] == move[0] and move[1] in self.scopes]
+        self.moves = [move for move in kept if move[0] >= self.moves_floor]
+        for _, scope, seq in kept[: len(kept) - len(self.moves)]:
+            self.move(scope, seq)
 
     def set_entries(self, scope: str, key: str, entries: tuple[Entry, ...]) -> None:
         """Replace the index entries of one cell."""

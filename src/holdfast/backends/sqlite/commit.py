@@ -16,21 +16,22 @@ import msgspec
 from holdfast.backends.sqlite.bulk import Cursor, Lookup
 from holdfast.backends.sqlite.evidence import first_seq
 from holdfast.backends.sqlite.heads import Heads, Lane, ScopeRow, SpaceCache
-from holdfast.backends.sqlite.writes import Writes
+from holdfast.backends.sqlite.writes import CellKey, Writes
 from holdfast.errors import Indeterminate, Unavailable
 from holdfast.kernel.commit import Absent, Cell, Commit, Committed, Conflict, Head, Outcome, Present, Record, Unchanged
 from holdfast.kernel.evaluate import Plan, evaluate, is_visible
 
 _FIND_CELLS = Lookup(
-    columns=2,
-    names="i, life, key",
+    columns=3,
+    names="i, scope, epoch, key",
     select="SELECT json_group_array(json_array(i, c.version, c.expires_us)) "
-    "FROM w CROSS JOIN cells c ON c.life = w.life AND c.key = w.key",
+    "FROM w CROSS JOIN cells c ON c.scope = w.scope AND c.epoch = w.epoch AND c.key = w.key",
 )
-_VALUE = "SELECT value FROM cells WHERE life = ? AND key = ?"
+_VALUE = "SELECT value FROM cells WHERE scope = ? AND epoch = ? AND key = ?"
 _TOUCHED = (
     "SELECT json_group_array(json_array(seq, op, json(touched))) FROM "
-    "(SELECT seq, op, touched FROM log WHERE scope = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT 1000)"
+    "(SELECT l.seq, l.op, l.touched FROM cells p CROSS JOIN log l ON l.id = p.version "
+    "WHERE p.scope = ? AND p.epoch = -1 AND p.key > ? AND p.key <= ? ORDER BY p.key LIMIT 1000)"
 )
 _FIND_LANE = "SELECT id, n FROM writers WHERE space = ? AND writer = ?"
 _MAKE_LANE = "INSERT INTO writers(space, writer, n) VALUES (?, ?, ?) RETURNING id"
@@ -60,7 +61,7 @@ class Batch:
         self._heads = heads
         self._writes = Writes(connection, cursor)
         self._cells = self._writes.cells
-        self._found: dict[tuple[int, str], tuple[int, int | None]] = {}
+        self._found: dict[CellKey, tuple[int, int | None]] = {}
         self._records: dict[int, list[Record]] = {}
         self._lanes: set[Lane] = set()
         # the commit being judged
@@ -101,14 +102,14 @@ class Batch:
         return self._heads.load(list(missing.values())) if missing else []
 
     def _load_cells(self, calls: Sequence[Call]) -> None:
-        wanted: dict[tuple[int, str], None] = {}
+        wanted: dict[CellKey, None] = {}
         for call in calls:
             for commit in call.commits:
                 for part in commit.scopes:
-                    if part.checks and (life := call.space.heads[part.scope].life) is not None:
+                    if part.checks and (row := call.space.heads[part.scope]).head.live:
                         for check in part.checks:
                             if type(check) in _CELL_CHECKS:
-                                wanted[(life, check.key)] = None  # type: ignore[union-attr]
+                                wanted[(row.id, row.head.epoch, check.key)] = None  # type: ignore[union-attr]
         if wanted:
             names = list(wanted)
             params = [part for name in names for part in name]
@@ -146,18 +147,19 @@ class Batch:
         return self._scopes[scope].head
 
     def _cell(self, scope: str, key: str) -> Cell | None:
-        life = self._scopes[scope].life
-        if life is None:
+        row = self._scopes[scope]
+        if not row.head.live:
             return None
-        written = self._cells.get((life, key), _NOT_WRITTEN)
+        at = (row.id, row.head.epoch, key)
+        written = self._cells.get(at, _NOT_WRITTEN)
         if written is _NOT_WRITTEN:
-            found = self._found.get((life, key))
+            found = self._found.get(at)
             if found is None or not is_visible(found[1], self._now_us):
                 return None
             return Cell(key, b"", *found)
-        if written is None or not is_visible(written[3], self._now_us):
+        if written is None or not is_visible(written[4], self._now_us):
             return None
-        return Cell(key, written[5], written[2], written[3])
+        return Cell(key, written[5], written[3], written[4])
 
     def _touched(self, scope: str, since: int) -> list[tuple[str, ...]] | None:
         row = self._scopes[scope]
@@ -187,8 +189,8 @@ class Batch:
         """The same with what the fetch left out: time and cause of the head, the value of the cell."""
         row = self._scopes[conflict.scope]
         found = conflict.found
-        if isinstance(found, Cell) and row.life is not None and (row.life, found.key) not in self._cells:
-            value = self._cursor.execute(_VALUE, (row.life, found.key)).fetchall()[0][0]
+        if isinstance(found, Cell) and (at := (row.id, row.head.epoch, found.key)) not in self._cells:
+            value = self._cursor.execute(_VALUE, at).fetchall()[0][0]
             found = Cell(found.key, value, found.version, found.expires_us)
         elif row.full:
             return conflict
@@ -227,12 +229,13 @@ class Batch:
         row = space.heads[plan.scope]
         head, record = plan.head, plan.record
         self._heads.tip += 1
-        if row.life is None or not head.live:
+        if not (row.head.live and head.live):
             self._writes.turn(row, head, self._heads.tip)
             self._heads.remember(row)
         row.head = head
         row.full = True
         self._records.setdefault(row.id, []).append(record)
+        self._writes.places.append((row.id, -1, head.seq, self._heads.tip, None, None))
         self._writes.log += (
             self._heads.tip,
             row.id,

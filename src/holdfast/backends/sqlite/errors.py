@@ -42,6 +42,8 @@ def translated(error: BaseException, path: Path, connection: apsw.Connection | N
         return error
     if isinstance(error, UnicodeEncodeError):
         return InvalidValue(f"text with a lone surrogate: {error.object[:80]!r}", path=error.object[:80])
+    if isinstance(error, OverflowError):
+        return InvalidValue(f"a number beyond 64 bits: {error}", path="")
     if is_full(error, connection):
         return StoreFull(f"no space is left for {path}: {error}", path=str(path))
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):

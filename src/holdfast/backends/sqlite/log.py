@@ -13,11 +13,15 @@ from holdfast.kernel.commit import CommitId, Moved, Record
 
 _SELECT = """
     SELECT l.seq, l.epoch, w.writer, l.n, l.at_us, l.cause, l.touched, l.body, l.op
-    FROM log l JOIN writers w ON w.id = l.writer
-    WHERE l.scope = (SELECT id FROM scopes WHERE space = ?1 AND name = ?2)"""
-_FORWARD = f"{_SELECT} AND l.seq > ?3 ORDER BY l.seq LIMIT ?4"
-_REVERSE = f"{_SELECT} AND l.seq < ?3 ORDER BY l.seq DESC LIMIT ?4"
-_ENDS = "SELECT s.floor, (SELECT max(seq) FROM log WHERE scope = s.id) FROM scopes s WHERE s.space = ? AND s.name = ?"
+    FROM cells p CROSS JOIN log l ON l.id = p.version AND l.scope = p.scope AND l.seq = p.key
+    CROSS JOIN writers w ON w.id = l.writer
+    WHERE p.scope = (SELECT id FROM scopes WHERE space = ?1 AND name = ?2) AND p.epoch = -1"""
+_FORWARD = f"{_SELECT} AND p.key > ?3 ORDER BY p.key LIMIT ?4"
+_REVERSE = f"{_SELECT} AND p.key < ?3 ORDER BY p.key DESC LIMIT ?4"
+_ENDS = (
+    "SELECT s.floor, (SELECT max(key) FROM cells WHERE scope = s.id AND epoch = -1) "
+    "FROM scopes s WHERE s.space = ? AND s.name = ?"
+)
 _MOVED = (
     "SELECT l.id, l.seq, s.space, s.name, (SELECT moved_floor FROM meta) "
     "FROM log l CROSS JOIN scopes s ON s.id = l.scope WHERE l.id > ? ORDER BY l.id LIMIT ?"
@@ -28,10 +32,14 @@ _SEQ_MAX = 2**63 - 1
 _touched = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
-def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int, reverse: bool) -> tuple[Record, ...]:
-    """See `Kernel.log`."""
-    if reverse:
-        return _backward(cursor, space, scope, after, limit)
+def read_log_back(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> tuple[Record, ...]:
+    """See `Kernel.log` with `reverse`."""
+    before = after if after > 0 else _SEQ_MAX
+    return _records(scope, cursor.execute(_REVERSE, (space, scope, before, limit)).fetchall())
+
+
+def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> tuple[Record, ...]:
+    """See `Kernel.log` without `reverse`."""
     rows = cursor.execute(_FORWARD, (space, scope, after, limit)).fetchall()
     if rows and rows[0][0] == after + 1:  # the record after the cursor is there, so nothing was trimmed or lost
         return _records(scope, rows)
@@ -78,17 +86,19 @@ def _position(text: str) -> int:
     return int(text)
 
 
-def _backward(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> tuple[Record, ...]:
-    rows = cursor.execute(_REVERSE, (space, scope, after if after > 0 else _SEQ_MAX, limit)).fetchall()
-    return _records(scope, rows)
-
-
 def _records(scope: str, rows: Sequence[Any]) -> tuple[Record, ...]:
     if len(rows) > 1 and abs(rows[-1][0] - rows[0][0]) != len(rows) - 1:
         raise Corrupt(f"the log of {scope} has a gap", scope=scope)
     return tuple(
         Record(
-            row[0], row[1], CommitId(row[2], row[3]), row[4], row[5], _touched(row[6]), row[7], "drop" if row[8] else "write"
+            row[0],
+            row[1],
+            CommitId(row[2], row[3]),
+            row[4],
+            row[5],
+            _touched(row[6]),
+            row[7],
+            "drop" if row[8] else "write",
         )
         for row in rows
     )

@@ -45,7 +45,9 @@ class Readers:
         self._lock = threading.Lock()
         self._all: weakref.WeakSet[Reader] = weakref.WeakSet()
         self._closed: Closed | None = None
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="holdfast-sqlite-reader", initializer=self._wait_long)
+        self._pool = ThreadPoolExecutor(
+            THREADS, thread_name_prefix="holdfast-sqlite-reader", initializer=self._wait_long
+        )
 
     def here(self, read: Callable[..., T], *args: Any) -> T:
         """Run `read(cursor, *args)` on this thread. Raises apsw.BusyError if it would have to wait."""

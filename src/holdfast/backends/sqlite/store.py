@@ -161,12 +161,12 @@ class SqliteStore:
             forks.forget(self)
             self._closed = True
 
-    def _break(self, error: BaseException) -> None:
+    def _break(self, refusal: Closed) -> None:
         """A sync failed: nothing more may be written or checkpointed here. Called in the thread that saw it."""
-        self._refusal = Closed(f"{self.opening.path}: the store closed itself, for its disk failed: {error}")
+        self._refusal = refusal
         writer = self._writer.writer
         if writer is not None and writer.broken is None:
-            writer.broken = error
+            writer.broken = refusal
         for connection in self.readers.connections():
             with contextlib.suppress(apsw.Error):
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -182,7 +182,13 @@ class SqliteStore:
         self._refusal = Closed(f"{self.opening.path} was opened before this process was forked: open it in the child")
         self._file = None
         writer = self._writer.writer
-        held: list[Any] = [*self.readers.connections(), writer, self._checkpointer.connection, self.readers, self._writer]
+        held: list[Any] = [
+            *self.readers.connections(),
+            writer,
+            self._checkpointer.connection,
+            self.readers,
+            self._writer,
+        ]
         if writer is not None:
             held += [writer.connection, writer.cursor]
         return [one for one in held if one is not None]

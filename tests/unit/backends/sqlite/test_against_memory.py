@@ -80,15 +80,22 @@ class History:
         puts = tuple(Put(key, self.value(), self.expiry(), self.entries()) for key in keys if pick.random() < 0.7)
         written = {put.key for put in puts}
         deletes = tuple(key for key in keys if key not in written)
-        appends = tuple(Append("m/", self.value(), self.expiry(), self.entries()) for _ in range(pick.choice((0, 0, 0, 1, 2))))
+        appends = tuple(
+            Append("m/", self.value(), self.expiry(), self.entries()) for _ in range(pick.choice((0, 0, 0, 1, 2)))
+        )
         return ScopeCommit(scope, need, epoch, checks, puts, appends, deletes, pick.choice((b"", b"body")))
 
     def check(self) -> Any:
         pick = self.pick
         since = pick.randrange(60)
         return pick.choice(
-            (Absent(pick.choice(KEYS)), Present(pick.choice(KEYS)), Unchanged(pick.choice(KEYS), since))
-            + (Untouched(pick.choice(("", "a", "b/", "m/", "zz")), since), HeadAt(since))
+            (
+                Absent(pick.choice(KEYS)),
+                Present(pick.choice(KEYS)),
+                Unchanged(pick.choice(KEYS), since),
+                Untouched(pick.choice(("", "a", "b/", "m/", "zz")), since),
+                HeadAt(since),
+            )
         )
 
     def value(self) -> bytes:

@@ -1,0 +1,102 @@
+"""A kernel around another: every verb goes through `call`, and by default straight to the kernel inside.
+
+What wraps a kernel changes what it must and inherits the rest; space and traits are those of the kernel inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal, TypeVar
+
+from holdfast.kernel.commit import (
+    Commit,
+    CommitId,
+    Committed,
+    Found,
+    Moved,
+    Outcome,
+    Read,
+    Record,
+    Retention,
+    Swept,
+    View,
+)
+from holdfast.kernel.contract import Kernel
+
+T = TypeVar("T")
+
+Verb = Literal["read", "commit", "log", "moved", "find", "scopes", "sweep", "outcome", "stats"]
+"""The verbs that wait for the store; `watch` and `close` never fail for its sake."""
+
+
+class Around(Kernel):
+    """A kernel that hands everything to the one inside."""
+
+    def __init__(self, inside: Kernel) -> None:
+        self.inside = inside
+        self.space = inside.space
+        self.traits = inside.traits
+
+    async def call(self, verb: Verb, send: Callable[[], Awaitable[T]]) -> T:
+        """One call of one verb; `send` makes the call inside, and may be called again."""
+        return await send()
+
+    async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
+        """See `Kernel.read`."""
+        return await self.call("read", lambda: self.inside.read(reads, now_us=now_us))
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
+        """See `Kernel.commit`."""
+        return await self.call("commit", lambda: self.inside.commit(commits))
+
+    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+        """See `Kernel.log`."""
+        return await self.call("log", lambda: self.inside.log(scope, after=after, limit=limit, reverse=reverse))
+
+    async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
+        """See `Kernel.moved`."""
+        return await self.call("moved", lambda: self.inside.moved(after, limit=limit))
+
+    async def find(
+        self,
+        index: str,
+        value: str,
+        *,
+        now_us: int,
+        lo: str | None = None,
+        hi: str | None = None,
+        after: tuple[str, str, str] | None = None,
+        limit: int = 1000,
+        reverse: bool = False,
+    ) -> tuple[Found, ...]:
+        """See `Kernel.find`."""
+        return await self.call(
+            "find",
+            lambda: self.inside.find(
+                index, value, now_us=now_us, lo=lo, hi=hi, after=after, limit=limit, reverse=reverse
+            ),
+        )
+
+    async def scopes(self, *, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        """See `Kernel.scopes`."""
+        return await self.call("scopes", lambda: self.inside.scopes(after=after, limit=limit))
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """See `Kernel.watch`."""
+        return self.inside.watch(wake)
+
+    async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
+        """See `Kernel.sweep`."""
+        return await self.call("sweep", lambda: self.inside.sweep(now_us=now_us, retention=retention, budget=budget))
+
+    async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
+        """See `Kernel.outcome`."""
+        return await self.call("outcome", lambda: self.inside.outcome(scope, commit_id))
+
+    async def stats(self) -> Mapping[str, int | float | str]:
+        """See `Kernel.stats`."""
+        return await self.call("stats", self.inside.stats)
+
+    async def close(self) -> None:
+        """See `Kernel.close`."""
+        await self.inside.close()

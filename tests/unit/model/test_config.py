@@ -1,0 +1,67 @@
+"""The configuration: what it refuses. What each field does is shown in tests/unit/test_hold.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from holdfast.errors import InvalidValue
+from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+
+NUMBERS: dict[str, type] = {
+    "limits.value_bytes_max": Limits,
+    "limits.operations_max": Limits,
+    "limits.commit_bytes_max": Limits,
+    "state.value_bytes_max": StateConfig,
+    "messages.value_bytes_max": MessagesConfig,
+    "changes.retention_count": ChangesConfig,
+    "changes.queue_max": ChangesConfig,
+}
+DURATIONS: dict[str, type] = {"state.temp_ttl": StateConfig, "changes.retention_age": ChangesConfig}
+
+
+def configured(name: str, kind: type, value: Any) -> Config:
+    part, _, field = name.partition(".")
+    return Config(**{part: kind(**{field: value})})
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [0, -1, True, 1.5, "1", [], object()])
+def test_a_limit_that_is_no_positive_whole_number_is_refused_by_its_name(name: str, value: Any) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        configured(name, NUMBERS[name], value)
+    assert refused.value.path == name
+
+
+@pytest.mark.parametrize("name", DURATIONS)
+@pytest.mark.parametrize("value", [0, -1, "soon", True, [], object(), 1e-9])
+def test_a_duration_that_cannot_be_read_is_refused_by_its_name(name: str, value: Any) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        configured(name, DURATIONS[name], value)
+    assert refused.value.path == name
+
+
+@pytest.mark.parametrize("part", ["state", "messages", "changes", "limits"])
+@pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
+def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"Config.{part} must be"):
+        Config(**{part: value})
+
+
+def test_every_number_and_duration_there_is_is_checked() -> None:
+    fields = {
+        f"{part}.{field}" for part in Config.__struct_fields__ for field in getattr(Config(), part).__struct_fields__
+    }
+    assert fields == {*NUMBERS, *DURATIONS}
+
+
+def test_no_bound_is_none_for_retention_alone() -> None:
+    assert Config(changes=ChangesConfig(retention_age=None, retention_count=None)).changes.retention_age is None
+    with pytest.raises(InvalidValue):
+        Config(changes=ChangesConfig(queue_max=None))  # type: ignore[arg-type]
+
+
+def test_it_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        Config().limits = Limits()  # type: ignore[misc]
