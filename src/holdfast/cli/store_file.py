@@ -1,4 +1,4 @@
-"""What can be told of a store's file without opening the store: sizes, file system, integrity, locks. Writes nothing."""
+"""What a store's file tells without opening the store: sizes, file system, integrity, locks. Writes nothing."""
 
 from __future__ import annotations
 
