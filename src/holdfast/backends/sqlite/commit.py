@@ -227,19 +227,23 @@ class Batch:
     def _stage(self, space: SpaceCache, plan: Plan, lane: Lane) -> None:
         """Take what was decided into the overlay and the writes."""
         row = space.heads[plan.scope]
-        head, record = plan.head, plan.record
-        self._heads.tip += 1
+        head, record, writes = plan.head, plan.record, self._writes
+        self._heads.tip = log_id = self._heads.tip + 1
         if not (row.head.live and head.live):
-            self._writes.turn(row, head, self._heads.tip)
+            writes.turn(row, head, log_id)
             self._heads.remember(row)
         row.head = head
         row.full = True
-        self._records.setdefault(row.id, []).append(record)
-        self._writes.places.append((row.id, -1, head.seq, self._heads.tip, None, None))
-        self._writes.log += (
-            self._heads.tip,
-            row.id,
-            head.seq,
+        scope, seq = row.id, head.seq
+        if (records := self._records.get(scope)) is None:
+            self._records[scope] = [record]
+        else:
+            records.append(record)
+        writes.places.append((scope, -1, seq, log_id, None, None))
+        writes.log += (
+            log_id,
+            scope,
+            seq,
             record.epoch,
             1 if record.op == "drop" else 0,
             record.at_us,
@@ -250,4 +254,4 @@ class Batch:
             record.body,
         )
         if plan.writes or plan.deletes:
-            self._writes.stage_cells(row, plan)
+            writes.stage_cells(row, plan)
