@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import platform
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -42,7 +41,11 @@ def doctor(ctx: typer.Context, output: OutputOption = None) -> None:
     """
     place = where(ctx)
     require(place.url)
-    findings, failure = run(_examine(place))
+    findings = list(_environment())
+    if (path := file_of(place.url)) is not None:
+        findings += examine_file(path)
+    more, failure = run(_examine(place))
+    findings += more
     write_rows([finding._asdict() for finding in findings], output, columns=COLUMNS)
     problems = sum(finding.verdict == "problem" for finding in findings)
     note(f"problems found: {problems}" if problems else "no problem found")
@@ -51,10 +54,7 @@ def doctor(ctx: typer.Context, output: OutputOption = None) -> None:
 
 
 async def _examine(place: Where) -> tuple[list[Finding], HoldfastError | None]:
-    findings = list(_environment())
-    path = file_of(place.url)
-    if path is not None:
-        findings += await asyncio.to_thread(lambda: list(examine_file(path)))
+    findings: list[Finding] = []
     try:
         kernel = await open_kernel(place.url, space=place.space)
     except HoldfastError as failure:
