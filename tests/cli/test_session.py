@@ -59,7 +59,9 @@ def test_show_has_the_record_the_state_and_the_last_messages_and_events(store: s
     assert shown["session"]["id"] == "trip"
     assert shown["state"] == {"cart": ["milk", "eggs"], "city": "Kyoto"}
     assert shown["runtime"] == {"step": 3}
-    assert [(m["role"], m["content"], m["metadata"]) for m in shown["messages"]] == [("user", "hello", {"api_calls": 1})]
+    assert [(m["role"], m["content"], m["metadata"]) for m in shown["messages"]] == [
+        ("user", "hello", {"api_calls": 1})
+    ]
     assert [(e["type"], e["data"]) for e in shown["events"]] == [("note", {"n": 1})]
     table = invoke("-s", store, "session", "show", "trip", "-o", "table").out
     for word in ("Plan a trip", "Kyoto", "step", "hello", "note"):
