@@ -27,7 +27,10 @@ _FIND_CELLS = Lookup(
     select="SELECT json_group_array(json_array(i, c.version, c.expires_us)) "
     "FROM w CROSS JOIN cells c ON c.scope = w.scope AND c.epoch = w.epoch AND c.key = w.key",
 )
-_VALUE = "SELECT value FROM cells WHERE scope = ? AND epoch = ? AND key = ?"
+_VALUE = (
+    "SELECT ifnull(c.value, (SELECT value FROM apart WHERE id = c.apart)) "
+    "FROM cells c WHERE c.scope = ? AND c.epoch = ? AND c.key = ?"
+)
 _TOUCHED = (
     "SELECT json_group_array(json_array(seq, op, json(touched))) FROM "
     "(SELECT l.seq, l.op, l.touched FROM cells p CROSS JOIN log l ON l.id = p.version "
@@ -135,13 +138,15 @@ class Batch:
         plans = evaluate(commit, self._head, self._cell, self._touched)
         if not isinstance(plans, list):
             return self._explained(plans)
-        seqs = {}
+        if plans and not lane.id:
+            lane.id = self._cursor.execute(_MAKE_LANE, (space.id, writer, n)).fetchall()[0][0]
+        if len(plans) == len(commit.scopes) == 1:
+            self._stage(space, plans[0], lane, puts=len(commit.scopes[0].puts))
+            return Committed({plans[0].scope: plans[0].head.seq})
+        puts = {part.scope: len(part.puts) for part in commit.scopes}
         for plan in plans:
-            if not lane.id:
-                lane.id = self._cursor.execute(_MAKE_LANE, (space.id, writer, n)).fetchall()[0][0]
-            self._stage(space, plan, lane)
-            seqs[plan.scope] = plan.head.seq
-        return Committed(seqs)
+            self._stage(space, plan, lane, puts=puts[plan.scope])
+        return Committed({plan.scope: plan.head.seq for plan in plans})
 
     def _head(self, scope: str) -> Head:
         return self._scopes[scope].head
@@ -224,7 +229,7 @@ class Batch:
 
     # --- staging --------------------------------------------------------------------------------------
 
-    def _stage(self, space: SpaceCache, plan: Plan, lane: Lane) -> None:
+    def _stage(self, space: SpaceCache, plan: Plan, lane: Lane, *, puts: int) -> None:
         """Take what was decided into the overlay and the writes."""
         row = space.heads[plan.scope]
         head, record, writes = plan.head, plan.record, self._writes
@@ -254,4 +259,4 @@ class Batch:
             record.body,
         )
         if plan.writes or plan.deletes:
-            writes.stage_cells(row, plan)
+            writes.stage_cells(row, plan, log_id=log_id, puts=puts)

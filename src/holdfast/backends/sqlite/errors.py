@@ -10,6 +10,7 @@ import errno
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from holdfast.errors import (
     Corrupt,
@@ -24,9 +25,13 @@ from holdfast.errors import (
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+DAMAGE = (apsw.CorruptError, apsw.FormatError, apsw.SQLError, apsw.MismatchError)
 DAMAGED = frozenset(
     {apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS, apsw.SQLITE_IOERR_IN_PAGE, apsw.SQLITE_IOERR_DATA}
 )
+
+READ_ERRORS = (apsw.Error, UnicodeEncodeError, OverflowError, msgspec.DecodeError)
+"""What reading may raise: of SQLite, of arguments it cannot take, of text that is not what was written."""
 
 
 def is_full(error: BaseException, connection: apsw.Connection | None) -> bool:
@@ -52,7 +57,7 @@ def translated(error: BaseException, path: Path, connection: apsw.Connection | N
         return ReadOnlyStore(f"{path} cannot be written: {error}", path=str(path))
     if isinstance(error, apsw.NotADBError):
         return Corrupt(f"{path} is not a SQLite database", path=str(path))
-    if isinstance(error, (apsw.CorruptError, apsw.FormatError, apsw.SQLError, apsw.MismatchError)):
+    if isinstance(error, (*DAMAGE, msgspec.DecodeError)):
         return Corrupt(f"{path} is damaged: {error}", path=str(path))
     if isinstance(error, apsw.TooBigError):
         return TooLarge(f"too large for SQLite: {error}", what="value", size=0, limit=0)

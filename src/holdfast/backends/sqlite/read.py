@@ -14,6 +14,7 @@ from holdfast.errors import Corrupt
 from holdfast.kernel.commit import NO_HEAD, Cell, Head, Range, Read, View
 from holdfast.kernel.keys import prefix_end
 
+_VALUE = "ifnull(c.value, (SELECT value FROM apart WHERE id = c.apart))"
 _HEAD = """
     SELECT s.id, s.live, s.epoch, s.floor, l.seq, l.at_us, l.cause{cell}
     FROM scopes s LEFT JOIN log l ON l.scope = s.id AND l.id = (
@@ -22,21 +23,21 @@ _HEAD = """
 
 HEAD = _HEAD.format(cell="", join="")
 HEAD_AND_CELL = _HEAD.format(
-    cell=", c.value, c.version, c.expires_us",
+    cell=f", {_VALUE}, c.version, c.expires_us",
     join=" LEFT JOIN cells c ON c.scope = s.id AND c.epoch = s.epoch AND c.key = ?3 "
     "AND (c.expires_us IS NULL OR c.expires_us > ?4)",
 )
 _SOME = (
-    "SELECT key, value, version, expires_us FROM cells WHERE scope = ? AND epoch = ? "
+    "SELECT key, {value}, version, expires_us FROM cells c WHERE scope = ? AND epoch = ? "
     "AND key IN ({keys}) AND (expires_us IS NULL OR expires_us > ?)"
 )
-_CELLS = {size: _SOME.format(keys=",".join("?" * size)) for size in LOOKUP_SIZES}
+_CELLS = {size: _SOME.format(value=_VALUE, keys=",".join("?" * size)) for size in LOOKUP_SIZES}
 _RANGE = (
-    "SELECT key, value, version, expires_us FROM cells WHERE scope = ?1 AND epoch = ?2 AND key >= ?3 AND key < ?4 "
+    "SELECT key, {value}, version, expires_us FROM cells c WHERE scope = ?1 AND epoch = ?2 AND key >= ?3 AND key < ?4 "
     "AND (expires_us IS NULL OR expires_us > ?5) ORDER BY key {order} LIMIT ?6"
 )
-_FORWARD = _RANGE.format(order="ASC")
-_REVERSE = _RANGE.format(order="DESC")
+_FORWARD = _RANGE.format(value=_VALUE, order="ASC")
+_REVERSE = _RANGE.format(value=_VALUE, order="DESC")
 
 BEYOND_TEXT = b""
 """Greater than any text in SQLite's order of types."""
@@ -75,8 +76,8 @@ def _view_of_one(cursor: Cursor, space: int, read: Read, now_us: int) -> View:
     if not rows:
         return View(scope, NO_HEAD, {})
     row = rows[0]
-    value = row[7]
-    return View(scope, head_of(scope, row), {} if value is None else {key: Cell(key, value, row[8], row[9])})
+    version = row[8]
+    return View(scope, head_of(scope, row), {} if version is None else {key: _cell((key, *row[7:]))})
 
 
 def _view(cursor: Cursor, space: int, read: Read, now_us: int) -> View:
@@ -100,10 +101,16 @@ def _cells(cursor: Cursor, place: tuple[int, int], keys: tuple[str, ...], now_us
         size = min(fit for fit in LOOKUP_SIZES if fit >= len(chunk))
         padded = chunk + chunk[-1:] * (size - len(chunk))
         for row in cursor.execute(_CELLS[size], (*place, *padded, now_us)).fetchall():
-            found[row[0]] = Cell(*row)
+            found[row[0]] = _cell(row)
     if len(found) < 2:
         return found
     return {key: found[key] for key in keys if key in found}
+
+
+def _cell(row: Sequence[Any]) -> Cell:
+    if row[1] is None:
+        raise Corrupt(f"the value of {row[0]!r} is missing", key=row[0])
+    return Cell(*row)
 
 
 def _range(cursor: Cursor, place: tuple[int, int], wanted: Range, now_us: int) -> tuple[Cell, ...]:
@@ -116,4 +123,4 @@ def _range(cursor: Cursor, place: tuple[int, int], wanted: Range, now_us: int) -
         elif end is None or wanted.after < end:
             hi = wanted.after
     statement = _REVERSE if wanted.reverse else _FORWARD
-    return tuple(Cell(*row) for row in cursor.execute(statement, (*place, lo, hi, now_us, wanted.limit)).fetchall())
+    return tuple(_cell(row) for row in cursor.execute(statement, (*place, lo, hi, now_us, wanted.limit)).fetchall())

@@ -44,7 +44,8 @@ CREATE TABLE log(
 
 -- The cells of a scope, and before them, with epoch -1, the places of its log records: key is the seq, version the log
 -- id. So a put finds both on one page or two neighbours, where an index of its own on the log would be a page more.
--- `entries` is NULL for a cell without index entries, else a JSON array of [index, value, order].
+-- `entries` is NULL for a cell without index entries, else a JSON array of [index, value, order]. A value that stands in
+-- the table `apart` is named there, and `value` is NULL (see `writes`).
 -- What an upsert sets has no constraint, so that the statement needs no journal of its own (see `writes`).
 CREATE TABLE cells(
     scope INTEGER NOT NULL,
@@ -53,10 +54,14 @@ CREATE TABLE cells(
     version INTEGER,
     expires_us INTEGER,
     entries TEXT,
+    apart INTEGER,
     value BLOB,
     PRIMARY KEY (scope, epoch, key)
 ) WITHOUT ROWID;
 CREATE INDEX cells_expiry ON cells(expires_us) WHERE expires_us IS NOT NULL;
+
+-- The id is made of the log id that first wrote it and a number within that commit.
+CREATE TABLE apart(id INTEGER PRIMARY KEY, value BLOB);
 
 CREATE TABLE entries(
     space INTEGER NOT NULL,
@@ -92,7 +97,8 @@ CREATE TABLE writers(
 -- For people: what a database browser should show. Expired cells are shown with their time.
 CREATE VIEW readable AS
 SELECT spaces.name AS space, scopes.name AS scope, cells.key, cells.version,
-       CASE WHEN json_valid(CAST(cells.value AS TEXT)) THEN CAST(cells.value AS TEXT)
-            ELSE '(' || length(cells.value) || ' bytes)' END AS value,
+       CASE WHEN json_valid(CAST(ifnull(cells.value, apart.value) AS TEXT))
+            THEN CAST(ifnull(cells.value, apart.value) AS TEXT)
+            ELSE '(' || length(ifnull(cells.value, apart.value)) || ' bytes)' END AS value,
        datetime(cells.expires_us / 1000000, 'unixepoch') AS expires
-FROM cells JOIN scopes ON scopes.id = cells.scope AND scopes.epoch = cells.epoch JOIN spaces ON spaces.id = scopes.space;
+FROM cells LEFT JOIN apart ON apart.id = cells.apart JOIN scopes ON scopes.id = cells.scope AND scopes.epoch = cells.epoch JOIN spaces ON spaces.id = scopes.space;

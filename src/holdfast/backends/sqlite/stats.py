@@ -11,7 +11,7 @@ _COUNTS = """
     SELECT
         (SELECT count(*) FROM scopes WHERE space = ?1 AND live),
         (SELECT count(*) FROM scopes s CROSS JOIN cells c ON c.scope = s.id AND c.epoch = s.epoch WHERE s.space = ?1),
-        (SELECT ifnull(sum(length(c.value)), 0)
+        (SELECT ifnull(sum(length(ifnull(c.value, (SELECT value FROM apart WHERE id = c.apart)))), 0)
             FROM scopes s CROSS JOIN cells c ON c.scope = s.id AND c.epoch = s.epoch WHERE s.space = ?1),
         (SELECT count(*) FROM log l CROSS JOIN scopes s ON s.id = l.scope WHERE s.space = ?1),
         (SELECT ifnull(sum(length(l.body)), 0) FROM log l CROSS JOIN scopes s ON s.id = l.scope WHERE s.space = ?1),

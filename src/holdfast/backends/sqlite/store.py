@@ -19,13 +19,13 @@ import apsw
 from holdfast.backends.sqlite import forks
 from holdfast.backends.sqlite.checkpoint import Checkpointer
 from holdfast.backends.sqlite.connection import Opening
-from holdfast.backends.sqlite.errors import translated
+from holdfast.backends.sqlite.errors import READ_ERRORS, translated
 from holdfast.backends.sqlite.filesystem import check_filesystem
 from holdfast.backends.sqlite.heads import SpaceCache
 from holdfast.backends.sqlite.readers import Readers
 from holdfast.backends.sqlite.writer import Failpoint, Writer
 from holdfast.backends.sqlite.writer_thread import WriterThread
-from holdfast.errors import Closed, Corrupt, ReadOnlyStore, Unavailable
+from holdfast.errors import Closed, Corrupt, InvalidValue, ReadOnlyStore, Unavailable
 from holdfast.kernel.limits import Durability
 
 T = TypeVar("T")
@@ -68,10 +68,20 @@ class SqliteStore:
         failpoint       called at named places, for crash tests (see `writer.Failpoint`)
 
         Raises UnsafeFilesystem, ReadOnlyStore, StoreFull, StoreLocked, StoreTooNew, Corrupt (not a database, or another
-        program's: it is left as it is), Unavailable (no such folder), Closed (the file was inherited by a fork).
+        program's: it is left as it is), Unavailable (no such folder), Closed (the file was inherited by a fork),
+        InvalidValue (another durability). Cancelled while it opens, it closes what it opened.
         """
+        if durability not in ("fsync", "process"):
+            raise InvalidValue(f"durability is fsync or process, not {durability!r}", path="durability")
         opening = Opening(Path(path), durability, busy_timeout_s, vfs, max_pages)
-        return await asyncio.to_thread(cls._open_blocking, opening, mounts, failpoint)
+        work = asyncio.ensure_future(asyncio.to_thread(cls._open_blocking, opening, mounts, failpoint))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            store = (await asyncio.gather(work, return_exceptions=True))[0]
+            if isinstance(store, SqliteStore):
+                await store.close()
+            raise
 
     @classmethod
     def _open_blocking(cls, opening: Opening, mounts: str | None, failpoint: Failpoint | None) -> SqliteStore:
@@ -140,7 +150,7 @@ class SqliteStore:
             return self.readers.here(read, *args)
         except apsw.BusyError:
             return await self.look(read, *args)
-        except (apsw.Error, UnicodeEncodeError) as error:
+        except READ_ERRORS as error:
             raise translated(error, self.opening.path) from error
 
     async def close(self) -> None:

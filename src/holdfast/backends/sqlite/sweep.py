@@ -42,10 +42,10 @@ _AGES = (
 )
 
 _REMOVE_CELL = (
-    "DELETE FROM cells WHERE scope = ?1 AND epoch = ?2 AND key = ?3 AND expires_us <= ?4 RETURNING entries, "
+    "DELETE FROM cells WHERE scope = ?1 AND epoch = ?2 AND key = ?3 AND expires_us <= ?4 RETURNING entries, apart, "
     "(SELECT name FROM scopes WHERE id = ?1)"
 )
-_EPOCH_CELLS = "SELECT key, entries FROM cells WHERE scope = ? AND epoch = ? ORDER BY key LIMIT ?"
+_EPOCH_CELLS = "SELECT key, entries, apart FROM cells WHERE scope = ? AND epoch = ? ORDER BY key LIMIT ?"
 _REMOVE_ENTRY = (
     "DELETE FROM entries WHERE space = ?1 AND name = json_extract(?2, '$[0]') AND value = json_extract(?2, '$[1]') "
     "AND sort = json_extract(?2, '$[2]') AND scope = ?3 AND key = ?4 AND owner = ?5 AND epoch = ?6"
@@ -224,10 +224,9 @@ def remove_expired(writer: Writer, limits: Limits, cells: list[CellKey]) -> int:
     removed = 0
     with writer.transaction("sweep") as cursor:
         for at in cells:
-            for entries, name in cursor.execute(_REMOVE_CELL, (*at, limits.now_us)).fetchall():
+            for entries, apart, name in cursor.execute(_REMOVE_CELL, (*at, limits.now_us)).fetchall():
                 removed += 1
-                if entries is not None:
-                    _remove_entries(cursor, limits.space, (name, at), entries)
+                _clear_elsewhere(cursor, (limits.space, name, at), entries, apart)
     return removed
 
 
@@ -236,9 +235,8 @@ def remove_garbage(writer: Writer, space: int, ended: Ended, count: int) -> tupl
     scope, epoch, name = ended
     with writer.transaction("sweep") as cursor:
         rows = cursor.execute(_EPOCH_CELLS, (scope, epoch, count)).fetchall()
-        for key, entries in rows:
-            if entries is not None:
-                _remove_entries(cursor, space, (name, (scope, epoch, key)), entries)
+        for key, entries, apart in rows:
+            _clear_elsewhere(cursor, (space, name, (scope, epoch, key)), entries, apart)
         if rows:
             cursor.execute("DELETE FROM cells WHERE scope = ? AND epoch = ? AND key <= ?", (scope, epoch, rows[-1][0]))
         if len(rows) < count:
@@ -289,7 +287,11 @@ def give_back(writer: Writer) -> None:
             cursor.execute(f"PRAGMA incremental_vacuum({FREE_PAGES_STEP})").fetchall()
 
 
-def _remove_entries(cursor: Cursor, space: int, owner: tuple[str, CellKey], entries: str) -> None:
-    name, (scope, epoch, key) = owner
-    for (entry,) in cursor.execute("SELECT value FROM json_each(?)", (entries,)).fetchall():
-        cursor.execute(_REMOVE_ENTRY, (space, entry, name, key, scope, epoch))
+def _clear_elsewhere(cursor: Cursor, owner: tuple[int, str, CellKey], entries: str | None, apart: int | None) -> None:
+    """Remove the index entries and the value apart of a cell that was removed."""
+    space, name, (scope, epoch, key) = owner
+    if entries is not None:
+        for (entry,) in cursor.execute("SELECT value FROM json_each(?)", (entries,)).fetchall():
+            cursor.execute(_REMOVE_ENTRY, (space, entry, name, key, scope, epoch))
+    if apart is not None:
+        cursor.execute("DELETE FROM apart WHERE id = ?", (apart,))

@@ -1,9 +1,15 @@
 """Writing a decided batch: in bulk, in key order, the last write of each cell only.
 
-A cell without index entries is written without being read. `entries` is NULL for such cells, and the upsert leaves
-out any other (`WHERE entries IS NULL`); when fewer rows were changed than written, those others are looked up, their
-entries removed, and they are written again. So only cells that had entries pay for them. The places of the new
-records go through the same statement, which leaves out one that is taken: the batch was decided on a stale head.
+A plain cell is written without being read. Other cells have something elsewhere, index entries or a value that stands
+apart, and name it (`entries`, `apart`); the upsert leaves them out, and when fewer rows were changed than written, they
+are looked up, what they have elsewhere is removed, and they are written again. So only such cells pay for it. The
+places of the new records go through the same statement, which leaves out one that is taken: the batch was decided on a
+stale head.
+
+What stands apart: a row of a table in key order holds some 1,000 bytes; beyond, it spills to a page of its own, half
+empty, at three times the cost of reading and writing. And rows that are added in the middle of a scope split pages,
+three or four at a time, the sooner the longer they are. So long values, and all but the shortest of appended ones,
+stand in a table in rowid order (a batch of 64 appends of 400 bytes: 117 pages, not 249; of 2,000 bytes: 144, not 361).
 
 A statement that may fail half-way would get a journal of its own, in which SQLite copies every page that it touches.
 OR FAIL forgoes it, as long as nothing that an upsert sets can fail either, hence no NOT NULL there. A failure then
@@ -27,7 +33,16 @@ CellKey = tuple[int, int, str]
 """scope, epoch, key"""
 
 CellRow = tuple[Any, ...]
-"""scope, epoch, key, version, expires_us, value, and for a cell with index entries their names in JSON"""
+"""scope, epoch, key, version, expires_us, value; what is not plain has a seventh part, its entries' names in JSON"""
+
+INLINE_PUT_MAX = 700
+"""A longer value stands apart …"""
+
+INLINE_APPEND_MAX = 60
+"""… and of appended ones already this: apart from editing they are never written again."""
+
+WRITES_BITS = 14
+"""Enough to number the writes of one commit (`TRAITS.operations_max`)."""
 
 _NEW_SCOPES = Bulk("INSERT INTO scopes(space, name, id, live, epoch, floor)", 6)
 _CHANGE_SCOPE = "UPDATE scopes SET live = ?, epoch = ? WHERE space = ? AND name = ? AND id = ?"
@@ -37,22 +52,24 @@ _PLAIN_CELLS = Bulk(
     "INSERT OR FAIL INTO cells(scope, epoch, key, version, expires_us, value)",
     6,
     "ON CONFLICT DO UPDATE SET version = excluded.version, expires_us = excluded.expires_us, value = excluded.value "
-    "WHERE entries IS NULL AND epoch >= 0",
+    "WHERE entries IS NULL AND apart IS NULL AND epoch >= 0",
 )
-_INDEXED_CELLS = Bulk(
-    "INSERT OR FAIL INTO cells(scope, epoch, key, version, expires_us, value, entries)",
-    7,
+_CELLS = Bulk(
+    "INSERT OR FAIL INTO cells(scope, epoch, key, version, expires_us, value, entries, apart)",
+    8,
     "ON CONFLICT DO UPDATE SET version = excluded.version, expires_us = excluded.expires_us, value = excluded.value, "
-    "entries = excluded.entries",
+    "entries = excluded.entries, apart = excluded.apart",
 )
+_APART = Bulk("INSERT OR FAIL INTO apart(id, value)", 2, "ON CONFLICT DO UPDATE SET value = excluded.value")
+_DELETE_APART = Bulk("DELETE FROM apart WHERE id IN (", 1, ")")
 _DELETE_CELLS = Bulk("DELETE FROM cells WHERE (scope, epoch, key) IN (", 3, ")")
 _ENTRIES = Bulk("REPLACE INTO entries(space, name, value, sort, scope, key, owner, epoch, expires_us, payload)", 10)
 _DELETE_ENTRIES = Bulk("DELETE FROM entries WHERE (space, name, value, sort, scope, key) IN (", 6, ")")
-_FIND_ENTRIES = Lookup(
+_FIND_ELSEWHERE = Lookup(
     columns=3,
     names="i, scope, epoch, key",
-    select="SELECT json_group_array(json_array(i, json(c.entries))) FROM w CROSS JOIN cells c "
-    "ON c.scope = w.scope AND c.epoch = w.epoch AND c.key = w.key WHERE c.entries IS NOT NULL",
+    select="SELECT json_group_array(json_array(i, json(ifnull(c.entries, '[]')), c.apart)) FROM w CROSS JOIN cells c "
+    "ON c.scope = w.scope AND c.epoch = w.epoch AND c.key = w.key WHERE c.entries IS NOT NULL OR c.apart IS NOT NULL",
 )
 
 _encode = msgspec.json.encode
@@ -76,7 +93,7 @@ class Writes:
         self._connection = connection
         self._cursor = cursor
         self._rows: dict[int, ScopeRow] = {}
-        self._entries: dict[CellKey, tuple[Entry, ...]] = {}
+        self._special: dict[CellKey, tuple[int, tuple[Entry, ...]]] = {}
         self._new: dict[int, ScopeRow] = {}
         self._changed: dict[int, ScopeRow] = {}
         self._garbage: list[Any] = []
@@ -93,20 +110,22 @@ class Writes:
             self._garbage += (row.id, row.head.epoch, row.space.id, row.name)
             self._dead.add((row.id, row.head.epoch))
 
-    def stage_cells(self, row: ScopeRow, plan: Plan) -> None:
-        """Take over the cells a plan writes and deletes, in the scope's present epoch."""
+    def stage_cells(self, row: ScopeRow, plan: Plan, *, log_id: int, puts: int) -> None:
+        """Take over the cells a plan writes, the first `puts` of them puts, and deletes, in the present epoch."""
         scope, seq, epoch = row.id, plan.head.seq, plan.head.epoch
         self._rows[scope] = row
         cells = self.cells
-        for write in plan.writes:
-            key = write.key
-            at = (scope, epoch, key)
-            if write.entries:
-                self._entries[at] = write.entries
-                names = _encode([(entry.index, entry.value, entry.order) for entry in write.entries]).decode()
-                cells[at] = (scope, epoch, key, seq, write.expires_us, write.value, names)
-            else:
-                cells[at] = (scope, epoch, key, seq, write.expires_us, write.value)
+        for number, write in enumerate(plan.writes):
+            key, value, entries = write.key, write.value, write.entries
+            apart = len(value) > (INLINE_PUT_MAX if number < puts else INLINE_APPEND_MAX)
+            if not entries and not apart:
+                cells[(scope, epoch, key)] = (scope, epoch, key, seq, write.expires_us, value)
+                continue
+            names = (
+                _encode([(entry.index, entry.value, entry.order) for entry in entries]).decode() if entries else None
+            )
+            cells[(scope, epoch, key)] = (scope, epoch, key, seq, write.expires_us, value, names)
+            self._special[(scope, epoch, key)] = (log_id << WRITES_BITS | number if apart else 0, entries)
         for key in plan.deletes:
             cells[(scope, epoch, key)] = None
 
@@ -126,7 +145,7 @@ class Writes:
 
     def _write_cells(self) -> None:
         plain = self.places
-        indexed: list[CellKey] = []
+        special: list[CellRow] = []
         deleted: list[CellKey] = []
         for at, row in self.cells.items():
             if self._dead and at[:2] in self._dead:
@@ -136,14 +155,14 @@ class Writes:
             elif len(row) == 6:
                 plain.append(row)
             else:
-                indexed.append(at)
+                special.append(row)
         self._write_plain(sorted(plain))
         if deleted:
             deleted.sort()
-            self._remove_entries(deleted)
+            self._clear_elsewhere(deleted)
             _DELETE_CELLS.run(self._cursor, list(chain.from_iterable(deleted)))
-        if indexed:
-            self._write_indexed(sorted(indexed))
+        if special:
+            self._write_special(sorted(special, key=_place))
 
     def _write_plain(self, plain: list[CellRow]) -> None:
         connection = self._connection
@@ -151,42 +170,65 @@ class Writes:
         _PLAIN_CELLS.run(self._cursor, list(chain.from_iterable(plain)))
         missing = len(plain) - (connection.total_changes() - before)
         if missing:
-            again = self._remove_entries([row[:3] for row in plain if row[1] >= 0])
+            again = self._clear_elsewhere([_place(row) for row in plain if row[1] >= 0])
             if len(again) != missing:
                 raise StaleHead
-            _INDEXED_CELLS.run(self._cursor, [part for at in again for part in (*self._row(at), None)])
+            rows = [row for row in plain if _place(row) in again]
+            _CELLS.run(self._cursor, [part for row in rows for part in (*row, None, None)])
 
-    def _write_indexed(self, indexed: list[CellKey]) -> None:
-        self._remove_entries(indexed)
-        _INDEXED_CELLS.run(self._cursor, [part for at in indexed for part in self._row(at)])
+    def _write_special(self, special: list[CellRow]) -> None:
+        before = self._clear_elsewhere([_place(row) for row in special], keep_apart=True)
+        cells: list[Any] = []
+        apart: list[Any] = []
+        unused: list[Any] = []
+        for row in special:
+            at = _place(row)
+            old, new = before.get(at), self._special[at][0]
+            if new:
+                apart += (old or new, row[5])
+                cells += (*row[:5], None, row[6], old or new)
+            else:
+                cells += (*row, None)
+                if old:
+                    unused.append(old)
+        _CELLS.run(self._cursor, cells)
+        if apart:
+            _APART.run(self._cursor, apart)
+        if unused:
+            _DELETE_APART.run(self._cursor, unused)
+        _ENTRIES.run(self._cursor, [part for row in special for part in self._entries_of(row)])
+
+    def _entries_of(self, row: CellRow) -> list[Any]:
+        scope, epoch, key = at = _place(row)
+        owner = self._rows[scope]
         rows: list[Any] = []
-        for at in indexed:
-            scope, epoch, key = at
-            owner = self._rows[scope]
-            expires_us = self._row(at)[4]
-            for entry in self._entries[at]:
-                rows += (owner.space.id, entry.index, entry.value, entry.order, owner.name, key)
-                rows += (scope, epoch, expires_us, entry.payload)
-        _ENTRIES.run(self._cursor, rows)
+        for entry in self._special[at][1]:
+            rows += (owner.space.id, entry.index, entry.value, entry.order, owner.name, key)
+            rows += (scope, epoch, row[4], entry.payload)
+        return rows
 
-    def _remove_entries(self, keys: list[CellKey]) -> list[CellKey]:
-        """Remove the stored index entries of these cells; returns the cells that had any."""
-        had: list[CellKey] = []
-        old: list[Any] = []
-        for i, names in _FIND_ENTRIES.rows(self._cursor, list(chain.from_iterable(keys)), len(keys)):
+    def _clear_elsewhere(self, keys: list[CellKey], *, keep_apart: bool = False) -> dict[CellKey, int | None]:
+        """Remove what these cells have elsewhere; returns those that had anything, with the id of a value apart.
+
+        With `keep_apart` that value stays, to be overwritten.
+        """
+        had: dict[CellKey, int | None] = {}
+        entries: list[Any] = []
+        for i, names, apart in _FIND_ELSEWHERE.rows(self._cursor, list(chain.from_iterable(keys)), len(keys)):
             at = keys[i]
-            had.append(at)
+            had[at] = apart
             owner = self._rows[at[0]]
             for index, value, order in names:
-                old += (owner.space.id, index, value, order, owner.name, at[2])
-        if old:
-            _DELETE_ENTRIES.run(self._cursor, old)
+                entries += (owner.space.id, index, value, order, owner.name, at[2])
+        if entries:
+            _DELETE_ENTRIES.run(self._cursor, entries)
+        if not keep_apart and (unused := [apart for apart in had.values() if apart is not None]):
+            _DELETE_APART.run(self._cursor, unused)
         return had
 
-    def _row(self, at: CellKey) -> CellRow:
-        row = self.cells[at]
-        assert row is not None
-        return row
+
+def _place(row: CellRow) -> CellKey:
+    return row[:3]
 
 
 def _scope_columns(row: ScopeRow) -> tuple[Any, ...]:

@@ -55,6 +55,26 @@ async def test_a_gap_in_a_log_is_corrupt(tmp_path: Path) -> None:
     await kernel.close()
 
 
+async def test_text_that_is_not_what_was_written_is_corrupt(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    kernel = await SqliteKernel.open(path)
+    await applied(kernel, Lane().put("s/1", "k", bytes(5_000)))
+    await kernel.close()
+    vandal = apsw.Connection(str(path))
+    vandal.execute("UPDATE log SET touched = '{'; DELETE FROM apart")
+    vandal.close()
+    kernel = await SqliteKernel.open(path)
+    for verb in (
+        kernel.log("s/1"),
+        kernel.log("s/1", limit=1_000),
+        value_of(kernel, "s/1", "k"),
+        kernel.read([Read("s/1", (), (EVERYTHING,))], now_us=NOW_US),
+    ):
+        with pytest.raises(Corrupt):
+            await verb
+    await kernel.close()
+
+
 async def test_a_head_without_its_log_is_corrupt(tmp_path: Path) -> None:
     """Head and log are checked against each other."""
     path = tmp_path / "store.db"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
+import threading
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -15,6 +17,7 @@ from holdfast.backends.sqlite.schema import APPLICATION_ID, VERSION
 from holdfast.errors import (
     Corrupt,
     InvalidId,
+    InvalidValue,
     ReadOnlyStore,
     StoreLocked,
     StoreTooNew,
@@ -35,6 +38,20 @@ async def main(path, writer):
     await kernel.close()
 
 asyncio.run(main(*sys.argv[1:]))
+"""
+
+OPEN_AND_LEAVE = """
+import asyncio, sys
+from holdfast.backends.sqlite import SqliteKernel
+from tests.unit.backends.sqlite.drafts import Lane, applied
+
+async def main(path):
+    kernel = await SqliteKernel.open(path)
+    await applied(kernel, Lane().put("s/1", "k", b"v"))
+    await kernel.scopes(limit=1000)
+    print("left")
+
+asyncio.run(main(sys.argv[1]))
 """
 
 OPEN_AS_NOBODY = """
@@ -198,6 +215,30 @@ async def test_a_locked_file_is_waited_for_and_then_refused(tmp_path: Path) -> N
     holder.execute("ROLLBACK")
     holder.close()
     await (await SqliteKernel.open(path)).close()
+
+
+async def test_an_opening_that_is_cancelled_closes_what_it_opened(tmp_path: Path) -> None:
+    opening = asyncio.ensure_future(SqliteKernel.open(tmp_path / "store.db"))
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("holdfast")] == []
+
+
+async def test_another_durability_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match="durability"):
+        await SqliteKernel.open(tmp_path / "store.db", durability="replicated")
+    assert not (tmp_path / "store.db").exists()
+
+
+async def test_a_process_that_ends_without_closing_ends_and_loses_nothing(tmp_path: Path) -> None:
+    """G6: the threads hold nobody up."""
+    path = tmp_path / "store.db"
+    assert finished(start(OPEN_AND_LEAVE, path)) == "left\n"
+    kernel = await SqliteKernel.open(path)
+    assert await kernel.scopes() == ("s/1",)
+    await kernel.close()
 
 
 async def test_a_space_needs_a_name(tmp_path: Path) -> None:
