@@ -162,12 +162,7 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
 
 
 def test_any_other_failing_import_is_not_taken_for_a_missing_extra(tmp_path: Path) -> None:
-    broken = (
-        "import sys\n"
-        "sys.modules['holdfast.cli.app'] = None\n"
-        "from holdfast.cli import main\n"
-        "main()\n"
-    )
+    broken = "import sys\nsys.modules['holdfast.cli.app'] = None\nfrom holdfast.cli import main\nmain()\n"
     done = subprocess.run(
         [sys.executable, "-c", broken], env=environment(), capture_output=True, text=True, timeout=60, cwd=tmp_path
     )
