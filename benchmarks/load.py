@@ -1,4 +1,4 @@
-"""The load of every write benchmark: small durable puts into sessions of twenty keys, from N asyncio tasks in a closed loop.
+"""The load of every write benchmark: small durable puts into sessions of twenty keys, from N tasks in a closed loop.
 
 Each task waits for its put before it sends the next, as a request handler does. The session and the key are drawn at
 random from a fixed seed; the value differs every time, because SQLite does not rewrite a row that is already the same.
@@ -49,9 +49,7 @@ def value_of(number: int) -> bytes:
 async def drive(put: Put, load: Load) -> Sample:
     """Rate and latencies of the puts that finished inside the measured window."""
     pick = random.Random(load.seed)
-    targets = [
-        (session_name(pick.randrange(load.sessions)), key_name(pick.randrange(KEYS))) for _ in range(50_021)
-    ]
+    targets = [(session_name(pick.randrange(load.sessions)), key_name(pick.randrange(KEYS))) for _ in range(50_021)]
     clock = time.perf_counter
     sent = 0
     latencies: list[float] = []

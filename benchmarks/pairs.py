@@ -2,8 +2,8 @@
 
 A machine drifts: other tenants, warm caches, a disk that is busy for a minute. So A and B run alternately, the order
 swapped in every pair, and the figure is the ratio within a pair. The interval is the exact one for a median: order
-statistics of the pair ratios, with the binomial distribution and no assumption about their shape. Nothing here passes or
-fails; a goal is *met* or *not met* only when the whole interval says so, and *undecided* otherwise.
+statistics of the pair ratios, with the binomial distribution and no assumption about their shape. Nothing here passes
+or fails; a goal is *met* or *not met* only when the whole interval says so, and *undecided* otherwise.
 
     >>> interval([0.9, 1.0, 1.1, 1.2, 1.3, 1.4])
     (0.9, 1.4)
@@ -50,17 +50,9 @@ class Goal:
     def verdict(self, low: float, high: float) -> Verdict:
         """The bound judged by the whole interval, ends included."""
         if self.at_least is not None:
-            return (
-                "goal met"
-                if low >= self.at_least
-                else "goal not met"
-                if high < self.at_least
-                else "undecided"
-            )
+            return "goal met" if low >= self.at_least else "goal not met" if high < self.at_least else "undecided"
         if self.at_most is not None:
-            return (
-                "goal met" if high <= self.at_most else "goal not met" if low > self.at_most else "undecided"
-            )
+            return "goal met" if high <= self.at_most else "goal not met" if low > self.at_most else "undecided"
         return "no goal"
 
     def __str__(self) -> str:
@@ -141,9 +133,7 @@ def judge(
 
 def medians(samples: Sequence[Sample]) -> Sample:
     """Figure by figure; so the three need not come from one run."""
-    return Sample(
-        *(statistics.median(getattr(s, name) for s in samples) for name in ("rate", "p50_us", "p99_us"))
-    )
+    return Sample(*(statistics.median(getattr(s, name) for s in samples) for name in ("rate", "p50_us", "p99_us")))
 
 
 def show(comparisons: Sequence[Comparison], *, title: str, json_path: Path | None = None) -> None:

@@ -58,9 +58,7 @@ class TakePump:
                     outcome = run(self.apply, batch)
                     self.loop.call_soon_threadsafe(answer, batch, outcome)
                 self.sleeping = True
-                if (
-                    not self.waiting
-                ):  # looked at after the flag: a caller that saw it unset has already appended
+                if not self.waiting:  # looked at after the flag: a caller that saw it unset has already appended
                     break
                 self.sleeping = False
 
@@ -159,7 +157,7 @@ def take(waiting: deque[Waiting]) -> list[Waiting]:
 def run(apply: Apply, batch: Sequence[Waiting]) -> Sequence[Any] | BaseException:
     try:
         return apply([op for _, op in batch])
-    except BaseException as error:  # noqa: BLE001 - it belongs to the callers
+    except BaseException as error:
         return error
 
 

@@ -29,7 +29,6 @@ from threading import Thread
 from typing import Any
 
 import apsw
-
 from load import KEYS, Load, drive, key_name, session_name, value_of
 from pairs import Goal, Sample, alternate, judge, show
 from pumps import PUMPS
@@ -138,9 +137,7 @@ class Shape:
         with self.db:
             self.db.execute("PRAGMA cache_size=-65536")
             self._fill()
-        grown = random.Random(
-            0
-        )  # the WAL at its working size, then written again from its start, as in a long run
+        grown = random.Random(0)  # the WAL at its working size, then written again from its start, as in a long run
         while self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)[0] < CHECKPOINT_PAGES:
             self.db.wal_autocheckpoint(0)
             while self.wal_pages() < CHECKPOINT_PAGES:
@@ -207,9 +204,7 @@ class Trees(Shape):
         heads = {op[0]: (op[0], seq) for op, seq in zip(ops, seqs, strict=True)}
         self._put(self.head, [heads[name] for name in sorted(heads)])
         self._put(self.cell, [puts[name] for name in sorted(puts)])
-        self._put(
-            self.log, sorted((op[0], seq, now, op[1], op[2]) for op, seq in zip(ops, seqs, strict=True))
-        )
+        self._put(self.log, sorted((op[0], seq, now, op[1], op[2]) for op, seq in zip(ops, seqs, strict=True)))
         return seqs
 
 
@@ -238,9 +233,7 @@ class BlobAndLog(Shape):
         for session, key, value in ops:
             self.states[session][key] = value
         last = {self.ids[op[0]]: (op[0], seq) for op, seq in zip(ops, seqs, strict=True)}
-        self._put(
-            self.log, [(self.ids[op[0]], seq, now, op[1], op[2]) for op, seq in zip(ops, seqs, strict=True)]
-        )
+        self._put(self.log, [(self.ids[op[0]], seq, now, op[1], op[2]) for op, seq in zip(ops, seqs, strict=True)])
         rows = [(n, *last[n], b"".join(self.states[last[n][0]].values())) for n in sorted(last)]
         self._put(self.state, rows)
         return seqs
@@ -281,9 +274,7 @@ def measure(
         db = connect(folder / "reference.db")
         layout = shape(db, bulk=bulk)
         layout.fill(load.sessions)
-        aside = layout.checkpointer = (
-            Checkpointer(folder / "reference.db", db) if checkpoints == "aside" else None
-        )
+        aside = layout.checkpointer = Checkpointer(folder / "reference.db", db) if checkpoints == "aside" else None
         if aside is None:
             db.wal_autocheckpoint(1_000)
 
@@ -309,9 +300,7 @@ def measure_point_reads(*, sessions: int = 1_000, reads: int = 50_000) -> Sample
         db = connect(folder / "reference.db")
         Trees(db, bulk=True).fill(sessions)
         pick, latencies, clock = random.Random(1), [], time.perf_counter
-        targets = [
-            (session_name(pick.randrange(sessions)), key_name(pick.randrange(KEYS))) for _ in range(reads)
-        ]
+        targets = [(session_name(pick.randrange(sessions)), key_name(pick.randrange(KEYS))) for _ in range(reads)]
         begun = clock()
         for target in targets:
             before = clock()
@@ -325,9 +314,7 @@ def measure_point_reads(*, sessions: int = 1_000, reads: int = 50_000) -> Sample
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, nargs="*", default=[1, 16, 64, 256])
     parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=SHAPES)
     parser.add_argument("--pump", default="tick", choices=PUMPS)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import apsw
-
 from load import KEYS, Load, key_name, value_of
 from pairs import NO_GOAL, Comparison, Goal, Sample, alternate, judge, show
 from pumps import PUMPS
@@ -39,9 +38,7 @@ class Layout:
     log: Literal["columns", "packed", "by_scope"] = "columns"
     head: Literal["follows", "row"] = "follows"
     put: Literal["upsert", "guarded", "replace"] = "guarded"
-    failure: Literal["fail", "abort"] = (
-        "fail"  # abort: SQLite's default, with a statement journal for bulk statements
-    )
+    failure: Literal["fail", "abort"] = "fail"  # abort: SQLite's default, with a statement journal for bulk statements
     checks: Literal["none", "version"] = "none"
     bulk: bool = True
     fair: bool = True
@@ -73,8 +70,10 @@ LOGS = {
         CREATE TABLE log(id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, seq INTEGER NOT NULL, record BLOB NOT NULL);
         CREATE UNIQUE INDEX log_position ON log(scope, seq);""",
     "by_scope": """
-        CREATE TABLE log(scope INTEGER, seq INTEGER, epoch INTEGER NOT NULL, writer INTEGER NOT NULL, n INTEGER NOT NULL,
-                         at INTEGER NOT NULL, cause BLOB, touched BLOB, body BLOB, PRIMARY KEY(scope, seq)) WITHOUT ROWID;""",
+        CREATE TABLE log(scope INTEGER, seq INTEGER, epoch INTEGER NOT NULL,
+                         writer INTEGER NOT NULL, n INTEGER NOT NULL,
+                         at INTEGER NOT NULL, cause BLOB, touched BLOB, body BLOB,
+                         PRIMARY KEY(scope, seq)) WITHOUT ROWID;""",
 }
 EXPIRY = "CREATE INDEX cells_expiring ON cells(expires) WHERE expires IS NOT NULL;"
 UPSERT = "ON CONFLICT DO UPDATE SET version=excluded.version, expires=excluded.expires, value=excluded.value"
@@ -84,9 +83,7 @@ class KernelShape(Shape):
     def __init__(self, db: apsw.Connection, *, bulk: bool, layout: Layout) -> None:
         super().__init__(db, bulk=bulk and layout.bulk)
         self.layout = layout
-        self.schema = (
-            SCOPES + CELLS[layout.cells] + LOGS[layout.log] + (EXPIRY if layout.expiry_index else "")
-        )
+        self.schema = SCOPES + CELLS[layout.cells] + LOGS[layout.log] + (EXPIRY if layout.expiry_index else "")
         self.names: dict[int, str] = {}  # of the known scopes, for the head row only
         self.known: dict[str, list[int]] = {}  # name -> [id, seq]; exact until another process commits
         self.n = self.foreign = self.data_version = 0
@@ -95,9 +92,7 @@ class KernelShape(Shape):
         verb = "REPLACE" if layout.put == "replace" else insert
         self.cell = Bulk(f"{verb} INTO cells(scope, epoch, key, version, expires, entries, value)", 7, tail)
         columns = (
-            "scope, seq, record"
-            if layout.log == "packed"
-            else "scope, seq, epoch, writer, n, at, cause, touched, body"
+            "scope, seq, record" if layout.log == "packed" else "scope, seq, epoch, writer, n, at, cause, touched, body"
         )
         self.log = Bulk(f"{insert} INTO log({columns})", columns.count(",") + 1)
         self.head = Bulk(f"{insert} INTO scopes(id, space, name, epoch, floor, seq)", 6,
@@ -176,9 +171,7 @@ class KernelShape(Shape):
         unknown = sorted(names - self.known.keys())
         seq = "s.seq" if self.layout.head == "row" else "(SELECT max(seq) FROM log WHERE scope=s.id)"
         tail = f") SELECT w.name, s.id, {seq} FROM w CROSS JOIN scopes s ON s.space=1 AND s.name=w.name"
-        for name, scope, found in fetch(
-            self.db, "WITH w(name) AS (VALUES ", tail, [(name,) for name in unknown]
-        ):
+        for name, scope, found in fetch(self.db, "WITH w(name) AS (VALUES ", tail, [(name,) for name in unknown]):
             self.known[name] = [scope, found]
         if self.layout.head == "row" and unknown:
             self.names = {head[0]: name for name, head in self.known.items()}
@@ -191,9 +184,7 @@ class KernelShape(Shape):
         return {(scope, key): version for scope, key, version in rows}
 
 
-def fetch(
-    db: apsw.Connection, head: str, tail: str, rows: Sequence[tuple[Any, ...]]
-) -> list[tuple[Any, ...]]:
+def fetch(db: apsw.Connection, head: str, tail: str, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Rows joined to a VALUES list, in fixed sizes, the last one filled up by repeating its last row."""
     found: dict[tuple[Any, ...], None] = {}
     at = 0
@@ -256,9 +247,7 @@ def compare(name: str, load: Load, *, pump: str, pairs: int) -> list[Comparison]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--tasks", type=int, nargs="*", default=[1, 64])
     parser.add_argument("--pump", default="tick", choices=PUMPS)
