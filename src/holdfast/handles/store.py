@@ -41,7 +41,7 @@ class Store:
         if self.closed:
             raise Closed("this store is closed")
         if self._pid != os.getpid():
-            raise Closed("this store was opened before the fork; open it again in the child process")
+            raise Closed("this store was opened before the fork: open it after, or start the process with spawn")
         return Work(
             self.writer,
             now_us=self.clock.now_us(),

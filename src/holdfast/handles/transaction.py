@@ -78,10 +78,12 @@ class Block:
         self._current()
         raise _Rollback(self)
 
-    def covers(self, scope: str, *, but: Work | None) -> bool:
-        """Whether the transaction is open, has touched that scope, and is not the one with that unit."""
+    def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
+        """Whether it is open on that store, has touched that scope, and is not the one with that unit."""
         work = self._work
-        return self._state == "open" and work is not None and work is not but and scope in work.touched
+        if self._state != "open" or work is None or work is but:
+            return False
+        return store is self._store and scope in work.touched
 
     def version(self, scope: Scope) -> int | None:
         """The version the commit gave that scope; None if it wrote nothing there, or has not committed."""
@@ -195,8 +197,14 @@ class SessionTransaction(Block, SessionSurface):
         self._on_update = on_update
         self._updated: SessionRecord | None = None
 
+    def __getattr__(self, name: str) -> NoReturn:
+        # Only what is missing comes here: the surface that the block's beginning brings.
+        if name in ("state", "temp", "runtime", "messages"):
+            self._current()
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
     def _begin(self) -> None:
-        refuse_inside(self._target.scope)
+        refuse_inside(self._store, self._target.scope)
         Block._begin(self)
         work = self._current()
         work.part(self._target.scope, need="must_exist", epoch=self._target.epoch)
