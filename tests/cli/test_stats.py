@@ -1,5 +1,7 @@
 """`holdfast stats`."""
 
+import re
+
 from tests.cli.program import invoke
 
 
@@ -22,3 +24,12 @@ def test_stats_as_a_table_are_a_line_for_each_figure(store: str) -> None:
     lines = invoke("-s", store, "stats", "-o", "table").out.splitlines()
     assert lines[0].split() == ["figure", "value"]
     assert ["scopes", "3"] in [line.split() for line in lines]
+
+
+def test_stats_for_prometheus_are_gauges_and_the_texts_are_labels_of_one(store: str) -> None:
+    lines = invoke("-s", store, "stats", "-o", "prometheus").out.splitlines()
+    assert "# TYPE holdfast_scopes gauge" in lines
+    assert "holdfast_scopes 3" in lines
+    assert lines[-1].startswith("holdfast_store_info{")
+    assert 'sqlite="3.' in lines[-1]
+    assert all(re.fullmatch(r'# TYPE \w+ gauge|\w+(\{(\w+="[^"]*",?)+\})? [\d.]+', line) for line in lines)
