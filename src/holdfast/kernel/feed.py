@@ -166,7 +166,7 @@ class Feed:
         if after is None:
             after = min(follower.expected[scope] for follower in self._followers[scope]) - 1
             after = max(after, seq - 1 - PAGE)
-        elif seq < after:
+        if seq < after:
             self._rouse(scope)  # its count began anew, or an old move was repeated
         while after < seq and scope in self._followers:
             try:
