@@ -2,8 +2,8 @@
 
 A machine drifts: other tenants, warm caches, a disk that is busy for a minute. So A and B run alternately, the order
 swapped in every pair, and the figure is the ratio within a pair. The interval is the exact one for a median: order
-statistics of the pair ratios, with the binomial distribution and no assumption about their shape. Nothing here passes or
-fails; a goal is *met* or *not met* only when the whole interval says so, and *undecided* otherwise.
+statistics of the pair ratios, with the binomial distribution and no assumption about their shape. Nothing here passes
+or fails; a goal is *met* or *not met* only when the whole interval says so, and *undecided* otherwise.
 
     >>> interval([0.9, 1.0, 1.1, 1.2, 1.3, 1.4])
     (0.9, 1.4)

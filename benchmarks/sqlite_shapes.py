@@ -70,8 +70,10 @@ LOGS = {
         CREATE TABLE log(id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, seq INTEGER NOT NULL, record BLOB NOT NULL);
         CREATE UNIQUE INDEX log_position ON log(scope, seq);""",
     "by_scope": """
-        CREATE TABLE log(scope INTEGER, seq INTEGER, epoch INTEGER NOT NULL, writer INTEGER NOT NULL, n INTEGER NOT NULL,
-                         at INTEGER NOT NULL, cause BLOB, touched BLOB, body BLOB, PRIMARY KEY(scope, seq)) WITHOUT ROWID;""",
+        CREATE TABLE log(scope INTEGER, seq INTEGER, epoch INTEGER NOT NULL,
+                         writer INTEGER NOT NULL, n INTEGER NOT NULL,
+                         at INTEGER NOT NULL, cause BLOB, touched BLOB, body BLOB,
+                         PRIMARY KEY(scope, seq)) WITHOUT ROWID;""",
 }
 EXPIRY = "CREATE INDEX cells_expiring ON cells(expires) WHERE expires IS NOT NULL;"
 UPSERT = "ON CONFLICT DO UPDATE SET version=excluded.version, expires=excluded.expires, value=excluded.value"

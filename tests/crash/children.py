@@ -7,8 +7,9 @@ from random import Random
 
 from holdfast import Holdfast
 from holdfast.backends.sqlite import SqliteKernel
+from holdfast.testing.place import Place
 from holdfast.testing.recording import Recorder
-from holdfast.testing.workload import Client, Place
+from holdfast.testing.workload import Client
 
 
 def clients(

@@ -22,11 +22,11 @@ _ENDS = (
     "SELECT s.floor, (SELECT max(key) FROM cells WHERE scope = s.id AND epoch = -1) "
     "FROM scopes s WHERE s.space = ? AND s.name = ?"
 )
-_MOVED = (
-    "SELECT l.id, l.seq, s.space, s.name, (SELECT moved_floor FROM meta) "
-    "FROM log l CROSS JOIN scopes s ON s.id = l.scope WHERE l.id > ? ORDER BY l.id LIMIT ?"
-)
-_POSITION = "SELECT max(ifnull((SELECT max(id) FROM log), 0), tip), moved_floor FROM meta"
+_MOVED = """
+    SELECT l.id, l.seq, s.space, s.name, (SELECT moved_floor FROM spaces WHERE id = ?1)
+    FROM log l CROSS JOIN scopes s ON s.id = l.scope WHERE l.id > ?2 ORDER BY l.id LIMIT ?3"""
+_ENDS_OF_ALL = """
+    SELECT max(ifnull((SELECT max(id) FROM log), 0), tip), (SELECT moved_floor FROM spaces WHERE id = ?) FROM meta"""
 _SEQ_MAX = 2**63 - 1
 
 _touched = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -66,22 +66,34 @@ def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> 
 
 
 def read_moved(cursor: Cursor, space: int, after: str | None, limit: int) -> Moved:
-    """See `Kernel.moved`. The position is the id of a log row; the limit counts rows of every space."""
+    """See `Kernel.moved`. The limit counts rows of every space.
+
+    A position is the id of a log row, "36". On a walk from the beginning it may lie below the floor as it was then,
+    which is harmless, and says so: "36-42" has missed nothing up to 42.
+    """
     if after is None:
-        return Moved((), str(cursor.execute(_POSITION).fetchall()[0][0]))
-    start = _position(after) if after else cursor.execute(_POSITION).fetchall()[0][1]
-    rows = cursor.execute(_MOVED, (start, limit)).fetchall()
-    tip, floor = (start, rows[0][4]) if rows else cursor.execute(_POSITION).fetchall()[0]
-    if after and not floor <= start <= tip:
-        raise Compacted(f"position {start} is outside of what the store knows, {floor} to {tip}", floor=floor)
+        return Moved((), str(cursor.execute(_ENDS_OF_ALL, (space,)).fetchall()[0][0]))
+    start, known = _position(after)
+    rows = cursor.execute(_MOVED, (space, start, limit)).fetchall()
+    tip, floor = (start, rows[0][4]) if rows else cursor.execute(_ENDS_OF_ALL, (space,)).fetchall()[0]
+    if after and floor > known:
+        raise Compacted(f"position {after} is too old: before {floor} scopes were forgotten", floor=floor)
+    if start > tip:
+        raise Compacted(f"position {after} is beyond {tip}: the store lost history", floor=floor)
     seen = {row[3]: row[1] for row in rows if row[2] == space}  # a scope's last move wins
-    return Moved(tuple(seen.items()), str(rows[-1][0] if rows else start), len(rows) == limit)
+    reached = rows[-1][0] if rows else start
+    position = f"{reached}-{floor}" if reached < floor else str(reached)
+    return Moved(tuple(seen.items()), position, len(rows) == limit)
 
 
-def _position(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
+def _position(text: str) -> tuple[int, int]:
+    """Where to start, and up to where nothing was missed."""
+    if not text:
+        return 0, 0
+    numbers = text.split("-")
+    if len(numbers) > 2 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in numbers):
         raise InvalidValue(f"{text[:40]!r} is not a position of this store", path="after")
-    return int(text)
+    return int(numbers[0]), int(numbers[-1])
 
 
 def _records(scope: str, rows: Sequence[Any]) -> tuple[Record, ...]:

@@ -2,16 +2,16 @@
 -- ever repeats.
 
 -- One row. `sweeps` rises with every sweep that changed what a cached head may say; `tip` is the highest log id that
--- was ever removed, so that ids do not repeat; below `moved_floor` a scope may have been forgotten with its last record.
+-- was ever removed, so that ids do not repeat.
 CREATE TABLE meta(
     one INTEGER PRIMARY KEY CHECK (one = 1),
     sweeps INTEGER NOT NULL,
     tip INTEGER NOT NULL,
-    moved_floor INTEGER NOT NULL,
     written_by TEXT NOT NULL
 );
 
-CREATE TABLE spaces(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+-- `moved_floor` is the highest log id of a scope that was forgotten: from below it not every move can be told.
+CREATE TABLE spaces(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, moved_floor INTEGER NOT NULL DEFAULT 0);
 
 -- Written when a scope is created, dropped, revived or trimmed, never by a plain commit: seq, time and cause of the
 -- head are those of its newest log record. Its cells are those of its present epoch.

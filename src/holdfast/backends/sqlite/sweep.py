@@ -144,7 +144,7 @@ class Sweep:
             if not trim.over:
                 self._records += removed
             self._left -= removed
-        if trim.over and self._left > 0 and await self._remove(forget_scope, trim):
+        if trim.over and self._left > 0 and await self._remove(forget_scope, self._limits.space, trim):
             self._scopes += 1
             self._left -= 1
 
@@ -259,7 +259,7 @@ def remove_records(writer: Writer, trim: Trim, count: int) -> int:
     return removed
 
 
-def forget_scope(writer: Writer, trim: Trim) -> bool:
+def forget_scope(writer: Writer, space: int, trim: Trim) -> bool:
     """Remove the last trace of a dropped scope, unless it has been revived since."""
     with writer.transaction("sweep") as cursor:
         cursor.execute("DELETE FROM scopes WHERE id = ? AND NOT live", (trim.scope,))
@@ -270,9 +270,8 @@ def forget_scope(writer: Writer, trim: Trim) -> bool:
         for log_id in ids:
             cursor.execute("DELETE FROM log WHERE id = ?", (log_id,))
         cursor.execute(f"DELETE {places}", (trim.scope,))
-        cursor.execute(
-            "UPDATE meta SET sweeps = sweeps + 1, tip = max(tip, ?1), moved_floor = max(moved_floor, ?1)", (max(ids),)
-        )
+        cursor.execute("UPDATE meta SET sweeps = sweeps + 1, tip = max(tip, ?)", (max(ids),))
+        cursor.execute("UPDATE spaces SET moved_floor = max(moved_floor, ?) WHERE id = ?", (max(ids), space))
     return True
 
 

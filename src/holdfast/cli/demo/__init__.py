@@ -56,6 +56,10 @@ def demo(
     stage = screen(plain=plain)
     try:
         proof = run(_demo(url, where(ctx).space, root, again=again, seed=number, stage=stage))
+    except KeyboardInterrupt:
+        stage.close()
+        note("interrupted; run it again and it goes on where it stopped")
+        raise
     finally:
         stage.close()
     print_counts(proof)
@@ -75,7 +79,7 @@ async def _demo(url: str, space: str, root: bytes, *, again: bool, seed: int, st
             else:
                 await _perform(hold, ledger, plan, (url, space), seed, stage)
             stage.say(f"proving: reading the log back, counting {plan.files:,} files again")
-            proof = await prove(ledger, plan, progress=lambda done: None)
+            proof = await prove(ledger, plan, progress=lambda done: stage.progress(done, plan.files, "recounting"))
             stage.say(f"kept in {url}: holdfast -s {file_of(url)} session show {ledger.work.id}")
             return proof
 
