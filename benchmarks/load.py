@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from pairs import Sample
+from benchmarks.pairs import Sample
 
 KEYS = 20
 VALUE_BYTES = 100

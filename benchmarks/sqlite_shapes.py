@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import apsw
-from load import KEYS, Load, key_name, value_of
-from pairs import NO_GOAL, Comparison, Goal, Sample, alternate, judge, show
-from pumps import PUMPS
-from reference_sqlite import SHAPES, SIZES, Bulk, Op, Shape, measure
+from benchmarks.load import KEYS, Load, key_name, value_of
+from benchmarks.pairs import NO_GOAL, Comparison, Goal, Sample, alternate, judge, show
+from benchmarks.pumps import PUMPS
+from benchmarks.reference_sqlite import SHAPES, SIZES, Bulk, Op, Shape, measure
 
 EPOCH = 1
 WRITER = 7

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from holdfast.errors import Closed, Compacted, HoldfastError, Unavailable
 from holdfast.kernel.contract import Clock, Ids, Kernel
-from holdfast.kernel.follower import PAGE, PAUSE_MAX_S, PAUSE_S, QUEUE_MAX, Admit, Follower
+from holdfast.kernel.follower import GLANCE, PAGE, PAUSE_MAX_S, PAUSE_S, QUEUE_MAX, Admit, Follower
 
 
 class Feed:
@@ -170,7 +170,8 @@ class Feed:
             self._rouse(scope)  # its count began anew, or an old move was repeated
         while after < seq and scope in self._followers:
             try:
-                records = await self.kernel.log(scope, after=after, limit=PAGE)
+                limit = GLANCE if seq - after <= GLANCE else PAGE
+                records = await self.kernel.log(scope, after=after, limit=limit)
             except Unavailable:
                 raise
             except HoldfastError:
