@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.effort import Effort
 from benchmarks.finding import Finding, absolute, ratio_of
-from benchmarks.load import VALUE_BYTES, session_name
+from benchmarks.load import VALUE_BYTES
 from benchmarks.memory import resident_bytes
 from benchmarks.pairs import Goal, Sample
 from benchmarks.stores import durable, fill, handles, relaxed
@@ -108,7 +108,9 @@ async def _follow_others_writes(path: Path, sessions: int, changes: int, *, roun
             async def write(_round: int) -> Times:
                 return await loop.run_in_executor(others, write_from_here, path, sessions, changes)
 
-            return _told("followed from another process", await follow(everyone, changes, write, rounds=rounds), sessions)
+            return _told(
+                "followed from another process", await follow(everyone, changes, write, rounds=rounds), sessions
+            )
 
 
 def write_from_here(path: Path, sessions: int, changes: int) -> Times:
