@@ -1,4 +1,4 @@
-"""The load of every write benchmark: small durable puts into sessions of twenty keys, from N asyncio tasks in a closed loop.
+"""The load of every write benchmark: small durable puts into sessions of twenty keys, from N tasks in a closed loop.
 
 Each task waits for its put before it sends the next, as a request handler does. The session and the key are drawn at
 random from a fixed seed; the value differs every time, because SQLite does not rewrite a row that is already the same.
@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from pairs import Sample
+from benchmarks.pairs import Sample
 
 KEYS = 20
 VALUE_BYTES = 100

@@ -2,8 +2,8 @@
 
 A machine drifts: other tenants, warm caches, a disk that is busy for a minute. So A and B run alternately, the order
 swapped in every pair, and the figure is the ratio within a pair. The interval is the exact one for a median: order
-statistics of the pair ratios, with the binomial distribution and no assumption about their shape. Nothing here passes or
-fails; a goal is *met* or *not met* only when the whole interval says so, and *undecided* otherwise.
+statistics of the pair ratios, with the binomial distribution and no assumption about their shape. Nothing here passes
+or fails; a goal is *met* or *not met* only when the whole interval says so, and *undecided* otherwise.
 
     >>> interval([0.9, 1.0, 1.1, 1.2, 1.3, 1.4])
     (0.9, 1.4)
@@ -17,11 +17,12 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 PAIRS_MIN = 15
 CONFIDENCE = 0.95
 
+T = TypeVar("T")
 Figure = Literal["rate", "p50_us", "p99_us"]
 Verdict = Literal["goal met", "goal not met", "undecided", "no goal"]
 
@@ -103,14 +104,20 @@ def alternate(
     a: Callable[[], Sample], b: Callable[[], Sample], *, pairs: int = PAIRS_MIN
 ) -> tuple[list[Sample], list[Sample]]:
     """Run both `pairs` times in turn: A B, B A, A B, … after one uncounted run of each."""
-    a(), b()
-    of_a: list[Sample] = []
-    of_b: list[Sample] = []
-    for number in range(pairs):
-        first, second = ((a, of_a), (b, of_b)) if number % 2 == 0 else ((b, of_b), (a, of_a))
-        for run, samples in (first, second):
-            samples.append(run())
+    of_a, of_b = rotate([a, b], rounds=pairs)
     return of_a, of_b
+
+
+def rotate(runs: Sequence[Callable[[], T]], *, rounds: int, warm: int = 1) -> list[list[T]]:
+    """Run all of them `rounds` times, each round beginning with the next one, after `warm` uncounted rounds."""
+    found: list[list[T]] = [[] for _ in runs]
+    for number in range(-warm, rounds):
+        for place in range(len(runs)):
+            at = (place + number) % len(runs)
+            answer = runs[at]()
+            if number >= 0:
+                found[at].append(answer)
+    return found
 
 
 def judge(
@@ -141,7 +148,7 @@ def show(comparisons: Sequence[Comparison], *, title: str, json_path: Path | Non
     head = ("what", "A", "B", "A /s", "B /s", "A p50 µs", "B p50 µs", "A p99 µs", "B p99 µs", "A / B of", "median",
             "95 % interval", "pairs", "goal", "verdict")  # fmt: skip
     rows = [_row(c) for c in comparisons]
-    _table(title, head, rows)
+    table(title, head, rows)
     if json_path is not None:
         document = {"title": title, "comparisons": [asdict(c) for c in comparisons]}
         json_path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -154,18 +161,23 @@ def _row(c: Comparison) -> tuple[str, ...]:
             str(c.pairs), c.goal, c.verdict)  # fmt: skip
 
 
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of text under a head."""
     try:
         from rich.console import Console
         from rich.table import Table
     except ImportError:
-        Console = None  # type: ignore[assignment,misc]
-    if Console is not None and (console := Console()).is_terminal:
-        table = Table(*head, title=title)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-        return
+        return print_plain(title, head, rows)
+    if not (console := Console()).is_terminal:
+        return print_plain(title, head, rows)
+    drawn = Table(*head, title=title)
+    for row in rows:
+        drawn.add_row(*row)
+    console.print(drawn)
+
+
+def print_plain(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """The table in columns of text, for pipes and files."""
     widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
     print(title)
     for line in [head, *rows]:

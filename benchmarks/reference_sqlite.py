@@ -29,9 +29,10 @@ from threading import Thread
 from typing import Any
 
 import apsw
-from load import KEYS, Load, drive, key_name, session_name, value_of
-from pairs import Goal, Sample, alternate, judge, show
-from pumps import PUMPS
+
+from benchmarks.load import KEYS, Load, drive, key_name, session_name, value_of
+from benchmarks.pairs import Goal, Sample, alternate, judge, show
+from benchmarks.pumps import PUMPS
 
 Op = tuple[str, str, bytes]
 SIZES = (256, 64, 16, 4, 1)
@@ -131,12 +132,15 @@ class Shape:
         self.heads: dict[str, int] = {}
         self.checkpointer: Checkpointer | None = None
 
-    def fill(self, sessions: int) -> None:
+    def fill(self, sessions: int, *, grow: bool = True) -> None:
+        """Make the sessions; with `grow` also a WAL of the size it has in a long run."""
         self.db.execute(self.schema)
         self.heads = {session_name(n): 1 for n in range(sessions)}
         with self.db:
             self.db.execute("PRAGMA cache_size=-65536")
             self._fill()
+        if not grow:
+            return
         grown = random.Random(0)  # the WAL at its working size, then written again from its start, as in a long run
         while self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)[0] < CHECKPOINT_PAGES:
             self.db.wal_autocheckpoint(0)
@@ -267,13 +271,14 @@ def measure(
     pump: str = "tick",
     bulk: bool = True,
     checkpoints: str = "aside",
+    grow: bool = True,
 ) -> Sample:
     """One run on a new file, which is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="reference-"))
     try:
         db = connect(folder / "reference.db")
         layout = shape(db, bulk=bulk)
-        layout.fill(load.sessions)
+        layout.fill(load.sessions, grow=grow)
         aside = layout.checkpointer = Checkpointer(folder / "reference.db", db) if checkpoints == "aside" else None
         if aside is None:
             db.wal_autocheckpoint(1_000)

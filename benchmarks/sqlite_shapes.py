@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import apsw
-from load import KEYS, Load, key_name, value_of
-from pairs import NO_GOAL, Comparison, Goal, Sample, alternate, judge, show
-from pumps import PUMPS
-from reference_sqlite import SHAPES, SIZES, Bulk, Op, Shape, measure
+
+from benchmarks.load import KEYS, Load, key_name, value_of
+from benchmarks.pairs import NO_GOAL, Comparison, Goal, Sample, alternate, judge, show
+from benchmarks.pumps import PUMPS
+from benchmarks.reference_sqlite import SHAPES, SIZES, Bulk, Op, Shape, measure
 
 EPOCH = 1
 WRITER = 7
@@ -70,8 +71,10 @@ LOGS = {
         CREATE TABLE log(id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, seq INTEGER NOT NULL, record BLOB NOT NULL);
         CREATE UNIQUE INDEX log_position ON log(scope, seq);""",
     "by_scope": """
-        CREATE TABLE log(scope INTEGER, seq INTEGER, epoch INTEGER NOT NULL, writer INTEGER NOT NULL, n INTEGER NOT NULL,
-                         at INTEGER NOT NULL, cause BLOB, touched BLOB, body BLOB, PRIMARY KEY(scope, seq)) WITHOUT ROWID;""",
+        CREATE TABLE log(scope INTEGER, seq INTEGER, epoch INTEGER NOT NULL,
+                         writer INTEGER NOT NULL, n INTEGER NOT NULL,
+                         at INTEGER NOT NULL, cause BLOB, touched BLOB, body BLOB,
+                         PRIMARY KEY(scope, seq)) WITHOUT ROWID;""",
 }
 EXPIRY = "CREATE INDEX cells_expiring ON cells(expires) WHERE expires IS NOT NULL;"
 UPSERT = "ON CONFLICT DO UPDATE SET version=excluded.version, expires=excluded.expires, value=excluded.value"

@@ -2,8 +2,7 @@
 
 import asyncio
 
-from holdfast import Config, Holdfast, Session
-from holdfast.model.config import StateConfig
+from holdfast import Config, Holdfast, Session, StateConfig
 from holdfast.testing import ManualClock, SeededIds
 
 

@@ -10,7 +10,7 @@ from holdfast.handles.state import State
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.change import Change
-from holdfast.model.config import Config
+from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
 from holdfast.model.event import Event
 from holdfast.model.message import Message
 from holdfast.model.page import Page
@@ -22,6 +22,7 @@ __all__ = [
     "AlreadyExists",
     "Change",
     "Changes",
+    "ChangesConfig",
     "Config",
     "Conflict",
     "Diff",
@@ -30,7 +31,9 @@ __all__ = [
     "History",
     "Holdfast",
     "HoldfastError",
+    "Limits",
     "Message",
+    "MessagesConfig",
     "NotFound",
     "Page",
     "PastValue",
@@ -40,5 +43,6 @@ __all__ = [
     "SessionTransaction",
     "Snapshot",
     "State",
+    "StateConfig",
     "Transaction",
 ]

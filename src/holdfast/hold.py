@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
@@ -10,25 +10,25 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from holdfast import system
-from holdfast.errors import InvalidValue
-from holdfast.handles.changes import After, Changes
+from holdfast.errors import InvalidValue, shown
+from holdfast.handles.changes import After, Changes, Members
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
-from holdfast.handles.surface import state_of
+from holdfast.handles.surface import scope_name, state_of
 from holdfast.handles.transaction import Transaction, repeat
 from holdfast.handles.unit import Alone
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Range, Read, Retention, Swept
+from holdfast.kernel.commit import Retention, Swept
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import PAGE_MAX
 from holdfast.model import cause
 from holdfast.model.config import Config
 from holdfast.model.duration import to_seconds
 from holdfast.model.scope import Scope
 from holdfast.opening import open_kernel
-from holdfast.services import session
+from holdfast.operations import user_sessions
+from holdfast.operations.states import states
 
 T = TypeVar("T")
 
@@ -83,9 +83,10 @@ class Holdfast:
         """
 
         async def start() -> Holdfast:
-            where = url or system.default_url()
+            where = system.default_url() if url is None else url
             if where is None:
                 raise InvalidValue("no store was named: give a URL, or set HOLDFAST_URL", path="url")
+            check_parts(config=config, clock=clock, ids=ids)
             kernel = await open_kernel(where, space=space)
             return cls.over(kernel, config=config, clock=clock, ids=ids)
 
@@ -96,6 +97,7 @@ class Holdfast:
         cls, kernel: Kernel, *, config: Config | None = None, clock: Clock | None = None, ids: Ids | None = None
     ) -> Holdfast:
         """The same on a kernel of one's own, which it closes in the end."""
+        check_parts(config=config, clock=clock, ids=ids)
         store = Store(
             kernel,
             clock=clock if clock is not None else system.SystemClock(),
@@ -122,23 +124,24 @@ class Holdfast:
 
     async def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]:
         """All state of several scopes, as of one moment where the backend spans them. A scope without any is {}."""
-        places = {scope: self.state(scope, namespace).place for scope in scopes}
-        reads = [Read(place.scope, (), (Range(place.prefix, PAGE_MAX),)) for place in places.values()]
-        result: dict[Scope, dict[str, Any]] = {}
-        for (scope, place), view in zip(places.items(), await self._store.work().peek(reads), strict=True):
-            cells = view.ranges[0]
-            if len(cells) == PAGE_MAX:
-                result[scope] = (await self.state(scope, namespace).snapshot()).values
-            else:
-                result[scope] = {cell.key.removeprefix(place.prefix): codec.decode(cell.value) for cell in cells}
-        return result
+        distinct = list(dict.fromkeys(scopes))
+        places = [self.state(scope, namespace).place for scope in distinct]
+        found = await Alone(self._store).look(lambda work: states(work, places))
+        return {
+            scope: {key: codec.decode(cell.value) for key, cell in cells.items()}
+            for scope, cells in zip(distinct, found, strict=True)
+        }
 
     async def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]:
-        """Store values in several scopes in one transaction; returns each scope's new version."""
+        """Store values in several scopes in one transaction; returns each scope's new version (0: nothing written).
+
+        Raises NotFound if one is a session that does not exist; then nothing is stored.
+        """
+        given = codec.mapping(values, "values")
         async with self.transaction() as tx:
-            for scope, entries in values.items():
+            for scope, entries in given.items():
                 await tx.state(scope, namespace).update(entries)
-        return {scope: tx.version(scope) or 0 for scope in values}
+        return {scope: tx.version(scope) or 0 for scope in given}
 
     def transaction(self) -> Transaction:
         """A block whose reads and writes, over any scopes, commit as one: `async with hold.transaction() as tx`."""
@@ -153,38 +156,36 @@ class Holdfast:
         scopes: Sequence[Scope] = (),
         *,
         user: str | None = None,
-        after: After | Mapping[Scope, str] = "now",
-        kinds: set[str] | None = None,
+        after: After | Mapping[Scope, After] = "now",
+        kinds: Iterable[str] | None = None,
     ) -> Changes:
         """The merged stream of several scopes: in order within each. See `Changes`.
 
         `user` adds that user's scope and their sessions, present and future. To resume, give `after` the cursor of
         the last change seen of each scope: `{change.scope: change.cursor}`; scopes not in it start now.
         """
-        wanted = list(scopes)
+        wanted = [scope_name(scope) for scope in scopes]
         if user is not None:
-            wanted.append(Scope.user(check_name(user, "a user id")))
+            wanted.append(scope_name(Scope.user(user)))
         if not wanted:
             raise InvalidValue("name the scopes to follow, or a user", path="scopes")
         if isinstance(after, Mapping):
-            places = {self.state(scope).place.scope: after.get(scope, "now") for scope in {*wanted, *after}}
-            rest: str = "now"
+            places: dict[str, After] = dict.fromkeys(wanted, "now")
+            places.update({scope_name(scope): cursor for scope, cursor in after.items()})
+            rest: After = "now"
         else:
-            places = {self.state(scope).place.scope: after for scope in wanted}
-            rest = after
-        if user is None:
-            return Changes(self._store, places, kinds=kinds)
+            places, rest = dict.fromkeys(wanted, after), after
+            if after not in ("now", "beginning") and (len(places) > 1 or user is not None):
+                raise InvalidValue("a cursor is a place in one scope: give after={scope: cursor}", path="after")
+        members = None if user is None else self._sessions_of(user, rest)
+        return Changes(self._store, places, kinds=kinds, members=members)
 
-        async def present() -> dict[str, str]:
-            return {session.scope_of(found.id): rest async for found in self.sessions.iterate(user=user)}
-
-        async def admit(scope: str) -> bool:
-            if not scope.startswith("session/"):
-                return False
-            found = await self.sessions.get(session.id_of(scope))
-            return found is not None and found.user == user
-
-        return Changes(self._store, places, kinds=kinds, present=present, admit=admit)
+    def _sessions_of(self, user: str, after: After) -> Members:
+        return Members(
+            present=lambda: user_sessions.present(self._store.work(), user),
+            admit=lambda scopes: user_sessions.among(self._store.work(), user, scopes),
+            after=after,
+        )
 
     @contextmanager
     def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]:
@@ -221,3 +222,16 @@ class Holdfast:
         figures = dict(await self._store.kernel.stats())
         figures.update({f"writer_{name}": figure for name, figure in self._store.writer.stats().items()})
         return figures
+
+
+def check_parts(*, config: object, clock: object, ids: object) -> None:
+    """Refuse what cannot serve as a part of a store (TypeError), before anything is opened."""
+    if config is not None and not isinstance(config, Config):
+        raise TypeError(f"config must be a Config, not {shown(config)}")
+    for what, part, verbs in (
+        ("clock", clock, ("now_us", "monotonic_s", "sleep")),
+        ("ids", ids, ("uuid7", "writer", "random")),
+    ):
+        lacking = [verb for verb in verbs if not callable(getattr(part, verb, None))]
+        if part is not None and lacking:
+            raise TypeError(f"{what} must have {', '.join(verbs)}; {shown(part)} lacks {', '.join(lacking)}")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from holdfast.errors import InvalidValue
+from holdfast.errors import InvalidValue, shown
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keys import check_name
 
@@ -22,13 +22,20 @@ class Address(NamedTuple):
 
 def parse_url(url: str) -> Address:
     """Take a URL apart. Raises InvalidValue for an unknown scheme (naming the known ones) or a malformed one."""
-    parts = urlsplit(url)
+    if not isinstance(url, str):
+        raise TypeError(f"a URL is text, not {shown(url)}")
+    try:
+        parts = urlsplit(url)
+    except ValueError as problem:
+        raise InvalidValue(f"{shown(url)} is not a URL: {problem}", path="url") from problem
     if parts.scheme not in _OPENERS:
         known = ", ".join(f"{scheme}://" for scheme in _OPENERS)
-        raise InvalidValue(f"{url!r} names no store that is known; URLs begin with {known}", path="url")
+        raise InvalidValue(f"{shown(url)} names no store that is known; URLs begin with {known}", path="url")
     if parts.netloc:
         example = f"{parts.scheme}:///{parts.netloc}{parts.path}" if parts.scheme != "memory" else "memory://"
-        raise InvalidValue(f"{url!r} has a host part; did you mean {example!r}?", path="url")
+        raise InvalidValue(f"{shown(url)} has a host part; did you mean {shown(example)}?", path="url")
+    if parts.fragment or url.endswith("#"):
+        raise InvalidValue(f"{shown(url)} has a fragment; write a # in a path as %23", path="url")
     return Address(url, parts.scheme, unquote(parts.path), dict(parse_qsl(parts.query, keep_blank_values=True)))
 
 
@@ -47,7 +54,7 @@ async def _open_memory(address: Address, space: str) -> Kernel:
 
     _refuse_unknown(address, known=())
     if address.path not in ("", "/"):
-        raise InvalidValue(f"{address.url!r} has a path; a memory store has no name: memory://", path="url")
+        raise InvalidValue(f"{shown(address.url)} has a path; a memory store has no name: memory://", path="url")
     return MemoryKernel(space=space)
 
 
@@ -55,14 +62,12 @@ async def _open_sqlite(address: Address, space: str) -> Kernel:
     from holdfast.backends.sqlite import SqliteKernel
 
     _refuse_unknown(address, known=("durability",))
-    path = address.path[1:]
-    if not path or path.endswith("/"):
-        raise InvalidValue(
-            f"{address.url!r} names no file; write sqlite:///app.db or sqlite:////folder/app.db", path="url"
-        )
+    path = address.path.removeprefix("/")
+    if not path or path.endswith("/") or "\0" in path:
+        raise InvalidValue(f"{shown(address.url)} names no file; write sqlite:///rel.db", path="url")
     durability = address.options.get("durability", "fsync")
     if durability not in ("fsync", "process"):
-        raise InvalidValue(f"durability is fsync or process, not {durability!r}", path="url")
+        raise InvalidValue(f"durability must be fsync or process, not {shown(durability)}", path="url")
     return await SqliteKernel.open(path, space=space, durability=durability)  # type: ignore[arg-type]
 
 
@@ -70,7 +75,7 @@ def _refuse_unknown(address: Address, known: tuple[str, ...]) -> None:
     unknown = sorted(set(address.options) - set(known))
     if unknown:
         there = f"known are {', '.join(known)}" if known else "it has none"
-        raise InvalidValue(f"{address.url!r} has the unknown option {', '.join(unknown)}; {there}", path="url")
+        raise InvalidValue(f"{shown(address.url)} has the unknown option {', '.join(unknown)}; {there}", path="url")
 
 
 _OPENERS: dict[str, Callable[[Address, str], Awaitable[Kernel]]] = {

@@ -8,8 +8,9 @@ from random import Random
 from holdfast import Holdfast, Scope
 from holdfast.kernel.contract import Kernel
 from holdfast.testing.history import Violation, stream_violations, violations
+from holdfast.testing.place import Place
 from holdfast.testing.recording import Recorder, effect_of, load, read_log
-from holdfast.testing.workload import Client, Place
+from holdfast.testing.workload import Client
 
 IDS = itertools.count()
 

@@ -13,8 +13,8 @@ import pytest
 from holdfast import Holdfast
 from holdfast.backends.memory import MemoryKernel
 from holdfast.backends.sqlite import SqliteKernel
+from holdfast.testing.place import place_in_one_bucket
 from holdfast.testing.recording import read_log
-from holdfast.testing.workload import place_in_one_bucket
 from tests.concurrency.clients import Listener, found, run_tasks, verdict
 
 PLACE = place_in_one_bucket(sessions=2, accounts=3)

@@ -8,8 +8,8 @@ import pytest
 from holdfast import Holdfast
 from holdfast.backends.sqlite import SqliteKernel
 from holdfast.testing.history import Operation
+from holdfast.testing.place import Place, place_in_one_bucket
 from holdfast.testing.recording import load, read_log
-from holdfast.testing.workload import Place, place_in_one_bucket
 from tests.concurrency.clients import Listener, found, verdict
 from tests.crash.nursery import Nursery, child
 

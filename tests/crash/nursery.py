@@ -19,6 +19,8 @@ import traceback
 from pathlib import Path
 from typing import Any, Self
 
+PATIENCE_S = 30.0
+
 PRELOAD = ("asyncio", "holdfast.hold", "holdfast.backends.sqlite", "holdfast.testing.workload", "tests.crash.children")
 
 
@@ -43,9 +45,14 @@ class Nursery:
         )
         return self
 
-    def run(self, *children: dict[str, Any], kill_after_s: float | None = None) -> list[int]:
-        """Fork these children, kill those that still run after that time, and return how each ended."""
-        request = {"children": children, "kill_after_s": kill_after_s}
+    def run(
+        self, *children: dict[str, Any], kill_after_s: float | None = None, alive_when: str | None = None
+    ) -> list[int]:
+        """Fork these children, kill those that still run after that time, and return how each ended.
+
+        The time counts from the moment the first byte of the file `alive_when` is no longer zero, where that is given.
+        """
+        request = {"children": children, "kill_after_s": kill_after_s, "alive_when": alive_when}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
@@ -63,7 +70,7 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         pids = [_fork(one) for one in request["children"]]
-        ends = _wait(pids, request["kill_after_s"])
+        ends = _wait(pids, request["kill_after_s"], request["alive_when"])
         sys.stdout.write(json.dumps(ends) + "\n")
         sys.stdout.flush()
 
@@ -83,12 +90,22 @@ def _fork(one: dict[str, Any]) -> int:
     os._exit(code)
 
 
-def _wait(pids: list[int], kill_after_s: float | None) -> list[int]:
+def _wait(pids: list[int], kill_after_s: float | None, alive_when: str | None) -> list[int]:
     if kill_after_s is not None:
+        until = time.monotonic() + PATIENCE_S
+        while alive_when is not None and not _is_alive(alive_when) and time.monotonic() < until:
+            time.sleep(0.0005)
         time.sleep(kill_after_s)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)  # a child that has ended is not waited for yet, so its pid is still its own
     return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+
+def _is_alive(path: str) -> bool:
+    try:
+        return Path(path).read_bytes()[:1] not in (b"", b"\0")
+    except FileNotFoundError:
+        return False
 
 
 if __name__ == "__main__":

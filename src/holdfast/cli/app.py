@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from holdfast.cli.conform import conform
-from holdfast.cli.demo import demo
+from holdfast.cli.demo.command import demo
 from holdfast.cli.doctor import doctor
 from holdfast.cli.failure import Program
 from holdfast.cli.session.list import list_sessions

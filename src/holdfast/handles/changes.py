@@ -5,19 +5,39 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Literal, Self
 
-from holdfast.errors import InvalidValue
+from msgspec import Struct
+
+from holdfast.errors import Closed, InvalidValue, shown
 from holdfast.handles.store import Store
+from holdfast.handles.unit import missing
+from holdfast.kernel.commit import Read
 from holdfast.kernel.cursor import Cursor, parse_cursor
-from holdfast.kernel.feed import Follower
+from holdfast.kernel.follower import Admit, Follower
 from holdfast.model.change import KINDS, Change
 from holdfast.services import change
 
-After = str | Literal["now", "beginning"]
-"""Where to begin: now, at the oldest change kept, or after the change with this cursor."""
+After = str | int | Literal["now", "beginning"]
+"""Where to begin: now, at the oldest change kept, after the change with this cursor, or after this version of the scope
+(that of a snapshot, say)."""
+
+
+class Life(Struct, frozen=True):
+    """The one life of a scope that a stream is about: what was before is not shown, and its end ends the stream."""
+
+    scope: str
+    epoch: int
+
+
+class Members(Struct, frozen=True):
+    """Scopes that come and go: those there are now, with their epochs, and which of those that move belong to them."""
+
+    present: Callable[[], Awaitable[Mapping[str, int]]]
+    admit: Admit
+    after: After
 
 
 class Changes:
@@ -25,9 +45,10 @@ class Changes:
 
     Every change of a scope arrives exactly once and in order, also those of other processes, and also after a cut:
     resume with `after=change.cursor`. "now" is the moment the iteration starts; to fix it earlier, and to end the
-    stream for certain, use it as a block: `async with s.changes() as changes:`.
+    stream for certain, use it as a block: `async with s.changes() as changes:`. One task at a time reads it.
 
-    Raises Compacted if the place to resume was trimmed, Diverged if history was rewritten, Closed with the store.
+    Raises Compacted if the place to resume was trimmed, Diverged if history was rewritten, Closed with the store, and
+    NotFound for the stream from now on of a session that was deleted.
     """
 
     def __init__(
@@ -35,22 +56,15 @@ class Changes:
         store: Store,
         places: Mapping[str, After],
         *,
-        kinds: set[str] | frozenset[str] | None = None,
-        until_dropped: str | None = None,
-        present: Callable[[], Awaitable[Mapping[str, After]]] | None = None,
-        admit: Callable[[str], Awaitable[bool]] | None = None,
+        kinds: Iterable[str] | None = None,
+        life: Life | None = None,
+        members: Members | None = None,
     ) -> None:
-        if kinds is not None and not set(kinds) <= KINDS:
-            raise InvalidValue(
-                f"unknown kinds {', '.join(sorted(set(kinds) - KINDS))}; there are {', '.join(sorted(KINDS))}",
-                path="kinds",
-            )
         self._store = store
         self._places = {scope: _parse(after) for scope, after in places.items()}
-        self._kinds = kinds
-        self._until_dropped = until_dropped
-        self._present = present
-        self._admit = admit
+        self._kinds = None if kinds is None else _known(kinds)
+        self._life = life
+        self._members = members
         self._follower: Follower | None = None
         self._ready: deque[Change] = deque()
         self._ended = False
@@ -72,11 +86,20 @@ class Changes:
             if self._ended:
                 raise StopAsyncIteration
             follower = self._follower or await self._open()
-            scope, record = await follower.next()
+            try:
+                scope, record = await follower.next()
+            except Closed:
+                if self._ended:
+                    raise StopAsyncIteration from None
+                raise
+            life = self._life
+            if life is not None and record.epoch > life.epoch:  # its own end is trimmed away
+                await self.aclose()
+                continue
             after = self._places.get(scope)
             place = after if isinstance(after, Cursor) else None
             self._ready.extend(change.changes_of(scope, record, kinds=self._kinds, after=place))
-            if record.op == "drop" and scope == self._until_dropped:
+            if life is not None and record.op == "drop":
                 await self.aclose()
         return self._ready.popleft()
 
@@ -90,22 +113,47 @@ class Changes:
     async def _open(self) -> Follower:
         if self._follower is not None:
             return self._follower
+        if self._ended:
+            raise Closed("this stream has ended")
         self._loop = asyncio.get_running_loop()
-        follower = self._store.feed().follow(admit=self._admit, queue_max=self._store.config.changes.queue_max)
+        members = self._members
+        follower = self._store.feed().follow(
+            admit=None if members is None else members.admit, queue_max=self._store.config.changes.queue_max
+        )
         try:
-            if self._present is not None:
-                # First listen for scopes to come, then add those there are: none can slip through between.
-                places = {scope: _parse(after) for scope, after in (await self._present()).items()}
-                await follower.open()
-                places = {scope: _parse(after) for scope, after in (await self._present()).items()} | places
-                self._places = places | self._places
+            if self._life is not None:
+                await self._check(self._life)
+            if members is not None:
+                await self._add_members(follower, members)
+            epoch = None if self._life is None else self._life.epoch
             for scope, after in self._places.items():
-                await follower.add(scope, after=after)
+                admitted = members is not None and scope.startswith("session/")
+                await follower.add(scope, after=after, epoch=epoch, admitted=admitted)
         except BaseException:
             follower.close()
             raise
         self._follower = follower
         return follower
+
+    async def _check(self, life: Life) -> None:
+        """Refuse to wait for what cannot come: a dropped scope shows its past, as far as that is kept, and no more."""
+        head = (await self._store.work().peek((Read(life.scope),)))[0].head
+        over = not head.live or head.epoch != life.epoch
+        if over and (self._places[life.scope] is None or not head.floor):
+            raise missing(life.scope)
+
+    async def _add_members(self, follower: Follower, members: Members) -> None:
+        """First listen for members to come, then add those there are; who came in between is shown from the beginning.
+
+        A place given for one of them is where it goes on instead.
+        """
+        after = _parse(members.after)
+        before = await members.present()
+        await follower.open()
+        for scope, epoch in (await members.present()).items():
+            if scope not in self._places:
+                begin = after if scope in before else 0
+                await follower.add(scope, after=begin, epoch=epoch, admitted=True)
 
     def __del__(self) -> None:
         # A stream that was left by `break` and forgotten: its follower must not listen for ever.
@@ -116,8 +164,20 @@ class Changes:
 
 
 def _parse(after: After) -> Cursor | int | None:
-    if after == "now":
+    if isinstance(after, str) and after == "now":
         return None
-    if after == "beginning":
+    if isinstance(after, str) and after == "beginning":
         return 0
-    return parse_cursor(after)
+    if isinstance(after, int) and not isinstance(after, bool) and after >= 0:
+        return after
+    return parse_cursor(after)  # type: ignore[arg-type]
+
+
+def _known(kinds: Iterable[str]) -> frozenset[str]:
+    if isinstance(kinds, str) or not isinstance(kinds, Iterable):
+        raise InvalidValue(f"kinds must be several texts, not {shown(kinds)}", path="kinds")
+    wanted = [*kinds]
+    for kind in wanted:
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise InvalidValue(f"there is no kind {shown(kind)}; there are {', '.join(sorted(KINDS))}", path="kinds")
+    return frozenset(wanted)

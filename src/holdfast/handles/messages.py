@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from holdfast.errors import InvalidValue
+from holdfast.errors import InvalidValue, TooLarge, shown
 from holdfast.handles.unit import Target, Unit
+from holdfast.kernel import codec
 from holdfast.kernel.commit import stamp
-from holdfast.kernel.keys import check_name
+from holdfast.kernel.cursor import check_stamp
 from holdfast.kernel.limits import check_limit
 from holdfast.kernel.work import Work
+from holdfast.model.event import Event
 from holdfast.model.message import Message, MessageRecord
 from holdfast.services import message
 from holdfast.services.message import Order
@@ -40,7 +43,11 @@ class Messages:
 
     async def add_many(self, messages: Iterable[Mapping[str, Any]]) -> Listed:
         """Append several, given as mappings with `role`, `content` and perhaps `metadata`, in one commit."""
-        return await self._append([self._parsed(given) for given in messages])
+        limit = self._unit.store.limits.operations_max
+        given = [*islice(messages, limit + 1)]  # which ends, also where they do not
+        if len(given) > limit:
+            raise TooLarge(f"more than {limit} messages in one commit", what="operations", limit=limit)
+        return await self._append([self._parsed(one) for one in given])
 
     async def list(
         self,
@@ -56,8 +63,8 @@ class Messages:
         """
         check_limit(limit)
         if order not in ("oldest", "newest"):
-            raise InvalidValue(f'order must be "oldest" or "newest", not {order!r}', path="order")
-        first, last = _cursor(after, "after"), _cursor(before, "before")
+            raise InvalidValue(f'order must be "oldest" or "newest", not {shown(order)}', path="order")
+        first, last = stamp_of(after, Message, "after"), stamp_of(before, Message, "before")
         found = await self._unit.read(
             self._target,
             lambda work: message.page(work, self._target.scope, limit=limit, before=last, after=first, order=order),
@@ -70,17 +77,16 @@ class Messages:
         return newest[::-1]
 
     def _parsed(self, given: Mapping[str, Any]) -> MessageRecord:
-        unknown = set(given) - {"role", "content", "metadata"}
-        if unknown or not {"role", "content"} <= set(given):
-            raise InvalidValue(
-                f"a message has role, content and perhaps metadata; got {', '.join(map(str, given))}", path="messages"
-            )
+        fields = set(codec.mapping(given, "a message"))
+        if not {"role", "content"} <= fields <= {"role", "content", "metadata"}:
+            raise InvalidValue("a message has role, content and perhaps metadata, and nothing else", path="messages")
         return self._record(given["role"], given["content"], given.get("metadata"))
 
     def _record(self, role: str, content: str, metadata: Mapping[str, Any] | None) -> MessageRecord:
         now_us = self._unit.store.clock.now_us()
         id = self._unit.store.ids.uuid7(now_us)
-        return message.new_record(id, role=role, content=content, metadata=metadata, at_us=now_us)
+        limit = self._unit.store.config.messages.value_bytes_max
+        return message.new_record(id, role=role, content=content, metadata=metadata, at_us=now_us, bytes_max=limit)
 
     async def _append(self, records: Sequence[MessageRecord]) -> Listed:
         if not records:
@@ -96,10 +102,12 @@ class Messages:
         return [message.as_message(record, stamp(seq, n) if seq else None) for n, record in enumerate(records)]
 
 
-def _cursor(place: Message | str | None, what: str) -> str | None:
-    cursor = place.cursor if isinstance(place, Message) else place
+def stamp_of(place: Message | Event | str | None, kind: type[Message] | type[Event], what: str) -> str | None:
+    """The cursor in a message or event, or given as such. Raises InvalidValue, naming `what`, for anything else."""
     if place is None:
         return None
-    if cursor is None:
-        raise InvalidValue(f"{what} names a message that has no place yet: its transaction is open", path=what)
-    return check_name(cursor, f"the cursor in {what}")
+    if isinstance(place, (Message, Event)) and isinstance(place, kind):
+        if place.cursor is None:
+            raise InvalidValue(f"{what} has no place yet: the transaction it was added in is open", path=what)
+        return place.cursor
+    return check_stamp(place, what)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from typing import Any
 
 from holdfast.handles.unit import Target, Unit
 from holdfast.kernel import codec
+from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.services import runtime
 
@@ -26,8 +27,9 @@ class Runtime:
 
     async def update(self, values: Mapping[str, Any]) -> int:
         """Store several values in one commit; returns their version."""
-        raws = {key: codec.encode(value) for key, value in values.items()}
         limit = self._unit.store.config.state.value_bytes_max
+        given = codec.mapping(values, "values")
+        raws = {key: codec.encode(value, bytes_max=limit, what=str(key)[:80]) for key, value in given.items()}
 
         def stage(work: Work) -> None:
             for key, raw in raws.items():
@@ -48,5 +50,17 @@ class Runtime:
         return {key: codec.decode(cell.value) for key, cell in cells.items()}
 
     async def clear(self, *keys: str) -> int:
-        """Remove these keys, or all if none is named, in one commit; returns how many existed."""
-        return (await self._unit.change(self._target, lambda work: runtime.clear(work, self._target.scope, keys)))[0]
+        """Remove these keys, or all if none is named; returns how many existed.
+
+        One commit, unless there are more keys than a commit may write: then one for each `limits.operations_max`.
+        """
+        scope = self._target.scope
+        if keys:
+            return (await self._unit.change(self._target, lambda work: runtime.delete(work, scope, keys)))[0]
+        limit = min(self._unit.store.limits.operations_max, PAGE_MAX)
+        removed = 0
+        while True:
+            count, _ = await self._unit.change(self._target, lambda work: runtime.clear(work, scope, limit))
+            removed += count
+            if count < limit:
+                return removed

@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from holdfast.handles.changes import After, Changes
+from holdfast.handles.changes import After, Changes, Life
 from holdfast.handles.store import Store
-from holdfast.handles.surface import SessionSurface, stage_update
+from holdfast.handles.surface import SessionSurface, Update
 from holdfast.handles.transaction import SessionTransaction, repeat
 from holdfast.handles.unit import Alone, Target, missing
 from holdfast.kernel.commit import Head, Read
-from holdfast.kernel.work import Work
 from holdfast.model.moment import to_datetime
 from holdfast.model.session import SessionRecord, SessionStatus
 from holdfast.services import session
@@ -133,19 +132,15 @@ class Session(SessionSurface):
 
         With `if_version` it raises Conflict if the record was written after that version.
         """
-        tags = None if tags is None else session.checked_tags(tags)
-
-        async def stage(work: Work) -> SessionRecord:
-            return (await stage_update(work, self.id, metadata=metadata, tags=tags, if_version=if_version))[0]
-
-        record, seq = await self._unit.change(self._target, stage)
+        change = Update(self._store, metadata=metadata, tags=tags, if_version=if_version)
+        record, seq = await self._unit.change(self._target, lambda work: change.stage(work, self.id))
         self._adopt(record, seq)
         return self
 
-    def changes(self, *, after: After = "now", kinds: set[str] | None = None) -> Changes:
-        """The stream of this session's changes; ends after the session's deletion. See `Changes`."""
-        scope = self._target.scope
-        return Changes(self._store, {scope: after}, kinds=kinds, until_dropped=scope)
+    def changes(self, *, after: After = "now", kinds: Iterable[str] | None = None) -> Changes:
+        """The stream of this session's changes, from its creation to its deletion, which ends it. See `Changes`."""
+        scope, epoch = self._target.scope, self._target.epoch or 0
+        return Changes(self._store, {scope: after}, kinds=kinds, life=Life(scope, epoch))
 
     def transaction(self) -> SessionTransaction:
         """A block whose reads and writes commit as one, serialisably: `async with s.transaction() as tx`."""

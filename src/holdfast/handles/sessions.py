@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from holdfast.errors import AlreadyExists, InvalidValue, NotFound
+from holdfast.errors import AlreadyExists, InvalidValue, NotFound, shown
 from holdfast.handles.session import Session
 from holdfast.handles.store import Store
+from holdfast.handles.surface import Update
 from holdfast.handles.unit import Alone, Target
 from holdfast.kernel.commit import Head, Read
 from holdfast.kernel.keys import check_name
@@ -48,24 +49,38 @@ class Sessions:
         Raises InvalidId or InvalidValue for what may not be stored, before anything is.
         """
         if on_exists not in ("fail", "return"):
-            raise InvalidValue(f'on_exists must be "fail" or "return", not {on_exists!r}', path="on_exists")
-        now_us = self._store.clock.now_us()
+            raise InvalidValue(f'on_exists must be "fail" or "return", not {shown(on_exists)}', path="on_exists")
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
-        record = session.new_record(
-            check_name(self._store.ids.uuid7(now_us) if id is None else id, "a session id"),
+        record = self._new_record(id, names, task=task, tags=tags, metadata=metadata)
+        return await self._create(record) if on_exists == "fail" else await self._create_or_get(record)
+
+    def _new_record(
+        self,
+        id: str | None,
+        names: Mapping[str, str | None],
+        *,
+        task: str | None,
+        tags: Iterable[str],
+        metadata: Mapping[str, Any] | None,
+    ) -> SessionRecord:
+        now_us = self._store.clock.now_us()
+        return session.new_record(
+            self._store.ids.uuid7(now_us) if id is None else id,
             at_us=now_us,
             names=names,
             task=task,
             tags=tags,
-            metadata={} if metadata is None else metadata,
+            metadata=metadata,
+            bytes_max=self._store.limits.value_bytes_max,
         )
-        while True:
+
+    async def _create_or_get(self, record: SessionRecord) -> Session:
+        while True:  # until it is made or found: it may be deleted in between
             try:
                 return await self._create(record)
             except AlreadyExists:
-                if on_exists == "fail":
-                    raise
-            if (found := await self.get(record.id)) is not None:
+                found = await self.get(record.id)
+            if found is not None:
                 return found
 
     async def _create(self, record: SessionRecord) -> Session:
@@ -82,18 +97,29 @@ class Sessions:
             return None
         return Session(self._store, session.decode(cell), version=cell.version, head=view.head)
 
-    async def open(self, id: str, *, user: str | None = None, **fields: Any) -> Session:
+    async def open(
+        self,
+        id: str,
+        *,
+        user: str | None = None,
+        app: str | None = None,
+        agent: str | None = None,
+        mode: str | None = None,
+        channel: str | None = None,
+        task: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Session:
         """Get or create, atomically: however many ask at once, all get the one session.
 
-        `fields` are those of `create` and used only if it is created. Raises AlreadyExists if the session belongs to
-        another user.
+        What else is given is as in `create` and used only if it is created. Raises AlreadyExists if the session
+        belongs to another user.
         """
-        unknown = set(fields) - {"app", "agent", "mode", "channel", "task", "tags", "metadata"}
-        if unknown:
-            raise TypeError(f"open() got unexpected arguments: {', '.join(sorted(unknown))}")
-        found = await self.get(id)
+        names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
+        record = self._new_record(check_name(id, "a session id"), names, task=task, tags=tags, metadata=metadata)
+        found = await self.get(record.id)
         if found is None:
-            found = await self.create(id=id, user=user, **fields, on_exists="return")
+            found = await self._create_or_get(record)
         if user is not None and found.user != user:
             raise AlreadyExists(f"session {id!r} exists and belongs to another user", scope=session.scope_of(id))
         return found
@@ -121,7 +147,7 @@ class Sessions:
         """
         check_limit(limit)
         if order not in ("newest", "oldest"):
-            raise InvalidValue(f'order must be "newest" or "oldest", not {order!r}', path="order")
+            raise InvalidValue(f'order must be "newest" or "oldest", not {shown(order)}', path="order")
         names = {"user": user, "app": app, "mode": mode, "channel": channel, "tag": tag, "agent": agent}
         filters = {f"session.{field}": check_name(name, field) for field, name in names.items() if name is not None}
         if status is not None:
@@ -131,8 +157,8 @@ class Sessions:
         rows, following = await sessions_page.page(
             self._store.work(),
             filters,
-            lo=None if after_us is None else session.order_of(max(after_us + 1, 0)),
-            hi=None if before_us is None else session.order_of(max(before_us, 0)),
+            lo=None if after_us is None else session.order_of(after_us + 1),
+            hi=None if before_us is None else session.order_of(before_us),
             newest=order == "newest",
             limit=limit,
             after=None if cursor is None else sessions_page.parse_cursor(cursor),
@@ -162,6 +188,7 @@ class Sessions:
 
         Raises NotFound; and Conflict if the record was written after `if_version`.
         """
+        Update(self._store, metadata=metadata, tags=tags, if_version=if_version)  # refuses before it is looked for
         found = await self.get(id)
         if found is None:
             raise NotFound(f"session {id!r} does not exist", scope=session.scope_of(id))
@@ -182,4 +209,4 @@ def _status(status: SessionStatus | str) -> SessionStatus:
         return SessionStatus(status)
     except ValueError as problem:
         known = ", ".join(SessionStatus)
-        raise InvalidValue(f"{status!r} is no status; there are {known}", path="status") from problem
+        raise InvalidValue(f"{shown(status)} is no status; there are {known}", path="status") from problem

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any, TypeVar, overload
 
 from holdfast.errors import TypeMismatch
@@ -10,7 +12,7 @@ from holdfast.handles.unit import Alone, Target, Unit
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import check_limit
+from holdfast.kernel.limits import PAGE_MAX, check_limit
 from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
 from holdfast.model.moment import to_datetime
@@ -20,6 +22,8 @@ from holdfast.services import state
 
 T = TypeVar("T")
 D = TypeVar("D")
+
+_CONTAINERS = (list, dict, set)
 
 
 class State:
@@ -65,8 +69,7 @@ class State:
         With `if_version` it raises Conflict if anybody wrote the key after that version (0: if it exists).
         Raises InvalidValue for what would come back changed, TooLarge beyond the limit.
         """
-        raw = codec.encode(value)
-        state.check_if_version(if_version)
+        raw = codec.encode(value, bytes_max=self._place.value_bytes_max)
         return await self._unit.write(self._target, lambda work: state.put(work, self._place, key, raw, if_version))
 
     @overload
@@ -85,8 +88,11 @@ class State:
         """
 
         async def step(work: Work) -> Any:
-            value = change(_value(await state.get(work, self._place, key), type, default))
-            state.put(work, self._place, key, codec.encode(value))
+            cell = await state.get(work, self._place, key)
+            # A container given as the default is copied, or what `change` does to it would be there the next time.
+            absent = deepcopy(default) if builtins.type(default) in _CONTAINERS and cell is None else default
+            value = change(_value(cell, type, absent))
+            state.put(work, self._place, key, codec.encode(value, bytes_max=self._place.value_bytes_max))
             return value
 
         if isinstance(self._unit, Alone):
@@ -97,7 +103,9 @@ class State:
 
     async def update(self, values: Mapping[str, Any]) -> int:
         """Store several values in one commit; returns their version."""
-        raws = {key: codec.encode(value) for key, value in values.items()}
+        limit = self._place.value_bytes_max
+        given = codec.mapping(values, "values")
+        raws = {key: codec.encode(value, bytes_max=limit, what=str(key)[:80]) for key, value in given.items()}
 
         def stage(work: Work) -> None:
             for key, raw in raws.items():
@@ -110,6 +118,8 @@ class State:
 
         Raises TypeMismatch if what is stored is not a mapping.
         """
+
+        codec.mapping(values, "values")
 
         def merged(old: Any) -> dict[str, Any]:
             if not isinstance(old, dict):
@@ -128,7 +138,7 @@ class State:
 
         One commit, unless there are more keys than a commit may write: then one for each `limits.operations_max`.
         """
-        limit = self._unit.store.limits.operations_max
+        limit = min(self._unit.store.limits.operations_max, PAGE_MAX)
         removed = 0
         while True:
             count, _ = await self._unit.change(self._target, lambda work: state.clear(work, self._place, limit))

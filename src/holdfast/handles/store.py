@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from weakref import WeakValueDictionary
 
@@ -40,7 +41,7 @@ class Store:
         if self.closed:
             raise Closed("this store is closed")
         if self._pid != os.getpid():
-            raise Closed("this store was opened before the fork; open it again in the child process")
+            raise Closed("this store was opened before the fork: open it after, or start the process with spawn")
         return Work(
             self.writer,
             now_us=self.clock.now_us(),
@@ -53,11 +54,12 @@ class Store:
         if self.closed:
             raise Closed("this store is closed")
         loop = asyncio.get_running_loop()
-        for other in [known for known in self._feeds if known.is_closed()]:
-            self._feeds.pop(other, None)
+        for other in list(self._feeds):  # a copy: other threads open feeds too
+            if other.is_closed():
+                self._feeds.pop(other, None)
         feed = self._feeds.get(loop)
         if feed is None:
-            feed = self._feeds[loop] = Feed(self.kernel, clock=self.clock)
+            feed = self._feeds[loop] = Feed(self.kernel, clock=self.clock, ids=self.ids)
         return feed
 
     def queue(self, *name: object) -> asyncio.Lock:
@@ -71,16 +73,18 @@ class Store:
         return lock
 
     async def close(self) -> None:
-        """Finish what was submitted, end the followers, close the kernel. May be called twice."""
-        if self.closed:
-            return
+        """Finish what was submitted, end the followers, close the kernel.
+
+        May be called again, which finishes what a cancelled call left open: every step is harmless when repeated.
+        """
         self.closed = True
         here = asyncio.get_running_loop()
         for loop, feed in list(self._feeds.items()):
             if loop is here:
                 await feed.close()
-            elif not loop.is_closed():
-                asyncio.run_coroutine_threadsafe(feed.close(), loop)
+            else:
+                with contextlib.suppress(RuntimeError):  # that loop is closed, and nobody waits in it
+                    loop.call_soon_threadsafe(feed.end)
         await self.writer.close()
         await self.kernel.close()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from holdfast.errors import InvalidValue, NotFound
-from holdfast.handles.messages import Messages
+from holdfast.errors import InvalidId, InvalidValue, NotFound, shown
+from holdfast.handles.messages import Messages, stamp_of
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State
+from holdfast.handles.store import Store
 from holdfast.handles.unit import Target, Unit, missing
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.keys import check_name
@@ -16,18 +17,27 @@ from holdfast.kernel.limits import check_limit
 from holdfast.kernel.work import Work
 from holdfast.model.event import Event
 from holdfast.model.page import Page
-from holdfast.model.scope import Scope
+from holdfast.model.scope import KINDS, Scope
 from holdfast.model.session import SessionRecord
 from holdfast.services import event, session
 from holdfast.services.state import Place
 
 
-def state_of(unit: Unit, scope: Scope, *, namespace: str = "", epoch: int | None = None) -> State:
+def scope_name(scope: Scope) -> str:
+    """The name of a scope in the store. Raises TypeError for what is no Scope, InvalidId for one that cannot be."""
+    if not isinstance(scope, Scope):
+        raise TypeError(f"a scope is made by Scope.user(id) and the like; got {shown(scope)}")
+    if scope.kind not in KINDS:
+        raise InvalidId(f"there is no scope of kind {shown(scope.kind)}; there are {', '.join(KINDS)}")
+    return f"{scope.kind}/{check_name(scope.id, 'the id of a scope')}"
+
+
+def state_of(unit: Unit, scope: Scope, *, namespace: str = "") -> State:
     """The state of any scope. Raises InvalidId for a scope or namespace that cannot be one."""
-    name = f"{scope.kind}/{check_name(scope.id, f'the id of a {scope.kind} scope')}"
-    if namespace:
-        check_name(namespace, "a namespace")
-    target = Target(name, "must_exist" if scope.kind == "session" else "create", epoch)
+    name = scope_name(scope)
+    if namespace != "":
+        namespace = check_name(namespace, "a namespace")
+    target = Target(name, "must_exist" if scope.kind == "session" else "create")
     return State(unit, target, Place(name, "state", namespace, unit.store.config.state.value_bytes_max))
 
 
@@ -51,6 +61,11 @@ class SessionSurface:
         """The conversation."""
 
     @property
+    def id(self) -> str:
+        """The session's id."""
+        return session.id_of(self._target.scope)
+
+    @property
     def user_state(self) -> State:
         """The state of the session's user, across sessions. Raises NotFound for a session without a user."""
         if self._user is None:
@@ -68,14 +83,15 @@ class SessionSurface:
         """Append an event; durable on return, or with the transaction."""
         store = self._unit.store
         now_us = store.clock.now_us()
-        record = event.new_record(store.ids.uuid7(now_us), type=type, data=data, at_us=now_us)
+        limit = store.limits.value_bytes_max
+        record = event.new_record(store.ids.uuid7(now_us), type=type, data=data, at_us=now_us, bytes_max=limit)
         seq = await self._unit.write(self._target, lambda work: event.append(work, self._target.scope, record))
         return event.as_event(record, stamp(seq, 0) if seq else None)
 
     async def events(
         self,
         *,
-        types: Container[str] | None = None,
+        types: Iterable[str] | None = None,
         after: Event | str | None = None,
         limit: int = 50,
         order: Literal["oldest", "newest"] = "oldest",
@@ -83,11 +99,9 @@ class SessionSurface:
         """A page of the event log, of these types only; continue with `after=page.next` (None at the end)."""
         check_limit(limit)
         if order not in ("oldest", "newest"):
-            raise InvalidValue(f'order must be "oldest" or "newest", not {order!r}', path="order")
-        wanted = {types} if isinstance(types, str) else types
-        cursor = after.cursor if isinstance(after, Event) else after
-        if cursor is not None:
-            check_name(cursor, "the cursor in after")
+            raise InvalidValue(f'order must be "oldest" or "newest", not {shown(order)}', path="order")
+        wanted = None if types is None else _types(types)
+        cursor = stamp_of(after, Event, "after")
         return await self._unit.read(
             self._target,
             lambda work: event.page(
@@ -96,24 +110,34 @@ class SessionSurface:
         )
 
 
-async def stage_update(
-    work: Work,
-    id: str,
-    *,
-    metadata: Mapping[str, Any] | None,
-    tags: Iterable[str] | None,
-    if_version: int | None,
-) -> tuple[SessionRecord, int]:
-    """Read a session's record, stage the updated one; returns it with the version it replaces."""
-    scope = session.scope_of(id)
-    cell = await work.get(scope, session.CELL)
-    if cell is None:
-        raise missing(scope)
-    session.require_version(work, id, if_version)
-    record = session.decode(cell).updated(
-        at_us=work.now_us,
-        metadata=None if metadata is None else session.checked_metadata(metadata),
-        tags=None if tags is None else session.checked_tags(tags),
-    )
-    session.put(work, record)
-    return record, cell.version
+class Update:
+    """A change of a session's record, checked when it is made, that can be staged as often as need be."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        metadata: Mapping[str, Any] | None,
+        tags: Iterable[str] | None,
+        if_version: int | None,
+    ) -> None:
+        limit = store.limits.value_bytes_max
+        self._metadata = None if metadata is None else session.checked_metadata(metadata, limit)
+        self._tags = None if tags is None else session.checked_tags(tags)
+        self._if_version = if_version
+
+    async def stage(self, work: Work, id: str) -> SessionRecord:
+        """Read the record, stage the changed one and return it."""
+        scope = session.scope_of(id)
+        work.require_version(scope, session.CELL, self._if_version)
+        cell = await work.get(scope, session.CELL)
+        if cell is None:
+            raise missing(scope)
+        record = session.decode(cell).updated(at_us=work.now_us, metadata=self._metadata, tags=self._tags)
+        session.put(work, record)
+        return record
+
+
+def _types(types: Iterable[str]) -> frozenset[str]:
+    given = (types,) if isinstance(types, str) else types
+    return frozenset([check_name(type, "an event type") for type in given])

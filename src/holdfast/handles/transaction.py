@@ -8,15 +8,14 @@ body again by itself; `transact` does.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextvars import Token
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar, cast
 
-from holdfast.errors import Closed, Conflict
+from holdfast.errors import Closed, Conflict, InvalidValue, shown
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
-from holdfast.handles.surface import SessionSurface, stage_update, state_of
-from holdfast.handles.unit import Covering, Target, Together, explain, open_transactions, pause, refuse_inside
+from holdfast.handles.surface import SessionSurface, Update, scope_name, state_of
+from holdfast.handles.unit import Target, Together, explain, open_transactions, pause, refuse_inside
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
 from holdfast.model.scope import Scope
@@ -41,7 +40,6 @@ class Block:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._work: Work | None = None
-        self._token: Token[tuple[Covering, ...]] | None = None
         self._committed: Committed | None = None
         self._state = "new"
 
@@ -54,15 +52,14 @@ class Block:
     def _begin(self) -> None:
         self._work = self._store.work()
         self._state = "open"
-        self._token = open_transactions.set((*open_transactions.get(), self))
+        open_transactions.set((*open_transactions.get(), self))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         work = self._current()
         self._state = "ended"
-        if self._token is not None:
-            open_transactions.reset(self._token)
+        open_transactions.set(tuple([other for other in open_transactions.get() if other is not self]))
         if error is not None:
             work.discard()
             return isinstance(error, _Rollback) and error.transaction is self
@@ -81,13 +78,17 @@ class Block:
         self._current()
         raise _Rollback(self)
 
-    def covers(self, scope: str) -> bool:
-        """Whether the transaction is open and has touched that scope."""
-        return self._state == "open" and self._work is not None and scope in self._work.touched
+    def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
+        """Whether it is open on that store, has touched that scope, and is not the one with that unit."""
+        work = self._work
+        if self._state != "open" or work is None or work is but:
+            return False
+        return store is self._store and scope in work.touched
 
     def version(self, scope: Scope) -> int | None:
         """The version the commit gave that scope; None if it wrote nothing there, or has not committed."""
-        return None if self._committed is None else self._committed.seqs.get(str(scope))
+        name = scope_name(scope)
+        return None if self._committed is None else self._committed.seqs.get(name)
 
     def _together(self) -> Together:
         return Together(self._store, self._current())
@@ -144,13 +145,19 @@ class SessionsInTransaction:
     ) -> SessionSurface:
         """Stage a new session and return its writing surface. The commit raises AlreadyExists if the id is taken."""
         store, work = self._unit.store, self._unit.work
-        names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
-        id = store.ids.uuid7(work.now_us) if id is None else id
-        record = session.new_record(id, at_us=work.now_us, names=names, task=task, tags=tags, metadata=metadata or {})
-        work.part(session.scope_of(id), need="must_not_exist")
+        record = session.new_record(
+            store.ids.uuid7(work.now_us) if id is None else id,
+            at_us=work.now_us,
+            names={"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel},
+            task=task,
+            tags=tags,
+            metadata=metadata,
+            bytes_max=store.limits.value_bytes_max,
+        )
+        target = Target(session.scope_of(record.id), "must_not_exist")
+        self._unit.touch(target)
         session.put(work, record)
-        target = Target(session.scope_of(id), "must_not_exist")
-        return SessionSurface(self._unit, target, user=user, agent=agent)
+        return SessionSurface(self._unit, Target(target.scope, "must_exist"), user=record.user, agent=record.agent)
 
     async def update(
         self,
@@ -161,11 +168,13 @@ class SessionsInTransaction:
         if_version: int | None = None,
     ) -> None:
         """Stage a change of a session's record: metadata merges by key, tags replace."""
-        await stage_update(self._unit.work, id, metadata=metadata, tags=tags, if_version=if_version)
+        change = Update(self._unit.store, metadata=metadata, tags=tags, if_version=if_version)
+        self._unit.touch(Target(session.scope_of(id), "must_exist"))
+        await change.stage(self._unit.work, id)
 
     async def delete(self, id: str) -> None:
         """Stage the end of a session with everything in it. The commit raises NotFound if it does not exist."""
-        self._unit.work.part(session.scope_of(id), need="must_exist")
+        self._unit.touch(Target(session.scope_of(id), "must_exist"))
         session.drop(self._unit.work, id)
 
 
@@ -188,8 +197,14 @@ class SessionTransaction(Block, SessionSurface):
         self._on_update = on_update
         self._updated: SessionRecord | None = None
 
+    def __getattr__(self, name: str) -> NoReturn:
+        # Only what is missing comes here: the surface that the block's beginning brings.
+        if name in ("state", "temp", "runtime", "messages"):
+            self._current()
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
     def _begin(self) -> None:
-        refuse_inside(self._target.scope)
+        refuse_inside(self._store, self._target.scope)
         Block._begin(self)
         work = self._current()
         work.part(self._target.scope, need="must_exist", epoch=self._target.epoch)
@@ -203,9 +218,8 @@ class SessionTransaction(Block, SessionSurface):
         if_version: int | None = None,
     ) -> None:
         """Stage a change of the session's record: metadata merges by key, tags replace."""
-        tags = None if tags is None else session.checked_tags(tags)
-        id = session.id_of(self._target.scope)
-        self._updated, _ = await stage_update(self._current(), id, metadata=metadata, tags=tags, if_version=if_version)
+        change = Update(self._store, metadata=metadata, tags=tags, if_version=if_version)
+        self._updated = await change.stage(self._current(), self.id)
 
     def _finish(self, outcome: Committed) -> None:
         if self._updated is not None:
@@ -213,14 +227,26 @@ class SessionTransaction(Block, SessionSurface):
 
 
 async def repeat(store: Store, begin: Callable[[], B], fn: Callable[[B], Awaitable[T]], attempts: int) -> T:
-    """Run `fn(tx)` in a transaction; on Conflict again, after a jittered pause, up to `attempts` times in all."""
-    for attempt in range(1, attempts):
+    """Run `fn(tx)` in a transaction; on Conflict again, after a jittered pause, up to `attempts` times in all.
+
+    The result is what `fn` returned; None if it rolled back.
+    """
+    check_attempts(attempts)
+    attempt = 0
+    while True:
+        result: Any = None
         try:
             async with begin() as tx:
                 result = await fn(tx)
-            return result
+            return cast(T, result)
         except Conflict:
+            attempt += 1
+            if attempt == attempts:
+                raise
             await pause(store, attempt)
-    async with begin() as tx:
-        result = await fn(tx)
-    return result
+
+
+def check_attempts(attempts: int) -> None:
+    """Refuse a number of attempts that is none (InvalidValue)."""
+    if type(attempts) is not int or attempts < 1:
+        raise InvalidValue(f"attempts must be a positive whole number, not {shown(attempts)}", path="attempts")

@@ -68,33 +68,54 @@ class Alone:
         self.store = store
 
     async def read(self, target: Target, look: Callable[[Work], Awaitable[T]]) -> T:
-        """See `Unit.read`. The unit is not committed: a single read is one cut already."""
-        work = self.store.work()
-        part = work.part(target.scope, need=target.need, epoch=target.epoch)
-        result = await look(work)
-        head = part.head
-        if head is not None:
-            observe(target, head)
-        return result
+        """See `Unit.read`. The unit is not committed: a single read is one cut already, and what takes several raises
+        Conflict if they are not; then it looks again."""
+
+        async def once(work: Work) -> T:
+            part = work.part(target.scope, need=target.need, epoch=target.epoch)
+            result = await look(work)
+            if part.head is not None:
+                observe(target, part.head, part.need)
+            return result
+
+        return await self.look(once)
+
+    async def look(self, look: Callable[[Work], Awaitable[T]]) -> T:
+        """Let `look` read in a unit of work; again, in a new one, where it raises Conflict."""
+        attempt = 0
+        while True:
+            try:
+                return await look(self.store.work())
+            except errors.Conflict:
+                attempt += 1
+                if attempt == ATTEMPTS:
+                    raise
+            await pause(self.store, attempt)
 
     async def write(self, target: Target, stage: Callable[[Work], object]) -> int:
-        """See `Unit.write`. Sent once more if the first touch of a scope finds that it had been dropped before."""
-        refuse_inside(target.scope)
+        """See `Unit.write`.
+
+        A handle that never saw its scope takes it to be in its first life, and the write is sent once more where
+        that proves wrong: so no write is blind to a deletion, and none needs a read.
+        """
+        refuse_inside(self.store, target.scope)
+        known = epoch = target.epoch
         while True:
             work = self.store.work()
-            work.part(target.scope, need=target.need, epoch=_assumed(target))
+            work.part(target.scope, need=target.need, epoch=epoch or 0)
             stage(work)
             outcome = await work.commit()
             if isinstance(outcome, Committed):
-                if target.epoch is None:
-                    target.epoch = 0
+                if known is None and target.epoch is None:
+                    target.epoch = epoch or 0
                 return outcome.seqs.get(target.scope, 0)
-            if not _adopt(target, outcome):
+            if known is not None or outcome.what != "epoch" or target.epoch is not None:
                 raise explain(outcome)
+            epoch = outcome.head.epoch
 
     async def change(self, target: Target, stage: Callable[[Work], Awaitable[T]]) -> tuple[T, int]:
         """See `Unit.change`."""
-        refuse_inside(target.scope)
+        refuse_inside(self.store, target.scope)
         attempt = 0
         while True:
             work = self.store.work()
@@ -125,25 +146,35 @@ class Together:
         part = self.work.part(target.scope, need=target.need, epoch=target.epoch)
         result = await look(self.work)
         if part.head is not None:
-            observe(target, part.head)
+            observe(target, part.head, part.need)
         return result
 
     async def write(self, target: Target, stage: Callable[[Work], object]) -> int:
         """See `Unit.write`."""
-        self.work.part(target.scope, need=target.need, epoch=target.epoch)
+        self.touch(target)
         stage(self.work)
         return 0
 
     async def change(self, target: Target, stage: Callable[[Work], Awaitable[T]]) -> tuple[T, int]:
         """See `Unit.change`. Never repeated: the transaction as a whole is what may be run again."""
-        self.work.part(target.scope, need=target.need, epoch=target.epoch)
+        self.touch(target)
         return await stage(self.work), 0
 
+    def touch(self, target: Target) -> None:
+        """Make the target part of the unit, to be written. Raises UseTransaction if it is part of another one."""
+        refuse_inside(self.store, target.scope, but=self.work)
+        self.work.part(target.scope, need=target.need, epoch=target.epoch)
 
-def observe(target: Target, head: Head) -> None:
-    """Judge what a read found of the target's scope. Raises NotFound if it must exist, or existed, and does not."""
-    if target.need == "must_exist" and not head.live:
+
+def observe(target: Target, head: Head, need: Need) -> None:
+    """Judge what a read found of the target's scope.
+
+    Raises NotFound if it must exist, or existed, and does not; AlreadyExists if it is yet to be made.
+    """
+    if need == "must_exist" and not head.live:
         raise missing(target.scope)
+    if need == "must_not_exist" and head.live:
+        raise errors.AlreadyExists(f"{target.scope} exists already", scope=target.scope)
     if target.epoch is None:
         target.epoch = head.epoch
     elif target.epoch != head.epoch:
@@ -179,37 +210,24 @@ async def pause(store: Store, attempt: int) -> None:
     await store.clock.sleep(longest * store.ids.random())
 
 
-def _assumed(target: Target) -> int | None:
-    """The epoch to write at: for a scope never seen the first one; if that proves wrong, see `_adopt`."""
-    return 0 if target.epoch is None and target.need != "must_exist" else target.epoch
-
-
-def _adopt(target: Target, conflict: Conflict) -> bool:
-    """Take over the epoch found if this handle never saw another; True if the write may be sent again."""
-    if conflict.what == "epoch" and target.epoch is None and isinstance(conflict.found, Head):
-        target.epoch = conflict.found.epoch
-        return True
-    return False
-
-
 # --- transactions of the current task -------------------------------------------------------------
 
 
 class Covering(Protocol):
     """A transaction, as far as this module needs to know it."""
 
-    def covers(self, scope: str) -> bool:
-        """Whether the transaction is still open and has touched that scope."""
+    def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
+        """Whether it is open on that store, has touched that scope, and is not the one with that unit."""
         ...
 
 
 open_transactions: ContextVar[tuple[Covering, ...]] = ContextVar("holdfast_transactions", default=())
 
 
-def refuse_inside(scope: str) -> None:
-    """Raise UseTransaction if this task is inside a transaction on that scope."""
+def refuse_inside(store: Store, scope: str, *, but: Work | None = None) -> None:
+    """Raise UseTransaction if this task is inside a transaction on that scope, other than the one with that unit."""
     for transaction in open_transactions.get():
-        if transaction.covers(scope):
+        if transaction.covers(store, scope, but=but):
             raise UseTransaction(
                 f"{scope} is part of the transaction this task is in, and was written past it", scope=scope
             )

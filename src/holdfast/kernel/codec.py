@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -341,6 +341,20 @@ def _differing(value: Any, back: Any) -> str:
 
 def _where(path: str) -> str:
     return shown(path, _PATH_MAX)[1:-1] if path else "the value"
+
+
+def mapping(value: Any, what: str) -> Mapping[Any, Any]:
+    """The value if it is a mapping; raises InvalidValue, naming `what`, for anything else."""
+    if not isinstance(value, Mapping):
+        raise InvalidValue(f"{what} must be a mapping, not {shown(value)}", path=what)
+    return value
+
+
+def copied_mapping(value: Any, what: str, *, bytes_max: int) -> dict[str, Any]:
+    """A copy of a mapping as it will come back. Raises InvalidValue or TooLarge, naming `what` it is."""
+    raw = encode({what: dict(mapping(value, what))}, bytes_max=bytes_max, what=what)
+    copied: dict[str, Any] = decode(raw)[what]
+    return copied
 
 
 def check_size(raw: bytes, limit: int, what: str) -> bytes:

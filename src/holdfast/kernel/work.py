@@ -10,17 +10,19 @@ no condition, so writes to different keys, and appends, never conflict.
     a range under a prefix          Untouched(prefix, seq of the scope then), and Unchanged for cells that can expire
     the head                        HeadAt(seq)
 
-A unit belongs to one task at a time and is used up by its commit.
+A unit belongs to one task at a time and is used up by its commit. A read that meets Unavailable is asked again, as the
+writer sends a commit again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
 
-from msgspec import Raw, Struct, json
-
-from holdfast.errors import Closed, TooLarge, Unsupported
+from holdfast import errors
+from holdfast.errors import AlreadyExists, Closed, InvalidValue, NotFound, TooLarge, Unavailable, Unsupported, shown
 from holdfast.kernel.commit import (
+    SEQ_DIGITS,
     Absent,
     Append,
     Cell,
@@ -37,93 +39,26 @@ from holdfast.kernel.commit import (
     Range,
     Read,
     Record,
-    ScopeCommit,
     Unchanged,
-    Untouched,
     View,
 )
 from holdfast.kernel.contract import Kernel
+from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import bucket
-from holdfast.kernel.limits import PAGE_MAX, Traits, check_commit
+from holdfast.kernel.limits import PAGE_MAX, Traits, check_commit, check_limit
+from holdfast.kernel.line import line
+from holdfast.kernel.part import Part
 from holdfast.kernel.writer import Writer
 
-STAGED = "~"
-"""A staged append's provisional key is prefix + this + its ordinal, which sorts after every stamp."""
+T = TypeVar("T")
 
-
-_NULL = Raw(b"null")
-
-
-class Line(Struct, frozen=True, array_like=True, gc=False):
-    """One change as the body of a log record keeps it: [kind, op, key, value, namespace]."""
-
-    kind: str
-    op: str
-    key: str | None = None
-    value: Raw = _NULL
-    namespace: str = ""
-
-
-_lines_decoder = json.Decoder(list[Line])
-_encode = json.Encoder().encode
-
-
-def encode_lines(lines: list[Line]) -> bytes:
-    """The body of a log record."""
-    return _encode(lines) if lines else b""
-
-
-def decode_lines(body: bytes) -> list[Line]:
-    """The changes in the body of a log record."""
-    return _lines_decoder.decode(body) if body else []
-
-
-class Part:
-    """What a unit knows of, and wants from, one scope."""
-
-    __slots__ = (
-        "appends", "checks", "deletes", "drop", "epoch", "found", "head", "lines", "need", "puts", "ranges", "scope",
-    )  # fmt: skip
-
-    def __init__(self, scope: str) -> None:
-        self.scope = scope
-        self.need: Need = "must_exist"
-        self.epoch: int | None = None
-        self.head: Head | None = None  # as first read
-        self.found: dict[str, Cell | None] = {}
-        self.ranges: dict[str, int] = {}
-        self.checks: list[Check] = []
-        self.puts: dict[str, Put] = {}
-        self.appends: list[Append] = []
-        self.deletes: dict[str, None] = {}
-        self.lines: list[Line] = []
-        self.drop = False
-
-    def to_commit(self) -> ScopeCommit:
-        """The part as the kernel takes it."""
-        checks = self.checks
-        if self.found or self.ranges:
-            checks = checks + [
-                Absent(key) if cell is None else Unchanged(key, cell.version) for key, cell in self.found.items()
-            ]
-            checks += [Untouched(prefix, since) for prefix, since in self.ranges.items()]
-        return ScopeCommit(
-            self.scope,
-            self.need,
-            self.epoch,
-            tuple(checks),
-            tuple(self.puts.values()),
-            tuple(self.appends),
-            tuple(self.deletes),
-            encode_lines(self.lines),
-            self.drop,
-        )
+_VERSION_MAX: int = 10**SEQ_DIGITS - 1
 
 
 class Work:
     """One unit of work on one kernel."""
 
-    __slots__ = ("_kernel", "_limits", "_open", "_parts", "_writer", "cause", "now_us", "span")
+    __slots__ = ("_kernel", "_limits", "_open", "_parts", "_writer", "cause", "now_us")
 
     def __init__(self, writer: Writer, *, now_us: int, limits: Traits, cause: bytes = b"") -> None:
         self.now_us = now_us
@@ -140,7 +75,8 @@ class Work:
         """The unit's part for one scope, made at the first touch.
 
         Raises Closed when the unit is used up, Unsupported when the backend cannot span it together with the
-        scopes touched before.
+        scopes touched before, NotFound for a scope that this unit drops, AlreadyExists for one that is to be made and
+        was already written here.
         """
         if not self._open:
             raise Closed("this transaction has ended")
@@ -151,8 +87,8 @@ class Work:
             part = self._parts[scope] = Part(scope)
             if need is not None:
                 part.need = need
-        elif need is not None and part.need == "create":
-            part.need = need  # never weaker than what an earlier touch asked for
+        else:
+            _check_again(part, need)
         if epoch is not None and part.epoch is None:
             part.epoch = epoch
         return part
@@ -177,14 +113,14 @@ class Work:
         """One cell, with the unit's own writes seen; None if there is none."""
         return (await self.get_many(scope, (key,))).get(key)
 
-    async def get_many(self, scope: str, keys: Iterable[str]) -> dict[str, Cell]:
+    async def get_many(self, scope: str, keys: Sequence[str]) -> dict[str, Cell]:
         """Several cells of one scope in one cut; absent ones are missing from the answer."""
         part = self.part(scope)
-        staged = self._staged(part, keys)
-        unknown = tuple(key for key in keys if key not in staged and key not in part.found)
+        staged = part.staged(keys)
+        unknown = tuple([key for key in keys if key not in staged and key not in part.found])
         if unknown or part.head is None:
-            view = (await self._kernel.read([Read(scope, unknown)], now_us=self.now_us))[0]
-            self._see(part, view.head)
+            view = (await self.peek((Read(scope, unknown),)))[0]
+            part.see(view.head)
             for key in unknown:
                 part.found.setdefault(key, view.cells.get(key))
         result: dict[str, Cell] = {}
@@ -199,35 +135,59 @@ class Work:
 
         A staged append has a provisional key (after every stamped one) and version 0, like every staged put.
         """
+        return (await self._range(scope, wanted))[0]
+
+    async def all(self, scope: str, prefix: str) -> list[Cell]:
+        """Every cell under a prefix, in key order: one cut, however many pages it takes.
+
+        Raises Conflict if the scope kept changing between the pages.
+        """
+        cells: list[Cell] = []
+        first: Head | None = None
+        after: str | None = None
+        while True:
+            page, head = await self._range(scope, Range(prefix, PAGE_MAX, after))
+            if first is not None and head != first:
+                raise errors.Conflict(f"{scope} changed while it was read", scope=scope, what="headat", found=head)
+            cells += page
+            if len(page) < PAGE_MAX:
+                return cells
+            first, after = head, page[-1].key
+
+    async def _range(self, scope: str, wanted: Range) -> tuple[tuple[Cell, ...], Head]:
+        check_limit(wanted.limit)
         part = self.part(scope)
-        hidden = sum(key.startswith(wanted.prefix) for key in part.deletes)
-        hidden += sum(key.startswith(wanted.prefix) for key in part.puts)
+        hidden = part.hidden_in(wanted.prefix)
         limit = min(wanted.limit + hidden, PAGE_MAX)
-        ask = Range(wanted.prefix, limit, _real(wanted), wanted.reverse)
-        view = (await self._kernel.read([Read(scope, (), (ask,))], now_us=self.now_us))[0]
-        self._see(part, view.head)
-        part.ranges.setdefault(wanted.prefix, view.head.seq)
-        cells = view.ranges[0]
-        for cell in cells:
-            if cell.expires_us is not None:
-                part.found.setdefault(cell.key, cell)
-        staged = self._staged_in(part, wanted)
-        if not staged and not hidden:
-            return cells[: wanted.limit]
-        kept = [cell for cell in cells if cell.key not in part.puts and cell.key not in part.deletes]
-        if len(cells) == limit and staged:
+        after = _real(wanted)
+        kept: list[Cell] = []
+        while True:
+            ask = Range(wanted.prefix, limit, after, wanted.reverse)
+            view = (await self.peek((Read(scope, (), (ask,)),)))[0]
+            part.see(view.head)
+            part.ranges.setdefault(wanted.prefix, view.head.seq)
+            cells = view.ranges[0]
+            for cell in cells:
+                if cell.expires_us is not None:
+                    part.found.setdefault(cell.key, cell)
+            kept += [cell for cell in cells if cell.key not in part.puts and cell.key not in part.deletes]
+            if len(cells) < limit or len(kept) >= wanted.limit:
+                break
+            after = cells[-1].key  # so much of the page was hidden that it was not enough
+        staged = part.staged_in(wanted)
+        if staged and len(cells) == limit:
             # More may follow in the store: what is staged beyond the last one read belongs to a later page.
             last = cells[-1].key
             staged = [cell for cell in staged if (cell.key > last if wanted.reverse else cell.key < last)]
-        merged = sorted(kept + staged, key=lambda cell: cell.key, reverse=wanted.reverse)
-        return tuple(merged[: wanted.limit])
+        if staged:
+            kept = sorted(kept + staged, key=lambda cell: cell.key, reverse=wanted.reverse)
+        return tuple(kept[: wanted.limit]), view.head
 
     async def head(self, scope: str, *, tracked: bool = True) -> Head:
         """The head of one scope; when tracked, the commit fails if anything at all is written to the scope before."""
         part = self.part(scope)
         if part.head is None:
-            view = (await self._kernel.read([Read(scope)], now_us=self.now_us))[0]
-            self._see(part, view.head)
+            part.see((await self.peek((Read(scope),)))[0].head)
         head = part.head
         assert head is not None
         if tracked and not any(isinstance(check, HeadAt) for check in part.checks):
@@ -236,11 +196,10 @@ class Work:
 
     async def peek(self, reads: Sequence[Read]) -> list[View]:
         """Read without seeing the unit's own writes and without making conditions."""
-        return await self._kernel.read(reads, now_us=self.now_us)
-
-    async def peek_head(self, scope: str) -> Head:
-        """The head as it is now, without making a condition."""
-        return (await self.peek([Read(scope)]))[0].head
+        try:
+            return await self._kernel.read(reads, now_us=self.now_us)
+        except Unavailable:
+            return await self._writer.again(lambda: self._kernel.read(reads, now_us=self.now_us))
 
     async def find(
         self,
@@ -254,45 +213,21 @@ class Work:
         reverse: bool = False,
     ) -> tuple[Found, ...]:
         """Index entries as the store has them now; see `Kernel.find`. Makes no condition."""
-        return await self._kernel.find(
-            index, value, now_us=self.now_us, lo=lo, hi=hi, after=after, limit=limit, reverse=reverse
+        return await self._ask(
+            lambda: self._kernel.find(
+                index, value, now_us=self.now_us, lo=lo, hi=hi, after=after, limit=limit, reverse=reverse
+            )
         )
 
     async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
         """Log records as the store has them now; see `Kernel.log`. Makes no condition."""
-        return await self._kernel.log(scope, after=after, limit=limit, reverse=reverse)
+        return await self._ask(lambda: self._kernel.log(scope, after=after, limit=limit, reverse=reverse))
 
-    def _see(self, part: Part, head: Head) -> None:
-        if part.head is None:
-            part.head = head
-            if part.epoch is None:
-                part.epoch = head.epoch
-
-    def _staged(self, part: Part, keys: Iterable[str]) -> dict[str, Cell | None]:
-        if not part.puts and not part.deletes:
-            return {}
-        staged: dict[str, Cell | None] = {}
-        for key in keys:
-            if (put := part.puts.get(key)) is not None:
-                staged[key] = Cell(key, put.value, 0, put.expires_us)
-            elif key in part.deletes:
-                staged[key] = None
-        return staged
-
-    def _staged_in(self, part: Part, wanted: Range) -> list[Cell]:
-        prefix = wanted.prefix
-        cells = [
-            Cell(put.key, put.value, 0, put.expires_us) for put in part.puts.values() if put.key.startswith(prefix)
-        ]
-        cells += [
-            Cell(f"{append.prefix}{STAGED}{place:04d}", append.value, 0, append.expires_us)
-            for place, append in enumerate(part.appends)
-            if append.prefix.startswith(prefix)
-        ]
-        after = wanted.after
-        if after is None:
-            return cells
-        return [cell for cell in cells if (cell.key < after if wanted.reverse else cell.key > after)]
+    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await call()
+        except Unavailable:
+            return await self._writer.again(call)
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -335,8 +270,14 @@ class Work:
         part.deletes[key] = None
 
     def drop(self, scope: str) -> None:
-        """Stage the end of a scope: everything else staged for it is forgotten but its conditions."""
+        """Stage the end of a scope: what else was staged for it is forgotten, but not its conditions.
+
+        One that this very unit was to make is as if it had never been touched.
+        """
         part = self.part(scope)
+        if part.need == "must_not_exist":
+            del self._parts[scope]
+            return
         part.drop = True
         part.puts.clear()
         part.appends.clear()
@@ -347,12 +288,26 @@ class Work:
         """Add a condition that no read implies."""
         self.part(scope).checks.append(check)
 
+    def require_version(self, scope: str, key: str, if_version: int | None) -> None:
+        """Let the commit fail if the cell was written after `if_version` (0: if it exists). None asks for nothing.
+
+        Raises InvalidValue for what cannot be a version.
+        """
+        if if_version is None:
+            return
+        if type(if_version) is not int or not 0 <= if_version <= _VERSION_MAX:
+            raise InvalidValue(
+                f"if_version must be a version, or 0 for 'must not exist', not {shown(if_version)}", path="if_version"
+            )
+        self.require(scope, Unchanged(key, if_version) if if_version else Absent(key))
+
     def note(
         self, scope: str, kind: str, op: str, key: str | None = None, value: bytes | None = None, namespace: str = ""
     ) -> None:
         """Add one line to the body of the scope's log record: what followers of the stream will see."""
-        line = Line(kind, op, key, _NULL if value is None else Raw(value), namespace)
-        self.part(scope).lines.append(line)
+        part = self._parts.get(scope)
+        if part is not None:
+            part.lines.append(line(kind, op, key, value, namespace))
 
     def _refuse(self, key: str, value: bytes) -> None:
         limit = self._limits.value_bytes_max
@@ -384,6 +339,18 @@ class Work:
     def discard(self) -> None:
         """End the unit without a commit."""
         self._open = False
+
+
+def _check_again(part: Part, need: Need | None) -> None:
+    """What a further touch of a scope asks for beside the earlier ones."""
+    if part.drop:
+        raise NotFound(f"{part.scope} was deleted in this transaction", scope=part.scope)
+    if need == "must_not_exist":
+        if part.writes or (part.head is not None and part.head.live):
+            raise AlreadyExists(f"{part.scope} exists already", scope=part.scope)
+        part.need = need
+    elif need == "must_exist" and part.need == "create":
+        part.need = need  # never weaker than what an earlier touch asked for
 
 
 def _real(wanted: Range) -> str | None:

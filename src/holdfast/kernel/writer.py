@@ -15,13 +15,18 @@ kernel applies at most once; a commit that surely was not executed (`Unavailable
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from holdfast.errors import Closed, Diverged, HoldfastError, Indeterminate, Unavailable
 from holdfast.kernel.commit import Commit, CommitId, Committed, Conflict, Outcome
 from holdfast.kernel.contract import Clock, Ids, Kernel
+from holdfast.kernel.patience import TRIES, again, pause_s
+
+T = TypeVar("T")
 
 BATCH_MAX = 256
 """Commits in one batch at most. More waiting go into the next."""
@@ -32,13 +37,14 @@ BATCH_BYTES_MAX = 8 * 1024 * 1024
 WAITING_MAX = 10_000
 """Commits waiting in one lane at most; beyond that callers wait before they are let in."""
 
-TRIES = 5
-"""How often one commit is sent at most when replies are lost or the store is unavailable."""
-
-PAUSE_S = 0.02
-"""The pause before the second try; it doubles with each further one and is jittered by half."""
-
 _KNOWN_MAX = 10_000
+
+
+Waiting = tuple[Commit, "asyncio.Future[Outcome]"]
+"""A commit, and where its caller waits."""
+
+Open = tuple[Commit, "asyncio.Future[Outcome]", Unavailable | Indeterminate]
+"""A commit that was sent and has no outcome yet: what is known of it."""
 
 
 class Writer:
@@ -67,12 +73,17 @@ class Writer:
             lane = self._open_lane(loop)
         outcome = await lane.submit(commit)
         if isinstance(outcome, HoldfastError):
-            raise outcome
+            raise _own(outcome)
         return outcome
 
+    async def again(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a read that met Unavailable, with the pauses and as often as a commit is sent again."""
+        return await again(call, clock=self._clock, ids=self._ids)
+
     def _open_lane(self, loop: asyncio.AbstractEventLoop) -> Lane:
-        for other in [known for known in self._lanes if known.is_closed()]:
-            self._lanes.pop(other, None)
+        for other in list(self._lanes):  # a copy: other threads open lanes too
+            if other.is_closed():
+                self._lanes.pop(other, None)
         lane = self._lanes[loop] = Lane(self.kernel, self._clock, self._ids, loop, self._waiting_max)
         return lane
 
@@ -93,8 +104,9 @@ class Writer:
         if lane is not None:
             await lane.drain()
         for loop, other in list(self._lanes.items()):
-            if other is not lane and not loop.is_closed():
-                loop.call_soon_threadsafe(other.refuse, Closed("the store was closed while this commit was waiting"))
+            if other is not lane:
+                with contextlib.suppress(RuntimeError):  # that loop is closed, and nobody waits in it
+                    loop.call_soon_threadsafe(other.refuse, Closed("the store was closed while this commit waited"))
 
 
 class Lane:
@@ -111,7 +123,7 @@ class Lane:
         self._waiting_max = waiting_max
         self._writer = ids.writer()
         self._n = 0
-        self._queue: deque[tuple[Commit, asyncio.Future[Outcome]]] = deque()
+        self._queue: deque[Waiting] = deque()
         self._doors: deque[asyncio.Future[None]] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._known: dict[str, int] = {}
@@ -165,26 +177,27 @@ class Lane:
         self._pump = self._loop.create_task(self._run(), context=contextvars.Context(), name="holdfast writer")
 
     async def _run(self) -> None:
-        batch: list[tuple[Commit, asyncio.Future[Outcome]]] = []
+        batch: list[Waiting] = []
         try:
             while self._queue:
                 batch = self._take()
                 if self._doors:
                     self._let_in()
                 if batch:
-                    await self._send(batch)
+                    await self._send_or_say_why(batch)
                     batch = []
         except BaseException as problem:
-            self._abandon(batch, problem)
+            _abandon(batch, problem)
+            self.refuse(Closed(f"the writer ended before this commit was sent: {problem!r}"))
             raise
         finally:
             self._pump = None
             if self._queue:
                 self._start()
 
-    def _take(self) -> list[tuple[Commit, asyncio.Future[Outcome]]]:
+    def _take(self) -> list[Waiting]:
         queue = self._queue
-        batch: list[tuple[Commit, asyncio.Future[Outcome]]] = []
+        batch: list[Waiting] = []
         size = 0
         while queue and len(batch) < BATCH_MAX:
             commit, future = queue[0]
@@ -197,17 +210,33 @@ class Lane:
             batch.append(queue.popleft())
         return batch
 
-    async def _send(self, batch: list[tuple[Commit, asyncio.Future[Outcome]]]) -> None:
+    async def _send_or_say_why(self, batch: list[Waiting]) -> None:
+        try:
+            await self._send(batch)
+        except Exception as defect:  # not in the kernel's contract; nobody may wait for ever, nor the next ones suffer
+            _abandon(batch, defect)
+
+    async def _send(self, batch: list[Waiting]) -> None:
         commits = [commit for commit, _ in batch]
         self._number(commits)
         self.sent += len(commits)
         self.batches += 1
         self.largest = max(self.largest, len(commits))
-        outcomes = await self._try(commits)
-        if any(isinstance(outcome, (Unavailable, Indeterminate)) for outcome in outcomes):
-            outcomes = await self._settle(commits, outcomes)
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
-            _answer(future, outcome)
+        open_ = self._answer_settled(batch, await self._try(commits))
+        if open_:
+            await self._settle(open_)
+
+    def _answer_settled(self, batch: Sequence[Waiting], outcomes: Sequence[Outcome]) -> list[Open]:
+        """Answer whoever's commit is known to be applied or refused; returns the others, with what is known."""
+        unsettled: list[Open] = []
+        for (commit, future), outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, (Unavailable, Indeterminate)):
+                unsettled.append((commit, future, outcome))
+            else:
+                if isinstance(outcome, Committed):
+                    outcome = self._compare(commit, outcome)
+                _answer(future, outcome)
+        return unsettled
 
     def _number(self, commits: Sequence[Commit]) -> None:
         n = self._n
@@ -217,27 +246,28 @@ class Lane:
         self._n = n
 
     async def _try(self, commits: list[Commit]) -> list[Outcome]:
-        """Send once. Each answer is compared with what was known when it came: later sends take later seqs."""
         try:
-            outcomes = await self._kernel.commit(commits)
+            return await self._kernel.commit(commits)
         except HoldfastError as problem:
             return [problem] * len(commits)
-        return [self._compare(outcome) if isinstance(outcome, Committed) else outcome for outcome in outcomes]
 
-    async def _settle(self, commits: list[Commit], outcomes: list[Outcome]) -> list[Outcome]:
+    async def _settle(self, unsettled: list[Open]) -> None:
         """Send again what is unknown (under the same id) and what surely was not executed (under a new one)."""
         for turn in range(TRIES - 1):
-            places = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, (Unavailable, Indeterminate))]
-            if not places:
-                break
-            await self._clock.sleep(PAUSE_S * 2**turn * (0.5 + self._ids.random()))
-            self._number([commits[i] for i in places if isinstance(outcomes[i], Unavailable)])
-            answers = await self._try([commits[i] for i in places])
-            for i, answer in zip(places, answers, strict=True):
-                outcomes[i] = _sharper(outcomes[i], answer)
-        return outcomes
+            try:
+                await self._clock.sleep(pause_s(turn, self._ids))
+            except BaseException:
+                _give_up(unsettled)
+                raise
+            self._number([commit for commit, _, known in unsettled if isinstance(known, Unavailable)])
+            answers = await self._try([commit for commit, _, _ in unsettled])
+            outcomes = [_sharper(known, answer) for (_, _, known), answer in zip(unsettled, answers, strict=True)]
+            unsettled = self._answer_settled([(commit, future) for commit, future, _ in unsettled], outcomes)
+            if not unsettled:
+                return
+        _give_up(unsettled)
 
-    def _compare(self, outcome: Committed) -> Outcome:
+    def _compare(self, commit: Commit, outcome: Committed) -> Outcome:
         """Diverged if the store answers with a seq that it had already acknowledged for something else."""
         known = self._known
         if len(known) > _KNOWN_MAX:
@@ -252,18 +282,35 @@ class Lane:
                     found=seq,
                 )
             known[scope] = max(seq, before)
+        for part in commit.scopes:
+            if part.drop:  # once its tombstone is swept its count begins anew
+                known.pop(part.scope, None)
         return outcome
-
-    def _abandon(self, batch: list[tuple[Commit, asyncio.Future[Outcome]]], problem: BaseException) -> None:
-        """The pump ends at the loop's shutdown or by a defect: nobody may wait for ever."""
-        for _, future in batch:
-            _answer(future, Indeterminate(f"the writer ended while this commit was on its way: {problem!r}"))
-        self.refuse(Closed(f"the writer ended before this commit was sent: {problem!r}"))
 
 
 def _answer(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
     if not future.done():
         future.set_result(outcome)
+
+
+def _abandon(batch: Sequence[Waiting], problem: BaseException) -> None:
+    """The send ended, by the loop's shutdown or a defect, without an answer."""
+    for _, future in batch:
+        unknown = Indeterminate(f"the writer ended while this commit was on its way: {problem!r}")
+        unknown.__cause__ = problem
+        _answer(future, unknown)
+
+
+def _give_up(unsettled: Sequence[Open]) -> None:
+    for _, future, known in unsettled:
+        _answer(future, known)
+
+
+def _own(error: HoldfastError) -> HoldfastError:
+    """A copy to raise: one error may answer many callers, and an exception that is raised collects its tracebacks."""
+    mine = type(error)(*error.args, **error.facts)
+    mine.__cause__ = error.__cause__
+    return mine.with_traceback(error.__traceback__)
 
 
 def _sharper(before: Outcome, answer: Outcome) -> Outcome:
@@ -287,4 +334,4 @@ def _weight(commit: Commit) -> int:
     return size
 
 
-__all__ = ["BATCH_BYTES_MAX", "BATCH_MAX", "PAUSE_S", "TRIES", "WAITING_MAX", "Lane", "Writer"]
+__all__ = ["BATCH_BYTES_MAX", "BATCH_MAX", "WAITING_MAX", "Lane", "Writer"]

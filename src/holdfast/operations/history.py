@@ -22,9 +22,11 @@ async def history(work: Work, place: Place, key: str, limit: int) -> History:
     """
     items: list[PastValue] = []
     head = await work.head(place.scope, tracked=False)
-    before = 0
-    while head.live:
-        records = await work.log(place.scope, after=before, limit=SCAN, reverse=True)
+    if not head.live:
+        return History((), complete=True)
+    oldest = 0
+    while True:
+        records = await work.log(place.scope, after=oldest, limit=SCAN, reverse=True)
         for record in records:
             if record.op == "drop":
                 return History(tuple(items), complete=True)
@@ -33,25 +35,22 @@ async def history(work: Work, place: Place, key: str, limit: int) -> History:
                 return History(tuple(items), complete=False)
             if past is not None:
                 items.append(past)
+        oldest = records[-1].seq if records else oldest
         if len(records) < SCAN:
-            return History(tuple(items), complete=head.floor <= 1)
-        before = records[-1].seq
-    return History((), complete=True)
+            return History(tuple(items), complete=oldest <= 1)
 
 
 def _past(record: Record, place: Place, key: str) -> PastValue | None:
     """What the record did to the key: the last of its lines that names it, or a clear of its namespace."""
-    if not any(touched.startswith(place.prefix) for touched in record.touched):
+    if place.prefix + key not in record.touched:
         return None
     by = decode_cause(record.cause).by
     at = to_datetime(record.at_us)
     for line in reversed(change.lines_of(record)):
         if line.kind != place.area or line.namespace != place.namespace:
             continue
-        if line.op == "clear" and place.prefix + key in record.touched:
+        if line.op == "clear" or (line.key == key and line.op == "delete"):
             return PastValue(None, record.seq, at, by, deleted=True)
         if line.key == key:
-            if line.op == "delete":
-                return PastValue(None, record.seq, at, by, deleted=True)
             return PastValue(codec.decode(bytes(line.value)), record.seq, at, by)
     return None

@@ -6,10 +6,12 @@ index ranges meet. Each range is read in pages and leaps to the furthest place t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
-from holdfast.errors import InvalidValue
+from holdfast.errors import InvalidValue, shown
 from holdfast.kernel.commit import Found, Head, Read
+from holdfast.kernel.keys import check_name
 from holdfast.kernel.work import Work
 from holdfast.model.session import SessionRecord
 from holdfast.services import session
@@ -20,16 +22,19 @@ Row = tuple[SessionRecord, int, Head]
 Place = tuple[str, str]
 """Where a session stands in every index: (order, scope)."""
 
+_CURSOR = re.compile(r"([0-9]{16})\.(session/(.+))", re.DOTALL)
+
 BUFFER = 200
 """Entries read at once from each index when several are merged."""
 
 
 def parse_cursor(text: str) -> Place:
     """The place a page's cursor names; raises InvalidValue for anything else."""
-    order, dot, scope = text.partition(".")
-    if not dot or not order.isdigit() or not scope.startswith("session/"):
-        raise InvalidValue(f"{text[:80]!r} is not the cursor of a page of sessions", path="cursor")
-    return order, scope
+    match = _CURSOR.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise InvalidValue(f"{shown(text)} is not the cursor of a page of sessions", path="cursor")
+    check_name(match[3], "the session id in a cursor")
+    return match[1], match[2]
 
 
 async def page(

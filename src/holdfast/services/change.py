@@ -10,7 +10,7 @@ from holdfast.errors import Corrupt
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Record
 from holdfast.kernel.cursor import Cursor
-from holdfast.kernel.work import Line, decode_lines
+from holdfast.kernel.line import Line, decode_lines
 from holdfast.model.cause import decode_cause
 from holdfast.model.change import Change
 from holdfast.model.moment import to_datetime

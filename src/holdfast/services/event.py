@@ -10,8 +10,9 @@ import msgspec
 from holdfast.errors import Corrupt
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Range
+from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.work import STAGED, Work
+from holdfast.kernel.work import Work
 from holdfast.model.event import Event, EventRecord
 from holdfast.model.moment import to_datetime
 from holdfast.model.page import Page
@@ -25,9 +26,13 @@ SCAN = 500
 _decoder = msgspec.json.Decoder(EventRecord)
 
 
-def new_record(id: str, *, type: str, data: Any, at_us: int) -> EventRecord:
-    """The record of an event that happens now. Raises InvalidId or InvalidValue for what may not be stored."""
-    return EventRecord(id, check_name(type, "an event type"), at_us, codec.decode(codec.encode({"data": data}))["data"])
+def new_record(id: str, *, type: str, data: Any, at_us: int, bytes_max: int) -> EventRecord:
+    """The record of an event that happens now.
+
+    Raises InvalidId or InvalidValue for what may not be stored, TooLarge for more than `bytes_max`.
+    """
+    copied = codec.decode(codec.encode({"data": data}, bytes_max=bytes_max, what="an event"))["data"]
+    return EventRecord(id, check_name(type, "an event type"), at_us, copied)
 
 
 def append(work: Work, scope: str, record: EventRecord) -> None:

@@ -3,15 +3,17 @@ of ten cost."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 
-from holdfast.errors import Corrupt, InvalidValue
+from holdfast.errors import Corrupt, InvalidValue, shown
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Range
+from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.work import STAGED, Work
+from holdfast.kernel.work import Work
 from holdfast.model.message import Message, MessageRecord
 from holdfast.model.moment import to_datetime
 
@@ -23,12 +25,18 @@ Order = Literal["oldest", "newest"]
 _decoder = msgspec.json.Decoder(MessageRecord)
 
 
-def new_record(id: str, *, role: str, content: str, metadata: Any, at_us: int) -> MessageRecord:
-    """The record of a message said now. Raises InvalidId or InvalidValue for what may not be stored."""
+def new_record(
+    id: str, *, role: str, content: str, metadata: Mapping[str, Any] | None, at_us: int, bytes_max: int
+) -> MessageRecord:
+    """The record of a message said now.
+
+    Raises InvalidId or InvalidValue for what may not be stored, TooLarge for more than `bytes_max`.
+    """
     if not isinstance(content, str):
-        raise InvalidValue(f"content must be text, not {type(content).__name__}", path="content")
-    fields = codec.decode(codec.encode({"content": content, "metadata": dict(metadata or {})}))
-    return MessageRecord(id, check_name(role, "a role"), fields["content"], at_us, fields["metadata"])
+        raise InvalidValue(f"content must be text, not {shown(content)}", path="content")
+    codec.encode({"content": str(content)}, bytes_max=bytes_max, what="a message")
+    copied = {} if metadata is None else codec.copied_mapping(metadata, "metadata", bytes_max=bytes_max)
+    return MessageRecord(id, check_name(role, "a role"), str(content), at_us, copied)
 
 
 def append(work: Work, scope: str, record: MessageRecord, *, value_bytes_max: int) -> None:
@@ -48,7 +56,8 @@ async def page(
     messages = tuple(decode(cell) for cell in await work.range(scope, wanted))
     if stop is None:
         return messages
-    return tuple(m for m in messages if m.cursor is None or (m.cursor > stop if newest else m.cursor < stop))
+    # One that is staged stands beyond every cursor: within when reading down to `stop`, outside when reading up to it.
+    return tuple(m for m in messages if ((m.cursor or STAGED) > stop if newest else (m.cursor or STAGED) < stop))
 
 
 def decode(cell: Cell) -> Message:

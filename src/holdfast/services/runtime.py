@@ -5,7 +5,6 @@ from __future__ import annotations
 from holdfast.kernel.codec import check_size
 from holdfast.kernel.commit import Cell, Range
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 
 AREA = "runtime/"
@@ -25,22 +24,27 @@ async def get(work: Work, scope: str, key: str) -> Cell | None:
 
 
 async def everything(work: Work, scope: str) -> dict[str, Cell]:
-    """Every cell by its key, in key order, up to PAGE_MAX of them."""
-    cells = await work.range(scope, Range(AREA, PAGE_MAX))
-    return {cell.key.removeprefix(AREA): cell for cell in cells}
+    """Every cell by its key, in key order, as one cut. Raises Conflict if the scope kept changing meanwhile."""
+    return {cell.key.removeprefix(AREA): cell for cell in await work.all(scope, AREA)}
 
 
-async def clear(work: Work, scope: str, keys: tuple[str, ...]) -> int:
-    """Stage the removal of those of the keys that exist, or of all if none is named; returns how many."""
-    if not keys:
-        there: tuple[str, ...] = tuple(await everything(work, scope))
-        if there:
-            work.note(scope, "runtime", "clear")
-    else:
-        names = tuple(AREA + check_name(key, "a runtime key") for key in keys)
-        there = tuple(name.removeprefix(AREA) for name in await work.get_many(scope, names))
-        for key in there:
-            work.note(scope, "runtime", "delete", key)
-    for key in there:
-        work.delete(scope, AREA + key)
+async def delete(work: Work, scope: str, keys: tuple[str, ...]) -> int:
+    """Stage the removal of those of the keys that exist; returns how many."""
+    names = {AREA + check_name(key, "a runtime key"): key for key in keys}
+    there = await work.get_many(scope, tuple(names))
+    for cell in there:
+        work.delete(scope, cell)
+        work.note(scope, "runtime", "delete", names[cell])
     return len(there)
+
+
+async def clear(work: Work, scope: str, limit: int) -> int:
+    """Stage the removal of up to `limit` keys; returns how many. Fewer than the limit means: all."""
+    cells = await work.range(scope, Range(AREA, limit))
+    for cell in cells:
+        work.delete(scope, cell.key)
+        if len(cells) == limit:
+            work.note(scope, "runtime", "delete", cell.key.removeprefix(AREA))
+    if 0 < len(cells) < limit:
+        work.note(scope, "runtime", "clear")
+    return len(cells)

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from holdfast.errors import Corrupt, InvalidValue
+from holdfast.errors import Corrupt, InvalidValue, shown
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Absent, Cell, Entry, Unchanged
+from holdfast.kernel.commit import Cell, Entry
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.work import Work
 from holdfast.model.session import SessionRecord, SessionStatus, clean_tags
@@ -26,12 +26,19 @@ CELL = "session"
 NAMED = ("user", "app", "agent", "mode", "channel")
 """The fields that hold one name each, and are listed by it."""
 
+_ORDER_MAX: int = 10**16 - 1
+
 _decoder = msgspec.json.Decoder(SessionRecord)
 
 
 def scope_of(id: str) -> str:
     """The name of a session's scope; raises InvalidId."""
     return "session/" + check_name(id, "a session id")
+
+
+def is_scope(name: str) -> bool:
+    """Whether the scope of that name is a session's."""
+    return name.startswith("session/")
 
 
 def id_of(scope: str) -> str:
@@ -48,51 +55,57 @@ def decode(cell: Cell) -> SessionRecord:
 
 
 def order_of(created_us: int) -> str:
-    """Where a session stands in every index."""
-    return f"{created_us:016d}"
+    """Where a session stands in every index; times out of its reach, 1970 to 2286, stand at its ends."""
+    return f"{min(max(created_us, 0), _ORDER_MAX):016d}"
 
 
 def new_record(
-    id: str, *, at_us: int, names: Mapping[str, str | None], task: str | None, tags: Iterable[str], metadata: Any
+    id: str,
+    *,
+    at_us: int,
+    names: Mapping[str, str | None],
+    task: str | None,
+    tags: Iterable[str],
+    metadata: Mapping[str, Any] | None,
+    bytes_max: int,
 ) -> SessionRecord:
-    """The record of a session that starts now. Raises InvalidId or InvalidValue for what may not be stored."""
-    for field, name in names.items():
-        if name is not None:
-            check_name(name, f"the {field} of a session")
+    """The record of a session that starts now.
+
+    Raises InvalidId or InvalidValue for what may not be stored, TooLarge for more than `bytes_max`.
+    """
+    checked = {
+        field: None if name is None else check_name(name, f"the {field} of a session") for field, name in names.items()
+    }
     return SessionRecord(
-        id,
+        check_name(id, "a session id"),
         SessionStatus.ACTIVE,
         at_us,
         at_us,
-        task=checked_text(task, "task"),
+        task=checked_text(task, "task", bytes_max),
         tags=checked_tags(tags),
-        metadata=checked_metadata(metadata),
-        **names,
+        metadata={} if metadata is None else checked_metadata(metadata, bytes_max),
+        **checked,
     )
 
 
-def checked_metadata(metadata: Any) -> dict[str, Any]:
-    """A copy of the metadata as it will come back. Raises InvalidValue for what may not be stored."""
-    if not isinstance(metadata, Mapping):
-        raise InvalidValue(f"metadata must be a mapping, not {type(metadata).__name__}", path="metadata")
-    copied: dict[str, Any] = codec.decode(codec.encode({"metadata": dict(metadata)}))["metadata"]
-    return copied
+def checked_metadata(metadata: Mapping[str, Any], bytes_max: int) -> dict[str, Any]:
+    """A copy of the metadata as it will come back. Raises InvalidValue or TooLarge for what may not be stored."""
+    return codec.copied_mapping(metadata, "metadata", bytes_max=bytes_max)
 
 
-def checked_text(text: str | None, what: str) -> str | None:
-    """The text if it can be stored; raises InvalidValue."""
-    if text is not None and not isinstance(text, str):
-        raise InvalidValue(f"{what} must be text, not {type(text).__name__}", path=what)
-    codec.encode({what: text})
-    return text
+def checked_text(text: str | None, what: str, bytes_max: int) -> str | None:
+    """The text if it can be stored; raises InvalidValue or TooLarge."""
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise InvalidValue(f"{what} must be text, not {shown(text)}", path=what)
+    codec.encode({what: str(text)}, bytes_max=bytes_max, what=what)
+    return str(text)
 
 
 def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """The tags without repetition; raises InvalidId or InvalidValue."""
-    clean = clean_tags(tags)
-    for tag in clean:
-        check_name(tag, "a tag")
-    return clean
+    return tuple([check_name(tag, "a tag") for tag in clean_tags(tags)])
 
 
 def put(work: Work, record: SessionRecord) -> None:
@@ -101,13 +114,6 @@ def put(work: Work, record: SessionRecord) -> None:
     raw = msgspec.json.encode(record)
     work.put(scope, CELL, raw, entries=_entries(record))
     work.note(scope, "session", "set", record.id, raw)
-
-
-def require_version(work: Work, id: str, if_version: int | None) -> None:
-    """Let the commit fail if the record was written after `if_version` (0: if it exists)."""
-    if if_version is not None:
-        check = Unchanged(CELL, if_version) if if_version else Absent(CELL)
-        work.require(scope_of(id), check)
 
 
 def drop(work: Work, id: str) -> None:

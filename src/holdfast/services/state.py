@@ -12,11 +12,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from holdfast.errors import Conflict, InvalidValue
 from holdfast.kernel.codec import check_size
-from holdfast.kernel.commit import Absent, Cell, Range, Unchanged
+from holdfast.kernel.commit import Cell, Range
 from holdfast.kernel.keys import check_name, escaped
-from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 
 
@@ -35,20 +33,12 @@ class Place(Struct, frozen=True):
         return f"{self.area}/{escaped(self.namespace)}/"
 
 
-def check_if_version(if_version: int | None) -> None:
-    """Refuse a version that cannot be one (InvalidValue)."""
-    if if_version is not None and (not isinstance(if_version, int) or isinstance(if_version, bool) or if_version < 0):
-        raise InvalidValue(
-            f"if_version must be a version, or 0 for 'must not exist', not {if_version!r}", path="if_version"
-        )
-
-
 def put(work: Work, place: Place, key: str, raw: bytes, if_version: int | None = None) -> None:
     """Stage one value. With `if_version` the commit fails if anybody wrote the key after it (0: if it exists)."""
     check_size(raw, place.value_bytes_max, key)
     cell = place.prefix + check_name(key, "a state key")
     if if_version is not None:
-        work.require(place.scope, Unchanged(cell, if_version) if if_version else Absent(cell))
+        work.require_version(place.scope, cell, if_version)
     expires_us = None if place.ttl_us is None else work.now_us + place.ttl_us
     work.put(place.scope, cell, raw, expires_us=expires_us)
     work.note(place.scope, place.area, "set", key, raw, place.namespace)
@@ -84,18 +74,5 @@ async def clear(work: Work, place: Place, limit: int) -> int:
 
 
 async def everything(work: Work, place: Place) -> dict[str, Cell]:
-    """Every cell by its key, in key order: one cut, however many pages it takes.
-
-    Raises Conflict if the scope kept changing between the pages.
-    """
-    cells: dict[str, Cell] = {}
-    after: str | None = None
-    while True:
-        page = await work.range(place.scope, Range(place.prefix, PAGE_MAX, after))
-        cells.update((cell.key.removeprefix(place.prefix), cell) for cell in page)
-        if len(page) < PAGE_MAX:
-            return cells
-        after = page[-1].key
-        before = work.part(place.scope).head
-        if (now := await work.peek_head(place.scope)) != before:
-            raise Conflict(f"{place.scope} changed while it was read", scope=place.scope, what="headat", found=now)
+    """Every cell by its key, in key order, as one cut. Raises Conflict if the scope kept changing meanwhile."""
+    return {cell.key.removeprefix(place.prefix): cell for cell in await work.all(place.scope, place.prefix)}

@@ -26,7 +26,7 @@ from holdfast.errors import Diverged, HoldfastError, Indeterminate
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Record
 from holdfast.kernel.contract import Kernel
-from holdfast.kernel.work import Line, decode_lines
+from holdfast.kernel.line import Line, decode_lines
 from holdfast.model.cause import decode_cause
 from holdfast.model.change import Change
 from holdfast.testing.history import Effect, Entry, Operation, Reads, Writes

@@ -15,16 +15,14 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any, TypeVar
 
-from msgspec import Struct
-
 from holdfast.errors import AlreadyExists, Conflict, Indeterminate, NotFound, Unavailable
 from holdfast.handles.session import Session
 from holdfast.handles.state import State
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
-from holdfast.kernel.keys import bucket
 from holdfast.model.scope import Scope
 from holdfast.testing.history import Effect
+from holdfast.testing.place import Place
 from holdfast.testing.recording import Recorder, Recording
 
 B = TypeVar("B", Transaction, SessionTransaction)
@@ -34,38 +32,6 @@ EXPECTED = (AlreadyExists, Conflict, Indeterminate, NotFound, Unavailable)
 
 BALANCE = 100
 """What each account has in the beginning."""
-
-
-class Place(Struct, frozen=True):
-    """What the clients of one history share: ids of sessions, and of users whose state holds an account each.
-
-    `one_cut` says that a single read covers all of it; otherwise it takes a transaction.
-    """
-
-    sessions: tuple[str, ...]
-    accounts: tuple[str, ...]
-    one_cut: bool = True
-
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        """The names of all scopes."""
-        return (*(f"session/{id}" for id in self.sessions), *(f"user/{id}" for id in self.accounts))
-
-
-def place_in_one_bucket(sessions: int, accounts: int, *, prefix: str = "", one_cut: bool = True) -> Place:
-    """A place whose scopes all live in one bucket, so that every backend can commit to them together."""
-    wanted = bucket(f"session/{prefix}s0")
-
-    def names(kind: str, letter: str, count: int) -> tuple[str, ...]:
-        found: list[str] = []
-        n = 0
-        while len(found) < count:
-            if bucket(f"{kind}/{prefix}{letter}{n}") == wanted:
-                found.append(f"{prefix}{letter}{n}")
-            n += 1
-        return tuple(found)
-
-    return Place(names("session", "s", sessions), names("user", "u", accounts), one_cut)
 
 
 class Client:
@@ -405,4 +371,4 @@ def _set(name: str, value: Any) -> Effect:
     return Effect("set", _key(name), value)
 
 
-__all__ = ["BALANCE", "EXPECTED", "Client", "Place", "place_in_one_bucket"]
+__all__ = ["BALANCE", "EXPECTED", "Client"]

@@ -35,7 +35,8 @@ def test_a_duration_is_a_timedelta_seconds_or_text_with_units(duration: Any, sec
 
 @pytest.mark.parametrize(
     "duration",
-    [0, -1, 0.0, 1e-7, "0s", math.nan, math.inf, 10**400, -(10**400), 100 * 366 * 86_400 + 1, timedelta(0), timedelta.max,
+    [0, -1, 0.0, 1e-7, "0s", math.nan, math.inf, 10**400, -(10**400), 100 * 366 * 86_400 + 1, timedelta(0),
+     timedelta.max,
      "", "1", "h", "1 h", "-1h", "1h ", "1y", "١h", "1h" * 40, "9" * 60 + "d", True, None, [], {}, b"1h", Decimal(3),
      object(), 1j],
     ids=lambda value: str(value)[:20],

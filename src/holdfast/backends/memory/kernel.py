@@ -1,4 +1,5 @@
-"""The verbs of the kernel on memory. Each runs to its end without awaiting, so each is atomic by itself."""
+"""The verbs of the kernel on memory. Each runs to its end without awaiting and under one lock, which is never held for
+long: so each is atomic by itself, for the tasks of one event loop and for those of several in threads."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 
 from holdfast.backends.memory.commit import CommitPath, first_seq
 from holdfast.backends.memory.store import MemoryStore, ScopeData, SpaceData
-from holdfast.errors import Closed, Compacted, Corrupt, Diverged, Gone
+from holdfast.errors import Closed, Compacted, Corrupt, Diverged, Gone, InvalidValue
 from holdfast.kernel.commit import (
     NO_HEAD,
     Commit,
@@ -52,6 +53,7 @@ class MemoryKernel(Kernel):
         self.traits = traits
         self._store: MemoryStore = store if store is not None else MemoryStore()
         self._data: SpaceData = self._store.space(space)
+        self._lock = self._data.lock
         self._path = self.commit_path(self._data, traits)
         self._watches: set[object] = set()
         self._closed = False
@@ -63,55 +65,62 @@ class MemoryKernel(Kernel):
 
     async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
         """See `Kernel.read`."""
-        space = self._open()
-        return [_view(space.scopes.get(read.scope), read, now_us) for read in reads]
+        with self._lock:
+            space = self._open()
+            return [_view(space.scopes.get(read.scope), read, now_us) for read in reads]
 
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
         """See `Kernel.commit`."""
-        space = self._open()
-        outcomes = [self._path.apply(commit) for commit in commits]
+        with self._lock:
+            space = self._open()
+            outcomes = [self._path.apply(commit) for commit in commits]
         for wake in tuple(space.watchers.values()):
             wake()
         return outcomes
 
     async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
         """See `Kernel.log`."""
-        check_limit(limit)
-        data = self._open().scopes.get(scope)
-        if data is None:
-            if after > 0 and not reverse:
-                raise Gone(f"{scope} has no trace left", scope=scope, after=after)
-            return ()
-        head = data.head
-        _check_log(scope, data)
-        if reverse:
-            records = data.records if after == 0 else data.records[: max(0, after - head.floor)]
-            return tuple(islice(reversed(records), limit))
-        if after > head.seq:
-            raise Diverged(f"{scope} is at {head.seq}, before {after}", scope=scope, after=after, seq=head.seq)
-        if after + 1 < head.floor:
-            raise Compacted(
-                f"the log of {scope} begins at {head.floor}, after {after}",
-                scope=scope,
-                after=after,
-                floor=head.floor,
-            )
-        return tuple(islice(data.records_after(after), limit))
+        with self._lock:
+            check_limit(limit)
+            data = self._open().scopes.get(scope)
+            if data is None:
+                if after > 0 and not reverse:
+                    raise Gone(f"{scope} has no trace left", scope=scope, after=after)
+                return ()
+            head = data.head
+            _check_log(scope, data)
+            if reverse:
+                records = data.records if after == 0 else data.records[: max(0, after - head.floor)]
+                return tuple(islice(reversed(records), limit))
+            if after > head.seq:
+                raise Diverged(f"{scope} is at {head.seq}, before {after}", scope=scope, after=after, seq=head.seq)
+            if after + 1 < head.floor:
+                raise Compacted(
+                    f"the log of {scope} begins at {head.floor}, after {after}",
+                    scope=scope,
+                    after=after,
+                    floor=head.floor,
+                )
+            return tuple(islice(data.records_after(after), limit))
 
     async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
         """See `Kernel.moved`. The position counts the moves from the store's beginning."""
-        check_limit(limit)
-        space = self._open()
-        if after is None:
-            return Moved((), str(space.moves_end))
-        start = space.moves_floor if after == "" else int(after)
-        if start < space.moves_floor:
-            raise Compacted(f"moves before {space.moves_floor} are trimmed", floor=space.moves_floor)
-        first = bisect_left(space.moves, start, key=itemgetter(0))
-        moves = space.moves[first : first + limit]
-        more = first + limit < len(space.moves)
-        seen = {scope: seq for _, scope, seq in moves}  # a scope's last move wins
-        return Moved(tuple(seen.items()), str(moves[-1][0] + 1 if more else space.moves_end), more)
+        with self._lock:
+            check_limit(limit)
+            space = self._open()
+            if after is None:
+                return Moved((), str(space.moves_end))
+            start = _position(after) if after else space.moves_floor
+            if not space.moves_floor <= start <= space.moves_end:
+                raise Compacted(
+                    f"position {start} is outside of what is kept, {space.moves_floor} to {space.moves_end}",
+                    floor=space.moves_floor,
+                )
+            first = bisect_left(space.moves, start, key=itemgetter(0))
+            moves = space.moves[first : first + limit]
+            more = first + limit < len(space.moves)
+            seen = {scope: seq for _, scope, seq in moves}  # a scope's last move wins
+            return Moved(tuple(seen.items()), str(moves[-1][0] + 1 if more else space.moves_end), more)
 
     async def find(
         self,
@@ -126,24 +135,26 @@ class MemoryKernel(Kernel):
         reverse: bool = False,
     ) -> tuple[Found, ...]:
         """See `Kernel.find`."""
-        check_limit(limit)
-        space = self._open()
-        data = space.indexes.get((index, value))
-        if data is None:
-            return ()
-        visible = (
-            found
-            for found in data.between(lo, hi, after, reverse=reverse)
-            if space.scopes[found.scope].cell(found.key, now_us) is not None
-        )
-        return tuple(islice(visible, limit))
+        with self._lock:
+            check_limit(limit)
+            space = self._open()
+            data = space.indexes.get((index, value))
+            if data is None:
+                return ()
+            visible = (
+                found
+                for found in data.between(lo, hi, after, reverse=reverse)
+                if space.scopes[found.scope].cell(found.key, now_us) is not None
+            )
+            return tuple(islice(visible, limit))
 
     async def scopes(self, *, after: str = "", limit: int = 1000) -> tuple[str, ...]:
         """See `Kernel.scopes`."""
-        check_limit(limit)
-        space = self._open()
-        names = islice(space.names, bisect_right(space.names, after), None)
-        return tuple(islice((name for name in names if space.scopes[name].head.live), limit))
+        with self._lock:
+            check_limit(limit)
+            space = self._open()
+            names = islice(space.names, bisect_right(space.names, after), None)
+            return tuple(islice((name for name in names if space.scopes[name].head.live), limit))
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """See `Kernel.watch`."""
@@ -159,52 +170,61 @@ class MemoryKernel(Kernel):
 
     async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
         """See `Kernel.sweep`."""
-        space = self._open()
-        cells = records = scopes = 0
-        more = False
-        for name in tuple(space.names):
-            left = budget - cells - records - scopes
-            if more or left <= 0:
-                more = True
-                break
-            data = space.scopes[name]
-            if _is_over(data, now_us, retention):
-                space.forget(name)
-                scopes += 1
-                continue
-            expired = _expired(data, now_us)
-            beyond = _beyond(data, now_us, retention)
-            more = len(expired) + beyond > left
-            for key in expired[:left]:
-                data.delete(key)
-                space.set_entries(name, key, ())
-            cells += len(expired[:left])
-            records += _trim(data, min(beyond, left - len(expired[:left])))
-        if scopes or len(space.moves) > 2 * len(space.scopes):
-            space.trim_moves()
-        return Swept(cells, records, scopes, more)
+        with self._lock:
+            space = self._open()
+            cells = records = scopes = 0
+            more = False
+            for name in tuple(space.names):
+                left = budget - cells - records - scopes
+                if more or left <= 0:
+                    more = True
+                    break
+                data = space.scopes[name]
+                if _is_over(data, now_us, retention):
+                    space.forget(name)
+                    scopes += 1
+                    continue
+                expired = _expired(data, now_us)
+                beyond = _beyond(data, now_us, retention)
+                more = len(expired) + beyond > left
+                for key in expired[:left]:
+                    data.delete(key)
+                    space.set_entries(name, key, ())
+                cells += len(expired[:left])
+                records += _trim(data, min(beyond, left - len(expired[:left])))
+            if scopes or len(space.moves) > 2 * len(space.scopes):
+                space.trim_moves()
+            return Swept(cells, records, scopes, more)
 
     async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
         """See `Kernel.outcome`."""
-        seq = first_seq(self._open(), scope, commit_id)
-        return None if seq is None else Committed({scope: seq}, replayed=True)
+        with self._lock:
+            seq = first_seq(self._open(), scope, commit_id)
+            return None if seq is None else Committed({scope: seq}, replayed=True)
 
     async def stats(self) -> Mapping[str, int | float | str]:
         """See `Kernel.stats`."""
-        all_scopes = self._open().scopes.values()
-        return {
-            "scopes": sum(data.head.live for data in all_scopes),
-            "cells": sum(len(data.cells) for data in all_scopes),
-            "records": sum(len(data.records) for data in all_scopes),
-            "bytes": sum(len(cell.value) for data in all_scopes for cell in data.cells.values())
-            + sum(len(record.body) for data in all_scopes for record in data.records),
-        }
+        with self._lock:
+            all_scopes = self._open().scopes.values()
+            return {
+                "scopes": sum(data.head.live for data in all_scopes),
+                "cells": sum(len(data.cells) for data in all_scopes),
+                "records": sum(len(data.records) for data in all_scopes),
+                "bytes": sum(len(cell.value) for data in all_scopes for cell in data.cells.values())
+                + sum(len(record.body) for data in all_scopes for record in data.records),
+            }
 
     async def close(self) -> None:
         """See `Kernel.close`."""
         self._closed = True
         for watch in tuple(self._watches):
             self._unwatch(watch)
+
+
+def _position(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidValue(f"{text[:40]!r} is not a position of this store", path="after")
+    return int(text)
 
 
 def _view(data: ScopeData | None, read: Read, now_us: int) -> View:

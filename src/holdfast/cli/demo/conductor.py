@@ -12,7 +12,7 @@ from holdfast import Holdfast
 from holdfast.cli.demo.child import Child
 from holdfast.cli.demo.ledger import FINISHED, Ledger
 from holdfast.cli.demo.screen import Screen
-from holdfast.cli.demo.script import Moment, allowance, draw
+from holdfast.cli.demo.script import Moment, allowance, draw, postponed
 from holdfast.cli.demo.watch import Watch
 
 PACE_S = 0.005
@@ -80,7 +80,7 @@ class Conductor:
             if moment.what == "kill":
                 await self._kill_worker(moments)
             elif moment.what == "cut":
-                await self._cut_follower()
+                await self._cut_follower(moments)
             else:
                 await self._resume_follower()
             if self._worker is not None:
@@ -112,18 +112,19 @@ class Conductor:
         done = self._watch.done - self._started_at
         return (time.monotonic() - self._started_s) / done if done > 0 else PACE_S
 
-    async def _cut_follower(self) -> None:
+    async def _cut_follower(self, moments: list[Moment]) -> None:
         follower = self._follower
         assert follower is not None
         await follower.is_at_work()
         await follower.kill()
         seen = await self._ledger.seen()
         await self._ledger.work.log("cut", {"pid": follower.pid, "changes": seen.changes, "cursor": seen.cursor})
-        self._cut_at = self._watch.done
+        self._cut_at = (await self._ledger.totals()).files
+        moments[:] = postponed(moments, self._cut_at + 1)
         self._screen.say(f"follower {follower.pid} cut off after {seen.changes:,} changes, at cursor {seen.cursor}")
 
     async def _resume_follower(self) -> None:
-        missed = self._watch.done - self._cut_at
+        missed = (await self._ledger.totals()).files - self._cut_at
         self._follower = await self._start("follower")
         seen = await self._ledger.seen()
         await self._ledger.work.log("resumed", {"pid": self._follower.pid, "cursor": seen.cursor})

@@ -14,7 +14,6 @@ from collections.abc import Coroutine
 from typing import Any
 
 from holdfast import HoldfastError
-from holdfast.cli.failure import exit_code, report
 
 
 class Leash:
@@ -65,6 +64,6 @@ def lead(leash: Leash, work: Coroutine[Any, Any, None]) -> int:
     try:
         asyncio.run(_work_until_gone(leash, work))
     except HoldfastError as error:
-        report(error)
-        return exit_code(error)
+        print(f"{error.args[0]} [{error.code}]", file=sys.stderr)
+        return 1
     return 0

@@ -191,7 +191,7 @@ async def settle(session: Session, number: int, count: Count, *, may_commit: Cal
         await tx.state.set(file_key(number), count)
         await tx.state.set("totals", totals)
         await tx.messages.add("worker", told(count), metadata={"file": number})
-        await tx.runtime.update({"done": totals.files, "file": count.path})
+        await tx.runtime.update({"file": count.path, "done": totals.files})
         await may_commit(totals.files)
         return True
 

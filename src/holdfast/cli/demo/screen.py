@@ -42,7 +42,7 @@ class Lines:
         step = done * STEPS // total if total else STEPS
         if step > self._step:
             self._step = step
-            self.say(f"{done:,} of {total:,} files{': ' + what if what else ''}")
+            self.say(f"{done:,} of {total:,} files{': ' + what[-60:] if what else ''}")
 
     def close(self) -> None:
         """See `Screen`."""

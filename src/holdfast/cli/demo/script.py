@@ -20,7 +20,7 @@ class Moment(NamedTuple):
 def draw(random: Random, *, done: int, files: int) -> list[Moment]:
     """The moments of a run that begins with `done` of `files` files done; none if nothing is left to do.
 
-    Both kills and the cut come while at least one file is left. Between cut and resumption at least one is done.
+    Both kills and the cut come while at least one file is left.
     """
     left = files - done
     if left == 0:
@@ -31,6 +31,12 @@ def draw(random: Random, *, done: int, files: int) -> list[Moment]:
     moments = [Moment(done + at, "kill") for at in kills]
     moments += [Moment(done + cut, "cut"), Moment(done + resume, "resume")]
     return sorted(moments, key=lambda moment: moment.at)
+
+
+def postponed(moments: list[Moment], at: int) -> list[Moment]:
+    """The same with the resumption not before so many files: something is to happen between it and the cut."""
+    later = [moment._replace(at=max(moment.at, at)) if moment.what == "resume" else moment for moment in moments]
+    return sorted(later, key=lambda moment: moment.at)
 
 
 def allowance(moments: list[Moment], *, files: int) -> int:

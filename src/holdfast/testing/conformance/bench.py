@@ -125,18 +125,22 @@ class Bench:
 
     # --- names and ids ----------------------------------------------------------------------------
 
-    def together(self, count: int) -> list[str]:
+    def together(self, count: int, *, kind: str = "session") -> list[str]:
         """Names of that many scopes which one commit may cover by the kernel's span."""
         if self.traits.span == "store":
-            return [f"session/{number}" for number in range(count)]
+            return [f"{kind}/{number}" for number in range(count)]
         names: list[str] = []
         number = 0
         while len(names) < count:
-            name = f"session/{number}"
+            name = f"{kind}/{number}"
             if not names or bucket(name) == bucket(names[0]):
                 names.append(name)
             number += 1
         return names
+
+    def pick(self, count: int) -> int:
+        """A number from 0 up to but not including `count`, by the bench's seed."""
+        return int(self.ids.random() * count)
 
     def lane(self) -> Lane:
         """A new writer's lane, for a task of its own or for ids out of the ordinary."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from holdfast.errors import Compacted
+from holdfast.errors import Compacted, Diverged, InvalidValue
 from holdfast.kernel.commit import Committed, HeadAt, Put, Retention, ScopeCommit
 from holdfast.kernel.contract import Kernel
 from holdfast.testing.conformance import expect
@@ -172,6 +172,18 @@ async def after_a_sweep_a_position_reports_all_or_says_compacted(bench: Bench) -
         position = await bench.position()
         await bench.put("session/next", {"k": b""})
         expect.holds("session/next" in await bench.moves(position), "the next commit is reported")
+
+
+@proves("G14")
+async def what_is_no_position_is_refused(bench: Bench) -> None:
+    """Text that the kernel never gave out as a position is refused, and never taken for one in silence."""
+    await bench.put("session/a", {"k": b""})
+    for text in ("no position", "-1", "\u0661", "1.5", " ", "9" * 40, "\x00"):
+        try:
+            moved = await bench.kernel.moved(text)
+        except (InvalidValue, Compacted, Diverged):
+            continue
+        expect.fail(f"{text!r} is no position, and it answered {moved!r}")
 
 
 @proves("G14")

@@ -19,6 +19,7 @@ from holdfast.testing.conformance import (
     exact_bytes,
     expiry,
     finding,
+    histories,
     ids,
     indexes,
     limits,
@@ -43,7 +44,21 @@ from holdfast.testing.guarantees import BY_NUMBER
 
 CHECKS: tuple[Check, ...] = checks_of(
     *(atomicity, conditions, racing, ordering, ids, settling, durability, no_trace, cuts, spaces, phantoms),
-    *(resurrection, expiry, logs, moves, indexes, finding, sweeping, stamps, exact_bytes, ranges, limits, ending),
+    *(
+        resurrection,
+        expiry,
+        logs,
+        moves,
+        indexes,
+        finding,
+        sweeping,
+        stamps,
+        exact_bytes,
+        ranges,
+        limits,
+        ending,
+        histories,
+    ),
 )
 """Every check of the kit."""
 

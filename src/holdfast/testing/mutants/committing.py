@@ -113,6 +113,15 @@ class ACancelledCommitStopsBetweenScopes(MemoryKernel):
         return outcomes
 
 
+@breaks("G1")
+class ABodyBesideCellsIsLost(CommitPath):
+    """The body of a commit that writes cells too is not kept."""
+
+    def write(self, plan: Plan) -> None:
+        """Lose it."""
+        super().write(replace(plan, record=replace(plan.record, body=b"")) if plan.writes else plan)
+
+
 # --- G3 -------------------------------------------------------------------------------------------
 
 

@@ -173,3 +173,13 @@ class AnExpiryInThePastIsNone(CommitPath):
             )
             plans[place] = replace(plan, writes=writes)  # type: ignore[index]
         return plans
+
+
+@breaks("G12")
+class NoExpiryMeansTenYears(MemoryKernel):
+    """A cell without an expiry is gone after a long time."""
+
+    async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
+        """Let everything end in the far future."""
+        views = await super().read(reads, now_us=now_us)
+        return [replace(v, cells={}, ranges=((),) * len(v.ranges)) if now_us > 2**52 else v for v in views]

@@ -194,3 +194,26 @@ class IdsAreRememberedInTheProcess(CommitPath):
             return super().apply(commit)
         finally:
             self.space.lanes = shared
+
+
+@breaks("G5")
+class TheOutcomeIsTheNewestSeq(MemoryKernel):
+    """`outcome` answers with the present seq of the scope."""
+
+    async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
+        """Answer with the head."""
+        outcome = await super().outcome(scope, commit_id)
+        return outcome and replace(outcome, seqs={scope: self._data.head(scope).seq})
+
+
+@breaks("G5")
+class TheOutcomeEndsWithTheEpoch(MemoryKernel):
+    """`outcome` looks no further back than the last drop."""
+
+    async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
+        """Take an older epoch for nothing."""
+        outcome = await super().outcome(scope, commit_id)
+        data = self._data.scopes.get(scope)
+        if outcome is None or data is None:
+            return outcome
+        return outcome if data.records_after(outcome.seqs[scope] - 1)[0].epoch == data.head.epoch else None

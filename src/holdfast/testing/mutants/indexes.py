@@ -251,3 +251,13 @@ class APageOfNamesRepeatsItsLast(MemoryKernel):
         names = await super().scopes(after=after, limit=limit)
         data = self._data.scopes.get(after)
         return (after, *names)[:limit] if data is not None and data.head.live else names
+
+
+@breaks("G15")
+class AnEntryNamesTheFirstCell(MemoryKernel):
+    """Entries name the first cell of their scope."""
+
+    async def find(self, index: str, value: str, *, now_us: int, **rest: Any) -> tuple[Found, ...]:
+        """Put another key in."""
+        found = await super().find(index, value, now_us=now_us, **rest)
+        return tuple(replace(entry, key=self._data.scopes[entry.scope].keys[0]) for entry in found)

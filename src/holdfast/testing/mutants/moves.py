@@ -127,6 +127,15 @@ class AnExpiredPositionGoesOnInSilence(MemoryKernel):
 
 
 @breaks("G14")
+class AnyTextIsAPosition(MemoryKernel):
+    """What is no position is taken for the beginning."""
+
+    async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
+        """Begin at the beginning."""
+        return await super().moved("" if after and not after.isdigit() else after, limit=limit)
+
+
+@breaks("G14")
 class ASweepTakesMovesAlong(CommitPath):
     """The oldest moves are forgotten after twenty, without a word."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 from msgspec.structs import replace
 
 from holdfast.backends.memory import MemoryKernel
 from holdfast.backends.memory.commit import CommitPath
-from holdfast.kernel.commit import Cell, Commit, CommitId, Committed, Outcome, Range, Read, View
+from holdfast.kernel.commit import Cell, Commit, CommitId, Committed, Found, Outcome, Range, Read, Record, View
 from holdfast.kernel.evaluate import Plan
 from holdfast.testing.mutants.mutant import breaks
 
@@ -210,6 +212,58 @@ class ThereIsOneViewForAll(MemoryKernel):
             self._views.setdefault((repr(read), view.head.seq, now_us), view)
             for read, view in zip(reads, views, strict=True)
         ]
+
+
+@breaks("G18")
+class ScopesAreCaseBlind(CommitPath):
+    """Two scopes that differ in case are one."""
+
+    def write(self, plan: Plan) -> None:
+        """Write into the other spelling as well."""
+        super().write(plan)
+        for name, data in self.space.scopes.items():
+            if name != plan.scope and name.lower() == plan.scope.lower():
+                for write in plan.writes:
+                    data.put(Cell(write.key, write.value, data.head.seq, write.expires_us))
+
+
+@breaks("G18")
+class IndexTextsAreStripped(MemoryKernel):
+    """Blanks around the name of an index are taken off when it is searched."""
+
+    async def find(self, index: str, value: str, *, now_us: int, **rest: Any) -> tuple[Found, ...]:
+        """Strip them."""
+        return await super().find(index.strip(), value.strip(), now_us=now_us, **rest)
+
+
+@breaks("G18")
+class CellsAreOpen(MemoryKernel):
+    """The cells of a view can be changed."""
+
+    async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
+        """Hand out look-alikes."""
+        views = await super().read(reads, now_us=now_us)
+        fields = Cell.__struct_fields__
+        return [
+            replace(v, cells={k: SimpleNamespace(**{f: getattr(c, f) for f in fields}) for k, c in v.cells.items()})
+            for v in views
+        ]
+
+
+@breaks("G18")
+class CommitsAreKeptByReference(MemoryKernel):
+    """The log reads causes from the commits themselves, which their authors may change."""
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
+        """Keep them."""
+        self._kept: dict[CommitId, Commit] = getattr(self, "_kept", {})
+        self._kept |= {commit.id: commit for commit in commits}
+        return await super().commit(commits)
+
+    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+        """Look into them."""
+        records = await super().log(scope, after=after, limit=limit, reverse=reverse)
+        return tuple(replace(r, cause=self._kept[r.commit].cause) if r.commit in self._kept else r for r in records)
 
 
 # --- G18: ranges ----------------------------------------------------------------------------------

@@ -25,10 +25,11 @@ from holdfast.model.config import ChangesConfig, Config
 from holdfast.model.scope import Scope
 from holdfast.testing.clock import EPOCH_US, SeededIds
 from holdfast.testing.history import Effect, Violation, segment_violations, violations
+from holdfast.testing.place import Place, place_in_one_bucket
 from holdfast.testing.recording import Recorder, effect_of, entry_of, load
 from holdfast.testing.simulation.loop import virtual_loop
 from holdfast.testing.simulation.weather import CALM, STORM, Crashed, SimulatedStore, Weather
-from holdfast.testing.workload import Client, Place, place_in_one_bucket
+from holdfast.testing.workload import Client
 
 PATIENCE_S = 900.0
 """Virtual seconds that one operation may take in the worst weather; longer is waiting for ever."""

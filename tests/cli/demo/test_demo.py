@@ -1,0 +1,217 @@
+"""`holdfast demo` as a whole: processes that are really killed, on a real file, and the figures at the end."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast import Holdfast
+from holdfast.cli.demo.ledger import Ledger
+from tests.cli.demo.trees import look, plant
+from tests.cli.program import Ended, environment, execute, start
+
+FIGURES = 3
+
+
+def holding(ended: Ended) -> int:
+    """How many figures hold."""
+    return len(re.findall(r"^\d\. .*: holds$", ended.out, re.MULTILINE))
+
+
+async def events(hold: Holdfast, ledger: Ledger) -> list[tuple[str, Any]]:
+    """What happened, in order."""
+    page = await ledger.work.events(limit=1000)
+    return [(event.type, event.data) for event in page.items]
+
+
+@pytest.mark.parametrize("files", [1, 3, 60])
+def test_the_worker_is_killed_twice_the_follower_cut_off_once_and_every_figure_holds(
+    tmp_path: Path, files: int
+) -> None:
+    root, store = plant(tmp_path / "tree", files=files), tmp_path / "demo.db"
+    ended = execute("demo", str(root), "--store", str(store))
+    assert (ended.code, ended.err) == (0, ""), ended.err
+    assert holding(ended) == FIGURES
+    assert ended.out.count("killed with SIGKILL in the midst of its work") == 2
+    assert ended.out.count("cut off after") == 1
+    happened = look(store, root, events)
+    names = [name for name, _ in happened]
+    assert [names.count(name) for name in ("started", "killed", "cut", "resumed", "finished")] == [3, 2, 1, 1, 1]
+    assert names[-1] == "finished"
+    assert all(data["done"] < files for name, data in happened if name == "killed")
+
+
+def test_the_results_stand_in_the_session_with_a_message_for_each_file(tmp_path: Path) -> None:
+    root, store = plant(tmp_path / "tree", files=12), tmp_path / "demo.db"
+    assert execute("demo", str(root), "--store", str(store)).code == 0
+
+    async def read(hold: Holdfast, ledger: Ledger) -> tuple[dict[str, Any], int, dict[str, Any]]:
+        values = (await ledger.work.state.snapshot()).values
+        return values, len(await ledger.work.messages.list(limit=100)), await ledger.work.runtime.all()
+
+    values, messages, runtime = look(store, root, read)
+    assert messages == 12
+    assert runtime["done"] == 12
+    assert values["list/000"] == [f"part{n // 10:03d}/module{n:04d}.py" for n in range(12)]
+    first = values["file/000000"]
+    assert (first["path"], first["lines"], first["words"]) == ("part000/module0000.py", 5, 14)
+    assert list(first["identifiers"].items())[:2] == [("total", 3), ("words", 2)]
+    assert values["totals"]["lines"] == sum(5 * (1 + n % 7) for n in range(12))
+
+
+def test_an_empty_folder_is_done_at_once(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    ended = execute("demo", str(tmp_path / "tree"), "--store", str(tmp_path / "demo.db"))
+    assert (ended.code, holding(ended)) == (0, FIGURES)
+    assert "killed" not in ended.out
+
+
+def test_the_default_is_this_folder_and_a_store_in_it_that_is_not_counted(tmp_path: Path) -> None:
+    plant(tmp_path, files=2)
+    ended = execute("demo", cwd=tmp_path, env={"HOLDFAST_URL": "sqlite:///elsewhere.db"})
+    assert (ended.code, holding(ended)) == (0, FIGURES)
+    assert "2 files, 2 marks, 2 messages, 2 in the totals" in ended.out
+    assert (tmp_path / "holdfast-demo.db").exists()
+    assert not (tmp_path / "elsewhere.db").exists()
+
+
+def test_a_module_in_the_folder_is_not_taken_for_one_of_the_library(tmp_path: Path) -> None:
+    for name in ("asyncio.py", "msgspec.py", "typing.py"):
+        (tmp_path / name).write_text("raise SystemExit('the wrong module')\n")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "holdfast.cli", "demo"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_files_of_every_odd_sort_are_counted_for_what_they_are(tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    root.mkdir()
+    with open(os.path.join(os.fsencode(root), b"caf\xe9 \x1b[2J.txt"), "w") as file:
+        file.write("words in latin\n")
+    (root / "binary").write_bytes(b"\0" * 1000)
+    with open(root / "huge", "wb") as file:
+        file.truncate(100 * 2**20)
+    (root / "link").symlink_to("binary")
+    os.mkfifo(root / "pipe")
+    ended = execute("demo", str(root), "--store", str(tmp_path / "demo.db"))
+    assert (ended.code, holding(ended)) == (0, FIGURES)
+    assert "\x1b" not in ended.out
+    assert "3 files, 3 marks" in ended.out
+    assert "1 too large: counted as files, not read" in ended.out
+    assert "1 links, 1 others" in ended.out
+
+
+def test_run_again_it_says_that_it_is_done_and_proves_its_figures_again(tmp_path: Path) -> None:
+    root, store = plant(tmp_path / "tree", files=5), tmp_path / "demo.db"
+    execute("demo", str(root), "--store", str(store))
+    before = look(store, root, events)
+    again = execute("demo", str(root), "--store", str(store))
+    assert (again.code, holding(again)) == (0, FIGURES)
+    assert "done already" in again.out
+    assert look(store, root, events) == before
+
+
+def test_files_that_changed_or_vanished_since_are_told_and_the_figures_hold(tmp_path: Path) -> None:
+    root, store = plant(tmp_path / "tree", files=5), tmp_path / "demo.db"
+    execute("demo", str(root), "--store", str(store))
+    (root / "part000" / "module0001.py").write_text("something else\n")
+    (root / "part000" / "module0002.py").unlink()
+    (root / "part000" / "new.py").write_text("not on the list\n")
+    again = execute("demo", str(root), "--store", str(store))
+    assert (again.code, holding(again)) == (0, FIGURES)
+    assert "2 files changed or vanished since they were read" in again.out
+
+
+def test_asked_to_it_forgets_the_earlier_run_and_starts_anew(tmp_path: Path) -> None:
+    root, store = plant(tmp_path / "tree", files=3), tmp_path / "demo.db"
+    execute("demo", str(root), "--store", str(store))
+    plant(root, files=6)
+    again = execute("demo", str(root), "--store", str(store), "--again")
+    assert (again.code, holding(again)) == (0, FIGURES)
+    assert "6 files, 6 marks" in again.out
+
+
+def test_two_folders_may_share_a_store(tmp_path: Path) -> None:
+    store = tmp_path / "demo.db"
+    for name, files in (("one", 2), ("two", 3)):
+        ended = execute("demo", str(plant(tmp_path / name, files=files)), "--store", str(store))
+        assert (ended.code, holding(ended)) == (0, FIGURES)
+        assert f"{files} files, {files} marks" in ended.out
+
+
+def children_of(happened: list[tuple[str, Any]]) -> list[int]:
+    return [data["pid"] for name, data in happened if name in ("started", "resumed")]
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    """Wait for the end of processes that are not ours to wait for."""
+    for pid in pids:
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        assert select.select([handle], [], [], 60)[0], f"{pid} lives on"
+        os.close(handle)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_process_and_the_next_one_goes_on(tmp_path: Path, how: signal.Signals) -> None:
+    root, store = plant(tmp_path / "tree", files=400), tmp_path / "demo.db"
+    with start("demo", str(root), "--store", str(store)) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if "killed with SIGKILL" in line:
+                break
+        process.send_signal(how)
+        process.stdout.read()
+        complaint = process.stderr.read()
+    assert process.returncode == (130 if how is signal.SIGINT else -how)
+    if how is signal.SIGINT:
+        assert complaint == "interrupted; run it again and it goes on where it stopped\n"
+    happened = look(store, root, events)
+    wait_until_gone(children_of(happened))
+    again = execute("demo", str(root), "--store", str(store))
+    assert (again.code, holding(again)) == (0, FIGURES), again.out + again.err
+    if not any(name == "finished" for name, _ in happened):
+        assert "going on with" in again.out
+    assert "400 files, 400 marks, 400 messages, 400 in the totals" in again.out
+
+
+def test_a_reader_that_leaves_ends_the_demo_quietly_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    root, store = plant(tmp_path / "tree", files=50), tmp_path / "demo.db"
+    with start("demo", str(root), "--store", str(store)) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+    again = execute("demo", str(root), "--store", str(store))
+    assert (again.code, holding(again)) == (0, FIGURES)
+
+
+def test_the_seed_of_the_kills_can_be_given_and_is_printed(tmp_path: Path) -> None:
+    root = plant(tmp_path / "tree", files=2)
+    assert "; seed 7\n" in execute("demo", str(root), "--store", str(tmp_path / "demo.db"), "--seed", "7").out
+
+
+def test_a_store_that_is_of_another_program_is_refused(tmp_path: Path) -> None:
+    root, store = plant(tmp_path / "tree", files=1), tmp_path / "notes.txt"
+    store.write_text("keep me " * 100)
+    ended = execute("demo", str(root), "--store", str(store))
+    assert ended.code == 1
+    assert "[corrupt]" in ended.err
+    assert store.read_text() == "keep me " * 100

@@ -1,0 +1,63 @@
+"""What tests of the public surface run on: stores of every backend, and a clock that stands still."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+from holdfast import Config, Holdfast, Scope
+from holdfast.backends.memory import MemoryKernel, MemoryStore
+from holdfast.backends.sqlite import SqliteKernel
+from holdfast.kernel.contract import Kernel
+from holdfast.kernel.keys import bucket
+from holdfast.model.scope import ScopeKind
+from holdfast.testing.clock import LeapingClock, ManualClock, SeededIds
+from holdfast.wrappers.weakest import weakest
+
+
+class StillClock(ManualClock):
+    """A clock that only the test moves; a pause ends all the same, after a millisecond of real time at most."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(max(seconds, 0), 0.001))
+
+
+class Stores:
+    """One store, and as many openings of it as a test asks for: each is what another process would have."""
+
+    def __init__(self, backend: str, folder: Path) -> None:
+        self.backend = backend
+        self.clock = StillClock()
+        self._memory = MemoryStore()
+        self._path = folder / "store.db"
+        self._opened: list[Holdfast] = []
+
+    async def kernel(self, *, space: str = "default") -> Kernel:
+        if self.backend == "sqlite":
+            return await SqliteKernel.open(self._path, space=space, durability="process")
+        kernel = MemoryKernel(self._memory, space=space)
+        if self.backend == "weakest":
+            return weakest(kernel, clock=LeapingClock(), random=Random(len(self._opened)))
+        return kernel
+
+    async def open(self, *, config: Config | None = None, space: str = "default") -> Holdfast:
+        ids = SeededIds(len(self._opened))
+        hold = Holdfast.over(await self.kernel(space=space), config=config, clock=self.clock, ids=ids)
+        self._opened.append(hold)
+        return hold
+
+    async def close(self) -> None:
+        for hold in self._opened:
+            await hold.close()
+
+
+def together(*kinds: ScopeKind, near: str = "session/s") -> list[Scope]:
+    """Scopes of these kinds that every backend can commit together, with the one of that name."""
+    found: list[Scope] = []
+    for kind in kinds:
+        n = 0
+        while bucket(f"{kind}/{kind}-{n}") != bucket(near) or Scope(kind, f"{kind}-{n}") in found:
+            n += 1
+        found.append(Scope(kind, f"{kind}-{n}"))
+    return found
