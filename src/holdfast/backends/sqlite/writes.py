@@ -33,7 +33,8 @@ CellKey = tuple[int, int, str]
 """scope, epoch, key"""
 
 CellRow = tuple[Any, ...]
-"""scope, epoch, key, version, expires_us, value; what is not plain has a seventh part, its entries' names in JSON"""
+"""scope, epoch, key, version, expires_us, value. What is not plain has a seventh part, its entries' names in JSON, and
+what was appended and has its value apart an eighth, the id of that value."""
 
 INLINE_PUT_MAX = 700
 """A longer value stands apart …"""
@@ -59,6 +60,12 @@ _CELLS = Bulk(
     8,
     "ON CONFLICT DO UPDATE SET version = excluded.version, expires_us = excluded.expires_us, value = excluded.value, "
     "entries = excluded.entries, apart = excluded.apart",
+)
+_APPENDED_CELLS = Bulk(
+    "INSERT OR FAIL INTO cells(scope, epoch, key, version, expires_us, apart)",
+    6,
+    "ON CONFLICT DO UPDATE SET version = excluded.version, expires_us = excluded.expires_us, value = NULL, "
+    "apart = excluded.apart WHERE entries IS NULL AND apart IS NULL",
 )
 _APART = Bulk("INSERT OR FAIL INTO apart(id, value)", 2, "ON CONFLICT DO UPDATE SET value = excluded.value")
 _DELETE_APART = Bulk("DELETE FROM apart WHERE id IN (", 1, ")")
@@ -115,19 +122,23 @@ class Writes:
         scope, seq, epoch = row.id, plan.head.seq, plan.head.epoch
         self._rows[scope] = row
         cells = self.cells
+        for key in plan.deletes:  # first: what is appended under a deleted key is there afterwards
+            cells[(scope, epoch, key)] = None
         for number, write in enumerate(plan.writes):
             key, value, entries = write.key, write.value, write.entries
             apart = len(value) > (INLINE_PUT_MAX if number < puts else INLINE_APPEND_MAX)
             if not entries and not apart:
                 cells[(scope, epoch, key)] = (scope, epoch, key, seq, write.expires_us, value)
                 continue
-            names = (
-                _encode([(entry.index, entry.value, entry.order) for entry in entries]).decode() if entries else None
-            )
-            cells[(scope, epoch, key)] = (scope, epoch, key, seq, write.expires_us, value, names)
-            self._special[(scope, epoch, key)] = (log_id << WRITES_BITS | number if apart else 0, entries)
-        for key in plan.deletes:
-            cells[(scope, epoch, key)] = None
+            place = log_id << WRITES_BITS | number if apart else 0
+            self._special[(scope, epoch, key)] = (place, entries)
+            if entries:
+                names = _encode([(entry.index, entry.value, entry.order) for entry in entries]).decode()
+                cells[(scope, epoch, key)] = (scope, epoch, key, seq, write.expires_us, value, names)
+            elif number < puts:
+                cells[(scope, epoch, key)] = (scope, epoch, key, seq, write.expires_us, value, None)
+            else:
+                cells[(scope, epoch, key)] = (scope, epoch, key, seq, write.expires_us, value, None, place)
 
     def run(self) -> None:
         """Write everything. Raises StaleHead."""
@@ -145,6 +156,7 @@ class Writes:
 
     def _write_cells(self) -> None:
         plain = self.places
+        appended: list[CellRow] = []
         special: list[CellRow] = []
         deleted: list[CellKey] = []
         for at, row in self.cells.items():
@@ -154,6 +166,8 @@ class Writes:
                 deleted.append(at)
             elif len(row) == 6:
                 plain.append(row)
+            elif len(row) == 8:
+                appended.append(row)
             else:
                 special.append(row)
         self._write_plain(sorted(plain))
@@ -161,6 +175,8 @@ class Writes:
             deleted.sort()
             self._clear_elsewhere(deleted)
             _DELETE_CELLS.run(self._cursor, list(chain.from_iterable(deleted)))
+        if appended:
+            self._write_appended(sorted(appended, key=_place))
         if special:
             self._write_special(sorted(special, key=_place))
 
@@ -175,6 +191,16 @@ class Writes:
                 raise StaleHead
             rows = [row for row in plain if _place(row) in again]
             _CELLS.run(self._cursor, [part for row in rows for part in (*row, None, None)])
+
+    def _write_appended(self, appended: list[CellRow]) -> None:
+        """Values apart under keys that surely are new: nothing to look up, unless somebody had put one of the keys."""
+        connection = self._connection
+        before = connection.total_changes()
+        _APPENDED_CELLS.run(self._cursor, [part for row in appended for part in (*row[:5], row[7])])
+        if connection.total_changes() - before < len(appended):
+            self._write_special([row[:7] for row in appended])
+        else:
+            _APART.run(self._cursor, [part for row in appended for part in (row[7], row[5])])
 
     def _write_special(self, special: list[CellRow]) -> None:
         before = self._clear_elsewhere([_place(row) for row in special], keep_apart=True)

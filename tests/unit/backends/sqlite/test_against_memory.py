@@ -35,7 +35,7 @@ from holdfast.kernel.commit import (
 from holdfast.kernel.contract import Kernel
 
 SCOPES = ("s/1", "s/2", "s/3", "ü/𝄞")
-KEYS = ("a", "a/1", "a/2", "b", "b/\uffff", "b/\U0001f600", "c\x00d")
+KEYS = ("a", "a/1", "a/2", "b", "b/\uffff", "b/\U0001f600", "c\x00d", "m/0000000000000009.0000")
 INDEXES = (("by", "x"), ("by", "y"), ("due", ""))
 ORDERS = ("1", "2", "2\x00", "é")
 
