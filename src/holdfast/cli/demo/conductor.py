@@ -53,7 +53,8 @@ class Conductor:
         finally:
             for task in (performing, *self._guards):
                 task.cancel()
-            self._trouble.cancel()
+            if not self._trouble.cancel() and not self._trouble.cancelled():
+                self._trouble.exception()  # seen; it need not be raised twice
             await asyncio.gather(performing, *self._guards, return_exceptions=True)
             await asyncio.gather(*(child.dispose() for child in self._children))
 
