@@ -140,6 +140,22 @@ def test_run_again_it_says_that_it_is_done_and_proves_its_figures_again(copy: tu
     assert look(store, root, events) == before
 
 
+def test_a_follower_that_was_stopped_before_the_end_goes_on_from_its_cursor(copy: tuple[Path, Path]) -> None:
+    """An interruption after the last file: the work is done, and the account of its changes is not."""
+    root, store = copy
+
+    async def put_back(hold: Holdfast, ledger: Ledger) -> None:
+        earlier = (await ledger.follower.state.history("seen", limit=2)).items[1]
+        await ledger.follower.state.set("seen", earlier.value)
+
+    look(store, root, put_back)
+    before = look(store, root, events)
+    again = execute("demo", str(root), "--store", str(store))
+    assert (again.code, holding(again)) == (0, FIGURES)
+    assert "going on with" in again.out
+    assert look(store, root, events) == before
+
+
 def test_files_that_changed_or_vanished_since_are_told_and_the_figures_hold(
     finished: Path, copy: tuple[Path, Path]
 ) -> None:

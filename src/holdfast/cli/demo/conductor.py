@@ -88,7 +88,8 @@ class Conductor:
                 self._worker.allow(allowance(moments, files=self._files))
         if self._worker is not None:
             await self._worker.ended()
-        await self._ledger.work.log(FINISHED, {"files": self._files})
+        if await self._ledger.finished_at() is None:
+            await self._ledger.work.log(FINISHED, {"files": self._files})
         await self._follower.ended()
 
     async def _start_worker(self, moments: list[Moment]) -> Child:
