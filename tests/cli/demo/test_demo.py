@@ -1,8 +1,10 @@
 """`holdfast demo` as a whole: processes that are really killed, on a real file, and the figures at the end."""
 
+import asyncio
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +14,11 @@ from typing import Any
 import pytest
 
 from holdfast import Holdfast
+from holdfast.cli.demo import ledger as ledgers
+from holdfast.cli.demo.files import list_files
 from holdfast.cli.demo.ledger import Ledger
 from tests.cli.demo.trees import look, plant
-from tests.cli.program import Ended, environment, execute, start
+from tests.cli.program import Ended, environment, execute, invoke, start
 
 FIGURES = 3
 
@@ -30,13 +34,30 @@ async def events(hold: Holdfast, ledger: Ledger) -> list[tuple[str, Any]]:
     return [(event.type, event.data) for event in page.items]
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished demo of the twelve files in its `tree`."""
+    folder = tmp_path_factory.mktemp("finished")
+    plant(folder / "tree", files=12)
+    assert execute("demo", "tree", "--store", "demo.db", cwd=folder).code == 0
+    return folder
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A folder and store as after a finished demo, to be changed."""
+    root, store = finished / "tree", Path(shutil.copy(finished / "demo.db", tmp_path / "demo.db"))
+    return root, store
+
+
 @pytest.mark.parametrize("files", [1, 3, 60])
 def test_the_worker_is_killed_twice_the_follower_cut_off_once_and_every_figure_holds(
     tmp_path: Path, files: int
 ) -> None:
     root, store = plant(tmp_path / "tree", files=files), tmp_path / "demo.db"
-    ended = execute("demo", str(root), "--store", str(store))
+    ended = execute("demo", str(root), "--store", str(store), "--seed", "7")
     assert (ended.code, ended.err) == (0, ""), ended.err
+    assert "; seed 7\n" in ended.out
     assert holding(ended) == FIGURES
     assert ended.out.count("killed with SIGKILL in the midst of its work") == 2
     assert ended.out.count("cut off after") == 1
@@ -47,15 +68,12 @@ def test_the_worker_is_killed_twice_the_follower_cut_off_once_and_every_figure_h
     assert all(data["done"] < files for name, data in happened if name == "killed")
 
 
-def test_the_results_stand_in_the_session_with_a_message_for_each_file(tmp_path: Path) -> None:
-    root, store = plant(tmp_path / "tree", files=12), tmp_path / "demo.db"
-    assert execute("demo", str(root), "--store", str(store)).code == 0
-
+def test_the_results_stand_in_the_session_with_a_message_for_each_file(finished: Path) -> None:
     async def read(hold: Holdfast, ledger: Ledger) -> tuple[dict[str, Any], int, dict[str, Any]]:
         values = (await ledger.work.state.snapshot()).values
         return values, len(await ledger.work.messages.list(limit=100)), await ledger.work.runtime.all()
 
-    values, messages, runtime = look(store, root, read)
+    values, messages, runtime = look(finished / "demo.db", finished / "tree", read)
     assert messages == 12
     assert runtime["done"] == 12
     assert values["list/000"] == [f"part{n // 10:03d}/module{n:04d}.py" for n in range(12)]
@@ -113,42 +131,83 @@ def test_files_of_every_odd_sort_are_counted_for_what_they_are(tmp_path: Path) -
     assert "1 links, 1 others" in ended.out
 
 
-def test_run_again_it_says_that_it_is_done_and_proves_its_figures_again(tmp_path: Path) -> None:
-    root, store = plant(tmp_path / "tree", files=5), tmp_path / "demo.db"
-    execute("demo", str(root), "--store", str(store))
+def test_run_again_it_says_that_it_is_done_and_proves_its_figures_again(copy: tuple[Path, Path]) -> None:
+    root, store = copy
     before = look(store, root, events)
-    again = execute("demo", str(root), "--store", str(store))
+    again = invoke("demo", str(root), "--store", str(store))
     assert (again.code, holding(again)) == (0, FIGURES)
     assert "done already" in again.out
     assert look(store, root, events) == before
 
 
-def test_files_that_changed_or_vanished_since_are_told_and_the_figures_hold(tmp_path: Path) -> None:
-    root, store = plant(tmp_path / "tree", files=5), tmp_path / "demo.db"
-    execute("demo", str(root), "--store", str(store))
-    (root / "part000" / "module0001.py").write_text("something else\n")
-    (root / "part000" / "module0002.py").unlink()
-    (root / "part000" / "new.py").write_text("not on the list\n")
+def test_a_follower_that_was_stopped_before_the_end_goes_on_from_its_cursor(copy: tuple[Path, Path]) -> None:
+    """An interruption after the last file: the work is done, and the account of its changes is not."""
+    root, store = copy
+
+    async def put_back(hold: Holdfast, ledger: Ledger) -> None:
+        earlier = (await ledger.follower.state.history("seen", limit=2)).items[1]
+        await ledger.follower.state.set("seen", earlier.value)
+
+    look(store, root, put_back)
+    before = look(store, root, events)
     again = execute("demo", str(root), "--store", str(store))
+    assert (again.code, holding(again)) == (0, FIGURES)
+    assert "going on with" in again.out
+    assert look(store, root, events) == before
+
+
+def test_files_that_changed_or_vanished_since_are_told_and_the_figures_hold(
+    finished: Path, copy: tuple[Path, Path]
+) -> None:
+    root, store = copy
+    changed, gone = root / "part000" / "module0001.py", root / "part000" / "module0002.py"
+    before = {path: path.read_text() for path in (changed, gone)}
+    changed.write_text("something else\n")
+    gone.unlink()
+    (root / "part000" / "new.py").write_text("not on the list\n")
+    again = invoke("demo", str(root), "--store", str(store))
+    for path, text in before.items():
+        path.write_text(text)
+    (root / "part000" / "new.py").unlink()
     assert (again.code, holding(again)) == (0, FIGURES)
     assert "2 files changed or vanished since they were read" in again.out
 
 
-def test_asked_to_it_forgets_the_earlier_run_and_starts_anew(tmp_path: Path) -> None:
-    root, store = plant(tmp_path / "tree", files=3), tmp_path / "demo.db"
-    execute("demo", str(root), "--store", str(store))
-    plant(root, files=6)
+def test_asked_to_it_forgets_the_earlier_run_and_starts_anew(copy: tuple[Path, Path]) -> None:
+    root, store = copy
+    first = look(store, root, events)
     again = execute("demo", str(root), "--store", str(store), "--again")
     assert (again.code, holding(again)) == (0, FIGURES)
-    assert "6 files, 6 marks" in again.out
+    assert "done already" not in again.out
+    assert look(store, root, events) != first
 
 
-def test_two_folders_may_share_a_store(tmp_path: Path) -> None:
-    store = tmp_path / "demo.db"
-    for name, files in (("one", 2), ("two", 3)):
-        ended = execute("demo", str(plant(tmp_path / name, files=files)), "--store", str(store))
-        assert (ended.code, holding(ended)) == (0, FIGURES)
-        assert f"{files} files, {files} marks" in ended.out
+def test_two_folders_may_share_a_store(copy: tuple[Path, Path], tmp_path: Path) -> None:
+    root, store = copy
+    other = plant(tmp_path / "other", files=2)
+    ended = execute("demo", str(other), "--store", str(store))
+    assert (ended.code, holding(ended)) == (0, FIGURES)
+    assert "2 files, 2 marks" in ended.out
+    assert "12 files, 12 marks" in invoke("demo", str(root), "--store", str(store)).out
+
+
+def test_a_child_that_gives_up_ends_the_demo_with_what_it_said(tmp_path: Path) -> None:
+    """A list that lost a piece: the worker cannot begin, and nobody waits for it."""
+    root, store = plant(tmp_path / "tree", files=3), tmp_path / "demo.db"
+    listing = list_files(os.fsencode(root), store=store)
+
+    async def begin_and_lose_the_list() -> None:
+        async with Holdfast.open(f"sqlite:///{store}") as hold:
+            ledger = await ledgers.begin(hold, os.fsencode(root), listing)
+            await ledger.work.state.delete("list/000")
+
+    asyncio.run(begin_and_lose_the_list())
+    ended = execute("demo", str(root), "--store", str(store))
+    assert ended.code == 1
+    assert "the worker ended with 1: " in ended.err
+    assert "list/000" in ended.err
+    assert "Traceback" not in ended.err
+    assert "never retrieved" not in ended.err
 
 
 def children_of(happened: list[tuple[str, Any]]) -> list[int]:
@@ -166,7 +225,7 @@ def wait_until_gone(pids: list[int]) -> None:
         os.close(handle)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_leaves_no_process_and_the_next_one_goes_on(tmp_path: Path, how: signal.Signals) -> None:
     root, store = plant(tmp_path / "tree", files=400), tmp_path / "demo.db"
     with start("demo", str(root), "--store", str(store)) as process:
@@ -201,11 +260,6 @@ def test_a_reader_that_leaves_ends_the_demo_quietly_and_the_next_run_goes_on(tmp
     assert process.returncode == 141
     again = execute("demo", str(root), "--store", str(store))
     assert (again.code, holding(again)) == (0, FIGURES)
-
-
-def test_the_seed_of_the_kills_can_be_given_and_is_printed(tmp_path: Path) -> None:
-    root = plant(tmp_path / "tree", files=2)
-    assert "; seed 7\n" in execute("demo", str(root), "--store", str(tmp_path / "demo.db"), "--seed", "7").out
 
 
 def test_a_store_that_is_of_another_program_is_refused(tmp_path: Path) -> None:

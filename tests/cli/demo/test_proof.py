@@ -83,7 +83,7 @@ async def follower_saw_another_change(hold: Holdfast, ledger: Ledger) -> None:
 
 async def follower_stopped_early(hold: Holdfast, ledger: Ledger) -> None:
     history = await ledger.follower.state.history("seen", limit=2)
-    await ledger.follower.state.set("seen", history.items[1].value)
+    await ledger.follower.state.set("seen", {**history.items[1].value, "ended": True})
 
 
 @pytest.mark.parametrize(

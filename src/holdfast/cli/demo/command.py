@@ -61,7 +61,8 @@ def demo(
     print_counts(proof)
     print_figures(proof)
     if not proof.holds:
-        note("\nerror: a figure does not hold [demo_failed]\n       The store says why: holdfast doctor")
+        note("error: a figure does not hold [demo_failed]")
+        note("       What it found stands with it; `holdfast doctor` examines the store.")
         raise typer.Exit(1)
 
 
@@ -70,7 +71,8 @@ async def _demo(url: str, space: str, root: bytes, *, again: bool, seed: int, st
         with hold.acting(by="demo"):
             ledger = await _ledger(hold, root, url, again=again, stage=stage)
             plan = await ledger.plan()
-            if (finished := await ledger.finished_at()) is not None:
+            finished = await ledger.finished_at()
+            if finished is not None and (await ledger.seen()).ended:
                 stage.say(f"done already, at {finished:%Y-%m-%d %H:%M:%S} UTC (--again starts anew); proving it again")
             else:
                 await _perform(hold, ledger, plan, (url, space), seed, stage)

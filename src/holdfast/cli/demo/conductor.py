@@ -53,7 +53,8 @@ class Conductor:
         finally:
             for task in (performing, *self._guards):
                 task.cancel()
-            self._trouble.cancel()
+            if not self._trouble.cancel() and not self._trouble.cancelled():
+                self._trouble.exception()  # seen; it need not be raised twice
             await asyncio.gather(performing, *self._guards, return_exceptions=True)
             await asyncio.gather(*(child.dispose() for child in self._children))
 
@@ -87,7 +88,8 @@ class Conductor:
                 self._worker.allow(allowance(moments, files=self._files))
         if self._worker is not None:
             await self._worker.ended()
-        await self._ledger.work.log(FINISHED, {"files": self._files})
+        if await self._ledger.finished_at() is None:
+            await self._ledger.work.log(FINISHED, {"files": self._files})
         await self._follower.ended()
 
     async def _start_worker(self, moments: list[Moment]) -> Child:

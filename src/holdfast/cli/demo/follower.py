@@ -12,7 +12,7 @@ import sys
 
 from holdfast import Change, Holdfast, HoldfastError
 from holdfast.cli.demo.leash import Leash, lead
-from holdfast.cli.demo.ledger import FINISHED, Ledger, ledger_of
+from holdfast.cli.demo.ledger import Ledger, is_last, ledger_of
 
 PAUSE_S = 0.02
 """Between two commits, so that a batch can gather: the work's own commits go first."""
@@ -49,11 +49,6 @@ class Account:
         return taken
 
 
-def is_last(change: Change) -> bool:
-    """Whether this is the change that ends the work."""
-    return change.kind == "event" and change.value["type"] == FINISHED
-
-
 async def follow(url: str, space: str, session_id: str, leash: Leash) -> None:
     """Follow from the last stored cursor to the end of the work."""
     async with Holdfast.open(url, space=space) as hold:
@@ -63,16 +58,14 @@ async def follow(url: str, space: str, session_id: str, leash: Leash) -> None:
             version = await version_of_seen(ledger)
             account = Account()
             receiving = asyncio.create_task(account.receive(ledger, seen.cursor or "beginning"))
-            ended = False
-            while not ended:
+            while not seen.ended:
                 changes = await account.take()
                 for change in changes:
                     seen = seen.plus(change)
                 # A second follower would be refused here: nobody keeps account of another's changes.
                 version = await ledger.follower.state.set("seen", seen, if_version=version)
                 leash.tell()
-                ended = is_last(changes[-1])
-                await asyncio.sleep(0 if ended else PAUSE_S)
+                await asyncio.sleep(0 if seen.ended else PAUSE_S)
             await receiving
 
 

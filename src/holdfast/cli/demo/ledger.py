@@ -52,18 +52,24 @@ class Plan(Struct, frozen=True):
 
 
 class Seen(Struct, frozen=True):
-    """What the follower has seen: how many changes, a digest of all of them in order, and where to go on."""
+    """What the follower has seen: how many changes, a digest of all of them in order, and where to go on. `ended`: it
+    has seen the one that ends the work."""
 
     changes: int = 0
     digest: str = ""
     cursor: str | None = None
-    seq: int = 0
+    ended: bool = False
 
     def plus(self, change: Change) -> Seen:
         """The same with one more change."""
         line = [change.seq, change.kind, change.op, change.namespace, change.key, change.value]
         text = self.digest.encode() + msgspec.json.encode(line, order="sorted")
-        return Seen(self.changes + 1, hashlib.sha256(text).hexdigest(), change.cursor, change.seq)
+        return Seen(self.changes + 1, hashlib.sha256(text).hexdigest(), change.cursor, is_last(change))
+
+
+def is_last(change: Change) -> bool:
+    """Whether this is the change that ends the work."""
+    return change.kind == "event" and bool(change.value["type"] == FINISHED)
 
 
 class Ledger:
@@ -94,7 +100,7 @@ class Ledger:
         return await self.follower.state.get("seen", Seen, default=Seen())
 
     async def finished_at(self) -> datetime | None:
-        """When the work was finished; None if it is not."""
+        """When the work was finished; None if it is not. The follower may have some of it to see yet."""
         events = await self.work.events(types={FINISHED}, limit=1)
         return events.items[0].at if events.items else None
 

@@ -21,7 +21,6 @@ from msgspec import Struct
 from holdfast import Change
 from holdfast.cli.demo.count import Count, Totals, count_file
 from holdfast.cli.demo.files import unspell
-from holdfast.cli.demo.follower import is_last
 from holdfast.cli.demo.ledger import Ledger, Plan, Seen, file_key
 
 EXAMPLES = 3
@@ -47,7 +46,6 @@ class Log(Struct):
     counts: dict[str, Count] = {}
     messages: Counter[int] = Counter()
     totals: Totals | None = None
-    complete: bool = False
 
     def take(self, change: Change) -> None:
         """One more change."""
@@ -61,7 +59,6 @@ class Log(Struct):
             self.totals = msgspec.convert(change.value, Totals)
         elif change.kind == "message":
             self.messages[change.value["metadata"]["file"]] += 1
-        self.complete = is_last(change)
 
 
 class Proof(NamedTuple):
@@ -106,7 +103,7 @@ async def read_log(ledger: Ledger) -> Log:
         async with asyncio.timeout(READING_S), ledger.work.changes(after="beginning") as changes:
             async for change in changes:
                 log.take(change)
-                if log.complete:
+                if log.seen.ended:
                     break
     except TimeoutError:
         pass
@@ -141,7 +138,7 @@ def counted_once(
             wrong.append(f"{name} has {messages[number]} messages, {log.messages[number]} in the log")
     wrong += [f"there is a mark {key} for no file" for key in sorted(counts.keys() - expected.keys())]
     wrong += [f"{count} messages for no file" for number, count in messages.items() if number >= len(names)]
-    if not log.complete:
+    if not log.seen.ended:
         wrong.append("the log does not reach the end of the work")
     if totals.files != len(names):
         wrong.append(f"the totals say {totals.files:,} files")
