@@ -29,6 +29,7 @@ from threading import Thread
 from typing import Any
 
 import apsw
+
 from benchmarks.load import KEYS, Load, drive, key_name, session_name, value_of
 from benchmarks.pairs import Goal, Sample, alternate, judge, show
 from benchmarks.pumps import PUMPS

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import apsw
+
 from benchmarks.load import KEYS, Load, key_name, value_of
 from benchmarks.pairs import NO_GOAL, Comparison, Goal, Sample, alternate, judge, show
 from benchmarks.pumps import PUMPS
