@@ -31,7 +31,7 @@ def measure(effort: Effort) -> list[Finding]:
     findings: list[Finding] = []
     sessions = effort.size(1_000, quick=20)
     with Template(sessions=sessions) as template:
-        for tasks in TASKS:
+        for tasks in effort.size(TASKS, quick=(1, 64)):
             load = Load(tasks, sessions=sessions, run_s=effort.run_s, warm_s=effort.size(0.2, quick=0.01))
             findings += _at(load, template, effort)
     return findings

@@ -19,6 +19,10 @@ from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.follower import GLANCE, PAGE, PAUSE_MAX_S, PAUSE_S, QUEUE_MAX, Admit, Follower
 
 
+GIVE_WAY_AFTER = 50
+"""Moves looked at before everything else on the loop gets its turn."""
+
+
 class Feed:
     """The reader loop of one event loop."""
 
@@ -155,9 +159,11 @@ class Feed:
                 self._wake.clear()
 
     async def _on_moves(self, moves: Sequence[tuple[str, int]]) -> None:
-        for scope, seq in moves:
+        for place, (scope, seq) in enumerate(moves):
             if scope in self._followers:
                 await self._on_move(scope, seq)
+            if place % GIVE_WAY_AFTER == 0:
+                await asyncio.sleep(0)  # a backend that reads in place never gives way to the readers by itself
         if self._scouts and moves:
             await self._let_scouts_consider([scope for scope, _ in moves])
 
