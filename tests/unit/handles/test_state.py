@@ -348,7 +348,7 @@ async def test_history_is_complete_at_its_limit_only_if_nothing_older_is_there(s
 
 
 async def test_history_beyond_a_trimmed_log_is_incomplete(stores: Stores) -> None:
-    hold = await stores.open(config=Config(changes=ChangesConfig(retention_count=2)))
+    hold = await stores.open(config=Config(changes=ChangesConfig(retention_age=None, retention_count=2)))
     s = await hold.sessions.create(id="s")
     for n in range(5):
         await s.state.set("a", n)
