@@ -78,10 +78,12 @@ class Block:
         self._current()
         raise _Rollback(self)
 
-    def covers(self, scope: str, *, but: Work | None) -> bool:
-        """Whether the transaction is open, has touched that scope, and is not the one with that unit."""
+    def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
+        """Whether the transaction is open, has touched that scope of that store, and is not the one with that unit."""
         work = self._work
-        return self._state == "open" and work is not None and work is not but and scope in work.touched
+        if self._state != "open" or work is None or work is but:
+            return False
+        return self._store is store and scope in work.touched
 
     def version(self, scope: Scope) -> int | None:
         """The version the commit gave that scope; None if it wrote nothing there, or has not committed."""
@@ -196,7 +198,7 @@ class SessionTransaction(Block, SessionSurface):
         self._updated: SessionRecord | None = None
 
     def _begin(self) -> None:
-        refuse_inside(self._target.scope)
+        refuse_inside(self._store, self._target.scope)
         Block._begin(self)
         work = self._current()
         work.part(self._target.scope, need="must_exist", epoch=self._target.epoch)

@@ -98,7 +98,7 @@ class Alone:
         A handle that never saw its scope takes it to be in its first life, and the write is sent once more where
         that proves wrong: so no write is blind to a deletion, and none needs a read.
         """
-        refuse_inside(target.scope)
+        refuse_inside(self.store, target.scope)
         known = epoch = target.epoch
         while True:
             work = self.store.work()
@@ -115,7 +115,7 @@ class Alone:
 
     async def change(self, target: Target, stage: Callable[[Work], Awaitable[T]]) -> tuple[T, int]:
         """See `Unit.change`."""
-        refuse_inside(target.scope)
+        refuse_inside(self.store, target.scope)
         attempt = 0
         while True:
             work = self.store.work()
@@ -162,7 +162,7 @@ class Together:
 
     def touch(self, target: Target) -> None:
         """Make the target part of the unit, to be written. Raises UseTransaction if it is part of another one."""
-        refuse_inside(target.scope, but=self.work)
+        refuse_inside(self.store, target.scope, but=self.work)
         self.work.part(target.scope, need=target.need, epoch=target.epoch)
 
 
@@ -216,18 +216,18 @@ async def pause(store: Store, attempt: int) -> None:
 class Covering(Protocol):
     """A transaction, as far as this module needs to know it."""
 
-    def covers(self, scope: str, *, but: Work | None) -> bool:
-        """Whether the transaction is open, has touched that scope, and is not the one with that unit."""
+    def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
+        """Whether the transaction is open, has touched that scope of that store, and is not the one with that unit."""
         ...
 
 
 open_transactions: ContextVar[tuple[Covering, ...]] = ContextVar("holdfast_transactions", default=())
 
 
-def refuse_inside(scope: str, *, but: Work | None = None) -> None:
+def refuse_inside(store: Store, scope: str, *, but: Work | None = None) -> None:
     """Raise UseTransaction if this task is inside a transaction on that scope, other than the one with that unit."""
     for transaction in open_transactions.get():
-        if transaction.covers(scope, but=but):
+        if transaction.covers(store, scope, but=but):
             raise UseTransaction(
                 f"{scope} is part of the transaction this task is in, and was written past it", scope=scope
             )
