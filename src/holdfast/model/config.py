@@ -45,10 +45,10 @@ class MessagesConfig(Struct, frozen=True, kw_only=True):
 
 
 class ChangesConfig(Struct, frozen=True, kw_only=True):
-    """The change stream, and so the reach of history.
+    """The change stream, and so the reach of history. Without both bounds everything is kept.
 
-    retention_age       a sweep trims records older than this (30 d; None: no bound)
-    retention_count     and those beyond this many in one scope (None: no bound)
+    retention_age       a sweep keeps records younger than this (30 d; None: age keeps nothing)
+    retention_count     and the newest so many of each scope, whatever their age (None: count keeps nothing)
     queue_max           records a follower may have waiting before it reads from the log instead (1,000)
     """
 
