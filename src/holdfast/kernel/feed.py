@@ -158,7 +158,7 @@ class Feed:
                 self._wake.clear()
 
     async def _on_moves(self, moves: Sequence[tuple[str, int]]) -> None:
-        for place, (scope, seq) in enumerate(moves):
+        for place, (scope, seq) in enumerate(moves, start=1):
             if scope in self._followers:
                 await self._on_move(scope, seq)
             if place % GIVE_WAY_AFTER == 0:
