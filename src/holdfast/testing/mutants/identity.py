@@ -68,6 +68,16 @@ class ARepeatIsJudgedAgain(CommitPath):
 
 
 @breaks("G5")
+class ABurntIdIsNotToldAsSuch(CommitPath):
+    """That an id is used up looks like a store that is down: the writer would send it for ever."""
+
+    def first_time(self, commit: Commit) -> Outcome:
+        """Leave the fact out."""
+        outcome = super().first_time(commit)
+        return Unavailable("try again later") if isinstance(outcome, Unavailable) else outcome
+
+
+@breaks("G5")
 class RepeatsWithinABatchAreApplied(MemoryKernel):
     """The ids of a batch are looked up before any of it is applied."""
 
