@@ -18,7 +18,6 @@ from holdfast.errors import Closed, Compacted, HoldfastError, Unavailable
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.follower import GLANCE, PAGE, PAUSE_MAX_S, PAUSE_S, QUEUE_MAX, Admit, Follower
 
-
 GIVE_WAY_AFTER = 50
 """Moves looked at before everything else on the loop gets its turn."""
 
