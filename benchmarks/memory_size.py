@@ -1,7 +1,8 @@
 """A thousand live sessions of twenty keys and fifty messages each in the memory backend.
 
-Measured in a process of its own, all of it counted: interpreter, imports, event loop, log. Keys hold 100 bytes,
-messages 200 characters. "Live" means that the program holds a handle of each.
+Measured in a process of its own. Keys hold 100 bytes, messages 200 characters. "Live" means that the program holds a
+handle of each. Two figures are held to the goal of 100 MB: the whole process, of which Python and the library's code
+take some 28, and what the sessions with their log added to it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def measure(effort: Effort) -> list[Finding]:
         absolute(what, "the whole process, peak", [one["peak"] / 1e6 for one in rounds], unit="MB", goal=GOAL_MB,
                  theirs=f"{payload:,.1f} MB of values"),
         absolute(what, "what they added", [(one["after"] - one["before"]) / 1e6 for one in rounds], unit="MB",
-                 theirs=f"{payload:,.1f} MB of values"),
+                 goal=GOAL_MB, theirs=f"{payload:,.1f} MB of values"),
     ]  # fmt: skip
 
 
