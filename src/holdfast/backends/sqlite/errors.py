@@ -25,6 +25,7 @@ from holdfast.errors import (
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+SYNCS = frozenset({apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC})
 DAMAGE = (apsw.CorruptError, apsw.FormatError, apsw.SQLError, apsw.MismatchError)
 DAMAGED = frozenset(
     {apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS, apsw.SQLITE_IOERR_IN_PAGE, apsw.SQLITE_IOERR_DATA}
@@ -35,10 +36,16 @@ READ_ERRORS = (apsw.Error, UnicodeEncodeError, OverflowError, msgspec.DecodeErro
 
 
 def is_full(error: BaseException, connection: apsw.Connection | None) -> bool:
-    """Whether no space was left. Then nothing of the transaction was applied: its last frame was never complete."""
+    """Whether no space was left. Then nothing of the transaction was applied: its last frame was never complete.
+
+    Not so when the sync found no space (file systems that allocate late, quotas of a server): by then every frame is in
+    the log, and whoever opens the store next may find the transaction there.
+    """
     if isinstance(error, apsw.FullError):
         return True
-    return isinstance(error, apsw.IOError) and connection is not None and connection.system_errno in NO_SPACE
+    if not isinstance(error, apsw.IOError) or connection is None or getattr(error, "extendedresult", 0) in SYNCS:
+        return False
+    return connection.system_errno in NO_SPACE
 
 
 def translated(error: BaseException, path: Path, connection: apsw.Connection | None = None) -> HoldfastError:

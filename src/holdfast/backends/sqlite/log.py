@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from holdfast.backends.sqlite.bulk import Cursor
+from holdfast.backends.sqlite.read import give_up
 from holdfast.errors import Compacted, Corrupt, Diverged, Gone, InvalidValue
 from holdfast.kernel.commit import CommitId, Moved, Record
 
@@ -47,8 +48,10 @@ def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> 
     try:
         ends = cursor.execute(_ENDS, (space, scope)).fetchall()
         rows = cursor.execute(_FORWARD, (space, scope, after, limit)).fetchall()
-    finally:
-        cursor.execute("COMMIT")
+    except BaseException:
+        give_up(cursor)
+        raise
+    cursor.execute("COMMIT")
     if not ends:
         if after > 0:
             raise Gone(f"{scope} has no trace left", scope=scope, after=after)

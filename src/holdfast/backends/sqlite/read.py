@@ -6,8 +6,11 @@ which is one cut by itself; anything more runs inside a transaction.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
+
+import apsw
 
 from holdfast.backends.sqlite.bulk import LOOKUP_SIZES, Cursor
 from holdfast.errors import Corrupt
@@ -54,9 +57,18 @@ def read_views(cursor: Cursor, space: int, reads: Sequence[Read], now_us: int) -
         return [_view_of_one(cursor, space, reads[0], now_us)]
     cursor.execute("BEGIN")
     try:
-        return [_view(cursor, space, read, now_us) for read in reads]
-    finally:
-        cursor.execute("COMMIT")
+        views = [_view(cursor, space, read, now_us) for read in reads]
+    except BaseException:
+        give_up(cursor)
+        raise
+    cursor.execute("COMMIT")
+    return views
+
+
+def give_up(cursor: Cursor) -> None:
+    """End a read transaction after an error. If the disk failed it has ended already, and that is what is to be told."""
+    with contextlib.suppress(apsw.Error):
+        cursor.execute("ROLLBACK")
 
 
 def head_of(scope: str, row: Sequence[Any]) -> Head:
