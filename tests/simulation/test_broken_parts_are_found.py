@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from holdfast.handles.store import Store
 from holdfast.hold import Holdfast
 from holdfast.kernel.commit import Committed, ScopeCommit, View
+from holdfast.kernel.cursor import Cursor
 from holdfast.kernel.feed import Feed, Follower
 from holdfast.kernel.writer import Lane, Writer
 from holdfast.testing.simulation import Scenario, SimulationFailed, Weather, simulate
@@ -79,9 +80,10 @@ def test_a_writer_that_sends_an_unknown_commit_again_under_a_new_id_is_found():
 class HopefulLane(Lane):
     """Takes a lost reply for success."""
 
-    async def _settle(self, commits, outcomes):
-        await super()._settle(commits, list(outcomes))
-        return [Committed({part.scope: 1 for part in commit.scopes if part.writes}) for commit in commits]
+    async def _settle(self, unsettled):
+        for commit, future, _ in unsettled:
+            if not future.done():
+                future.set_result(Committed({part.scope: 1 for part in commit.scopes if part.writes}))
 
 
 class HopefulWriter(Writer):
@@ -116,7 +118,7 @@ class TrustingStore(Store):
 
     def feed(self):
         loop = asyncio.get_running_loop()
-        return self._feeds.setdefault(loop, self.feed_class(self.kernel, clock=self.clock))
+        return self._feeds.setdefault(loop, self.feed_class(self.kernel, clock=self.clock, ids=self.ids))
 
 
 def test_a_feed_that_trusts_hints_is_found():
@@ -133,7 +135,7 @@ class ForgetfulFollower(Follower):
 
 class ForgetfulFeed(Feed):
     def follow(self, *, admit=None, queue_max=1):
-        return ForgetfulFollower(self, admit, queue_max=1)
+        return ForgetfulFollower(self, admit=admit, queue_max=1)
 
 
 class ForgetfulStore(TrustingStore):
@@ -147,13 +149,14 @@ def test_a_follower_that_drops_what_it_has_no_room_for_is_found():
 class DoublingFollower(Follower):
     """After a cut it is handed the record at its cursor as if it were new."""
 
-    async def add(self, scope, *, after):
-        await super().add(scope, after=after if after in (None, 0) else max(0, after.seq - 2))
+    async def add(self, scope, *, after, **more):
+        earlier = max(0, after.seq - 2) if isinstance(after, Cursor) else after
+        await super().add(scope, after=earlier, **more)
 
 
 class DoublingFeed(Feed):
     def follow(self, *, admit=None, queue_max=8):
-        return DoublingFollower(self, admit, queue_max)
+        return DoublingFollower(self, admit=admit, queue_max=queue_max)
 
 
 class DoublingStore(TrustingStore):

@@ -112,10 +112,14 @@ class LeapingClock(ManualClock):
 
 
 class SeededIds:
-    """`Ids` that repeat from a seed: the same calls give the same ids. Two seeds give different ones."""
+    """`Ids` that repeat from a seed: the same calls give the same ids. Two seeds give different ones.
+
+    Chance is drawn from a sequence of its own: how often something was tried again shows in no id.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self._random = Random(seed)
+        self._chance = Random(f"chance {seed}")
         self._count = itertools.count(1)
 
     def uuid7(self, now_us: int) -> str:
@@ -132,7 +136,7 @@ class SeededIds:
 
     def random(self) -> float:
         """The next number of the seeded sequence, from 0 up to but not including 1."""
-        return self._random.random()
+        return self._chance.random()
 
 
 async def settle(turns: int = 20) -> None:
