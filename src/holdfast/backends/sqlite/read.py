@@ -66,7 +66,7 @@ def read_views(cursor: Cursor, space: int, reads: Sequence[Read], now_us: int) -
 
 
 def give_up(cursor: Cursor) -> None:
-    """End a read transaction after an error. If the disk failed it has ended already, and that is what is to be told."""
+    """End a read transaction after an error. If the disk failed it has ended already; that is what is to be told."""
     with contextlib.suppress(apsw.Error):
         cursor.execute("ROLLBACK")
 
