@@ -20,7 +20,7 @@ from queue import SimpleQueue
 
 import apsw
 
-from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, abandon, connect, tune
+from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, abandon, connect, release, tune
 from holdfast.backends.sqlite.errors import is_full
 from holdfast.backends.sqlite.writer import Failpoint
 from holdfast.errors import Closed
@@ -86,7 +86,7 @@ class Checkpointer:
                 if self._broken:
                     abandon(self.connection)
                 else:
-                    self.connection.close(True)
+                    release(self.connection)
 
     def _connected(self) -> apsw.Connection:
         if self.connection is None:
