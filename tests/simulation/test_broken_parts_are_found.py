@@ -8,6 +8,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from holdfast.errors import Indeterminate
 from holdfast.handles.store import Store
 from holdfast.hold import Holdfast
 from holdfast.kernel.commit import Committed, ScopeCommit, View
@@ -79,9 +80,9 @@ def test_a_writer_that_sends_an_unknown_commit_again_under_a_new_id_is_found():
 class HopefulLane(Lane):
     """Takes a lost reply for success."""
 
-    async def _settle(self, commits, outcomes):
-        await super()._settle(commits, list(outcomes))
-        return [Committed({part.scope: 1 for part in commit.scopes if part.writes}) for commit in commits]
+    async def _try(self, commits):
+        outcomes = await super()._try(commits)
+        return [Committed({}) if isinstance(outcome, Indeterminate) else outcome for outcome in outcomes]
 
 
 class HopefulWriter(Writer):
@@ -116,12 +117,17 @@ class TrustingStore(Store):
 
     def feed(self):
         loop = asyncio.get_running_loop()
-        return self._feeds.setdefault(loop, self.feed_class(self.kernel, clock=self.clock))
+        return self._feeds.setdefault(loop, self.feed_class(self.kernel, clock=self.clock, ids=self.ids))
 
 
 def test_a_feed_that_trusts_hints_is_found():
     """Hints get lost; the log is the truth. A follower that waits for a lost hint waits for ever."""
     assert "never heard" in failures(with_store(TrustingStore), weather=SILENT)
+
+
+def turned_into(kind, follower):
+    follower.__class__ = kind
+    return follower
 
 
 class ForgetfulFollower(Follower):
@@ -132,8 +138,8 @@ class ForgetfulFollower(Follower):
 
 
 class ForgetfulFeed(Feed):
-    def follow(self, *, admit=None, queue_max=1):
-        return ForgetfulFollower(self, admit, queue_max=1)
+    def follow(self, **options):
+        return turned_into(ForgetfulFollower, super().follow(**options | {"queue_max": 1}))
 
 
 class ForgetfulStore(TrustingStore):
@@ -147,13 +153,13 @@ def test_a_follower_that_drops_what_it_has_no_room_for_is_found():
 class DoublingFollower(Follower):
     """After a cut it is handed the record at its cursor as if it were new."""
 
-    async def add(self, scope, *, after):
-        await super().add(scope, after=after if after in (None, 0) else max(0, after.seq - 2))
+    async def add(self, scope, *, after, **options):
+        await super().add(scope, after=after if after in (None, 0) else max(0, after.seq - 2), **options)
 
 
 class DoublingFeed(Feed):
-    def follow(self, *, admit=None, queue_max=8):
-        return DoublingFollower(self, admit, queue_max)
+    def follow(self, **options):
+        return turned_into(DoublingFollower, super().follow(**options))
 
 
 class DoublingStore(TrustingStore):
