@@ -512,7 +512,16 @@ async def test_absurd_arguments_are_refused_clearly_in_bounded_time_and_nothing_
         ], value
 
 
-async def test_values_that_could_end_nowhere_are_refused_everywhere(hold: Holdfast, s: Session) -> None:
+async def test_values_that_could_end_nowhere_are_refused_everywhere(stores: Stores) -> None:
+    most = 10_000
+    hold = await stores.open(
+        config=Config(
+            limits=Limits(value_bytes_max=most),
+            state=StateConfig(value_bytes_max=most),
+            messages=MessagesConfig(value_bytes_max=most),
+        )
+    )
+    s = await hold.sessions.create(id="s")
     bomb: Any = "x"
     for _ in range(50):
         bomb = [bomb, bomb]
