@@ -10,25 +10,30 @@ from holdfast.handles.state import State
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.change import Change
-from holdfast.model.config import Config
+from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
 from holdfast.model.event import Event
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.scope import Scope
 from holdfast.model.session import SessionStatus
-from holdfast.model.state import History, PastValue, Snapshot
+from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
 
 __all__ = [
     "AlreadyExists",
     "Change",
     "Changes",
+    "ChangesConfig",
     "Config",
     "Conflict",
+    "Diff",
+    "Difference",
     "Event",
     "History",
     "Holdfast",
     "HoldfastError",
+    "Limits",
     "Message",
+    "MessagesConfig",
     "NotFound",
     "Page",
     "PastValue",
@@ -38,5 +43,6 @@ __all__ = [
     "SessionTransaction",
     "Snapshot",
     "State",
+    "StateConfig",
     "Transaction",
 ]

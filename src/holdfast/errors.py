@@ -119,7 +119,7 @@ class NotFound(HoldfastError, LookupError):
     """The session, or what was asked for in it, does not exist (any more)."""
 
     code = "not_found"
-    remedy = "Check the id; it may have been deleted. `sessions.open` creates it when it is missing."
+    remedy = "Check the id; it may have been deleted. `sessions.open` creates a session that is missing."
 
 
 class AlreadyExists(HoldfastError, ValueError):
@@ -169,7 +169,7 @@ class Unavailable(HoldfastError, ConnectionError):
 
     code = "unavailable"
     retryable = True
-    remedy = "Try again later; `hold.health()` and `holdfast doctor` say what is wrong."
+    remedy = "Try again later; `holdfast doctor` says what is wrong."
 
 
 class Indeterminate(HoldfastError, ConnectionError):

@@ -10,7 +10,12 @@ FUNCTION_LINES_MAX = 60
 NAMES_THAT_SAY_NOTHING = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
 
 # A noun that is told on another noun's page: noun -> page.
-TOLD_WITH: Mapping[str, str] = {}
+TOLD_WITH: Mapping[str, str] = {
+    "cause": "change",
+    "duration": "config",
+    "moment": "config",
+    "page": "session",
+}
 
 
 def oversized(root: Path) -> list[str]:

@@ -1,9 +1,10 @@
 """The SQLite backend keeps every guarantee."""
 
+import asyncio
 from pathlib import Path
 
 from holdfast.backends.sqlite import SqliteKernel
-from holdfast.testing import conformance_tests
+from holdfast.testing import conform, conformance_tests
 from holdfast.testing.conformance import Open
 
 
@@ -12,3 +13,17 @@ def opener(path: Path) -> Open:
 
 
 test_sqlite_conforms = conformance_tests(opener)
+
+
+def test_a_store_in_use_can_be_tested_time_and_again_and_is_left_as_it_was(tmp_path: Path) -> None:
+    async def main() -> None:
+        for _ in range(2):
+            report = await conform(opener(tmp_path), only={"G9", "G14", "G16"}, clean=True)
+            assert report.passed, str(report)
+            assert report.left == ()
+        kernel = await SqliteKernel.open(tmp_path / "store.db")
+        stats = await kernel.stats()
+        assert (stats["scopes"], stats["cells"], stats["records"]) == (0, 0, 0)
+        await kernel.close()
+
+    asyncio.run(main())

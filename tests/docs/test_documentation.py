@@ -15,6 +15,7 @@ EXAMPLES = sorted((ROOT / "examples").rglob("[!_]*.py"))
 def test_what_is_shown_runs(shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("HOLDFAST_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))  # for programs that a page starts
     if shown.endswith(".py"):
         assert run_example(ROOT / shown, folder=tmp_path).returncode == 0
     else:

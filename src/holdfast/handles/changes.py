@@ -21,8 +21,9 @@ from holdfast.kernel.limits import listed
 from holdfast.model.change import KINDS, Change
 from holdfast.services import change
 
-After = str | Literal["now", "beginning"]
-"""Where to begin: now, at the oldest change kept, or after the change with this cursor."""
+After = str | int | Literal["now", "beginning"]
+"""Where to begin: now, at the oldest change kept, after the change with this cursor, or after this version of the scope
+(that of a snapshot, say)."""
 
 
 class Life(Struct, frozen=True):
@@ -168,7 +169,9 @@ def _parse(after: After) -> Cursor | int | None:
         return None
     if isinstance(after, str) and after == "beginning":
         return 0
-    return parse_cursor(after)
+    if isinstance(after, int) and not isinstance(after, bool) and after >= 0:
+        return after
+    return parse_cursor(after)  # type: ignore[arg-type]
 
 
 def _known(kinds: Iterable[str]) -> frozenset[str]:

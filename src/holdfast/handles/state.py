@@ -16,8 +16,8 @@ from holdfast.kernel.limits import PAGE_MAX, check_limit
 from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
 from holdfast.model.moment import to_datetime
-from holdfast.model.state import History, Snapshot
-from holdfast.operations import history
+from holdfast.model.state import Diff, History, Snapshot
+from holdfast.operations import diff, history
 from holdfast.services import state
 
 T = TypeVar("T")
@@ -174,6 +174,14 @@ class State:
         check_name(key, "a state key")
         check_limit(limit)
         return await self._unit.read(self._target, lambda work: history.history(work, self._place, key, limit))
+
+    async def diff(self, *, since: int | None = None, until: int | None = None) -> Diff:
+        """Every key that differs between two versions of the scope; see `Diff`.
+
+        Without `since` as far as the log reaches, without `until` up to now. Raises Compacted if the log was trimmed
+        past `since`, InvalidValue for versions the scope does not have.
+        """
+        return await self._unit.read(self._target, lambda work: diff.diff(work, self._place, since, until))
 
 
 def _value(cell: Cell | None, type: Any, default: Any) -> Any:

@@ -41,7 +41,7 @@ class Store:
         if self.closed:
             raise Closed("this store is closed")
         if self._pid != os.getpid():
-            raise Closed("this store was opened before the fork; open it again in the child process")
+            raise Closed("this store was opened before the fork: open it after, or start the process with spawn")
         return Work(
             self.writer,
             now_us=self.clock.now_us(),
@@ -73,9 +73,10 @@ class Store:
         return lock
 
     async def close(self) -> None:
-        """Finish what was submitted, end the followers, close the kernel. May be called twice."""
-        if self.closed:
-            return
+        """Finish what was submitted, end the followers, close the kernel.
+
+        May be called again, which finishes what a cancelled call left open: every step is harmless when repeated.
+        """
         self.closed = True
         here = asyncio.get_running_loop()
         for loop, feed in list(self._feeds.items()):

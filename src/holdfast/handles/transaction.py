@@ -79,11 +79,11 @@ class Block:
         raise _Rollback(self)
 
     def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
-        """Whether the transaction is open, has touched that scope of that store, and is not the one with that unit."""
+        """Whether it is open on that store, has touched that scope, and is not the one with that unit."""
         work = self._work
         if self._state != "open" or work is None or work is but:
             return False
-        return self._store is store and scope in work.touched
+        return store is self._store and scope in work.touched
 
     def version(self, scope: Scope) -> int | None:
         """The version the commit gave that scope; None if it wrote nothing there, or has not committed."""
@@ -196,6 +196,12 @@ class SessionTransaction(Block, SessionSurface):
         self._agent = agent
         self._on_update = on_update
         self._updated: SessionRecord | None = None
+
+    def __getattr__(self, name: str) -> NoReturn:
+        # Only what is missing comes here: the surface that the block's beginning brings.
+        if name in ("state", "temp", "runtime", "messages"):
+            self._current()
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     def _begin(self) -> None:
         refuse_inside(self._store, self._target.scope)

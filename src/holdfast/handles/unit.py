@@ -217,7 +217,7 @@ class Covering(Protocol):
     """A transaction, as far as this module needs to know it."""
 
     def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
-        """Whether the transaction is open, has touched that scope of that store, and is not the one with that unit."""
+        """Whether it is open on that store, has touched that scope, and is not the one with that unit."""
         ...
 
 

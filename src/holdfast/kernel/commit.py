@@ -85,7 +85,7 @@ class Append(Struct, frozen=True, gc=False):
     """Write one new cell whose key the kernel completes with the commit's own seq: a stamped put.
 
     key = prefix + stamp(seq, ordinal), so that appending needs no read, never conflicts, and key order is
-    commit order; the ordinal counts the appends of one commit to one scope from 0.
+    commit order (G17); the ordinal counts the appends of one commit to one scope from 0.
     """
 
     prefix: str

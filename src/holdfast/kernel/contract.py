@@ -81,10 +81,11 @@ class Kernel(ABC):
     async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
         """Heads, cells and ordered ranges of the named scopes, as one consistent cut (G8).
 
-        The cut covers all named scopes where `traits.span` is "store", else each scope by itself. It includes every
-        commit acknowledged before the call began (G6). Answers stand in the order asked. A scope that never was
-        has NO_HEAD and nothing in it; so has one that is dropped, but for its head. What is returned cannot be
-        changed behind the store's back, nor does it change later. A limit outside 1…PAGE_MAX raises InvalidValue.
+        The cut covers all named scopes where `traits.span` is "store", else each scope by itself. It includes
+        every commit acknowledged before the call began (G6). Answers stand in the order asked. A scope that
+        never was has NO_HEAD and nothing in it; so has one that is dropped, but for its head. What is returned
+        cannot be changed behind the store's back, nor does it change later (G18). A limit outside 1…PAGE_MAX
+        raises InvalidValue.
         """
 
     @abstractmethod
@@ -170,7 +171,7 @@ class Kernel(ABC):
 
     @abstractmethod
     async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
-        """What became of a commit whose reply was lost, by the log of one scope it wrote.
+        """What became of a commit whose reply was lost, by the log of one scope it wrote (G5).
 
         Committed(replayed=True) with that scope's seq; None if it surely was not applied (ask only once the first send
         is known to have ended); raises Indeterminate if the log was trimmed and the evidence may be gone.

@@ -16,7 +16,10 @@ from collections.abc import Sequence
 
 from holdfast.errors import Closed, Compacted, HoldfastError, Unavailable
 from holdfast.kernel.contract import Clock, Ids, Kernel
-from holdfast.kernel.follower import PAGE, PAUSE_MAX_S, PAUSE_S, QUEUE_MAX, Admit, Follower
+from holdfast.kernel.follower import GLANCE, PAGE, PAUSE_MAX_S, PAUSE_S, QUEUE_MAX, Admit, Follower
+
+GIVE_WAY_AFTER = 50
+"""Moves looked at before everything else on the loop gets its turn."""
 
 
 class Feed:
@@ -155,9 +158,11 @@ class Feed:
                 self._wake.clear()
 
     async def _on_moves(self, moves: Sequence[tuple[str, int]]) -> None:
-        for scope, seq in moves:
+        for place, (scope, seq) in enumerate(moves, start=1):
             if scope in self._followers:
                 await self._on_move(scope, seq)
+            if place % GIVE_WAY_AFTER == 0:
+                await asyncio.sleep(0)  # a backend that reads in place never gives way to the readers by itself
         if self._scouts and moves:
             await self._let_scouts_consider([scope for scope, _ in moves])
 
@@ -170,7 +175,8 @@ class Feed:
             self._rouse(scope)  # its count began anew, or an old move was repeated
         while after < seq and scope in self._followers:
             try:
-                records = await self.kernel.log(scope, after=after, limit=PAGE)
+                limit = GLANCE if seq - after <= GLANCE else PAGE
+                records = await self.kernel.log(scope, after=after, limit=limit)
             except Unavailable:
                 raise
             except HoldfastError:

@@ -23,6 +23,9 @@ T = TypeVar("T")
 QUEUE_MAX = 1000
 """Records a follower may have waiting; beyond that it falls back to paging from the log."""
 
+GLANCE = 64
+"""Records read from one log at once when no more are expected: few enough for a backend to read them in place."""
+
 PAGE = 500
 """Records read from one log at once."""
 

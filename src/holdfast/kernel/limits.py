@@ -72,7 +72,7 @@ class Traits(Struct, frozen=True):
 
 
 def check_commit(commit: Commit, traits: Traits) -> None:
-    """Refuse a commit that the backend may not take, before any of it is sent.
+    """Refuse a commit that the backend may not take, before any of it is sent (G19).
 
     Raises TooLarge (a key, a value, the number of operations or the bytes of the whole are over the limit),
     Unsupported (scopes of several buckets where that is the span), or InvalidValue (a scope, key or index entry named

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -37,3 +37,29 @@ class History(Struct, frozen=True):
 
     items: tuple[PastValue, ...]
     complete: bool
+
+
+class Difference(Struct, frozen=True):
+    """What became of one key between two versions.
+
+    `before` and `after` are its values, None where it did not exist. `known` is False if the log no longer reaches
+    the value it had before; `change` then tells from what is known ("set" or "deleted"), else it is "added",
+    "changed" or "deleted". `version`, `at` and `by` are those of the last commit that wrote it.
+    """
+
+    key: str
+    change: Literal["added", "changed", "deleted", "set"]
+    before: Any
+    after: Any
+    version: int
+    at: datetime
+    by: str | None = None
+    known: bool = True
+
+
+class Diff(Struct, frozen=True):
+    """Every key of one namespace that differs between the versions `since` and `until` of its scope, in key order."""
+
+    items: tuple[Difference, ...]
+    since: int
+    until: int

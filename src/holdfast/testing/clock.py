@@ -56,7 +56,9 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         """Move both readings at once and wake who is due. Whoever then sleeps again, sleeps from the new time."""
-        self._move_to(self._monotonic_us + _forward_us(seconds))
+        forward_us = _forward_us(seconds)
+        with self._lock:
+            self._move_to(self._monotonic_us + forward_us)
 
     async def elapse(self, seconds: float) -> None:
         """Move both readings through every time somebody waits for, letting the woken tasks run at each.
@@ -66,9 +68,11 @@ class ManualClock:
         end_us = self._monotonic_us + _forward_us(seconds)
         await settle()
         while (due_us := self._next_due_us()) is not None and due_us <= end_us:
-            self._move_to(due_us)
+            with self._lock:
+                self._move_to(due_us)
             await settle()
-        self._move_to(end_us)
+        with self._lock:
+            self._move_to(end_us)
         await settle()
 
     def jump(self, seconds: float) -> None:
@@ -83,14 +87,14 @@ class ManualClock:
             return self._sleepers[0][0] if self._sleepers else None
 
     def _move_to(self, monotonic_us: int) -> None:
-        with self._lock:
-            self._now_us += max(0, monotonic_us - self._monotonic_us)
-            self._monotonic_us = max(monotonic_us, self._monotonic_us)
-            while self._sleepers and self._sleepers[0][0] <= self._monotonic_us:
-                _, _, future = heapq.heappop(self._sleepers)
-                loop = future.get_loop()
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(_wake, future)
+        """Under the lock: move on to that time, unless it is past already, and wake who is due."""
+        self._now_us += max(0, monotonic_us - self._monotonic_us)
+        self._monotonic_us = max(monotonic_us, self._monotonic_us)
+        while self._sleepers and self._sleepers[0][0] <= self._monotonic_us:
+            _, _, future = heapq.heappop(self._sleepers)
+            loop = future.get_loop()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_wake, future)
 
 
 class LeapingClock(ManualClock):
@@ -103,14 +107,19 @@ class LeapingClock(ManualClock):
         """Let the other tasks run, then move the clock to where this sleep ends, if it is not there yet."""
         due_us = self._monotonic_us + max(0, round(seconds * 1_000_000))
         await asyncio.sleep(0)
-        self._move_to(due_us)
+        with self._lock:
+            self._move_to(due_us)
 
 
 class SeededIds:
-    """`Ids` that repeat from a seed: the same calls give the same ids. Two seeds give different ones."""
+    """`Ids` that repeat from a seed: the same calls give the same ids. Two seeds give different ones.
+
+    Chance is drawn from a sequence of its own: how often something was tried again shows in no id.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self._random = Random(seed)
+        self._chance = Random(f"chance {seed}")
         self._count = itertools.count(1)
 
     def uuid7(self, now_us: int) -> str:
@@ -127,7 +136,7 @@ class SeededIds:
 
     def random(self) -> float:
         """The next number of the seeded sequence, from 0 up to but not including 1."""
-        return self._random.random()
+        return self._chance.random()
 
 
 async def settle(turns: int = 20) -> None:

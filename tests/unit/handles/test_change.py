@@ -411,7 +411,7 @@ async def test_closing_the_store_ends_every_stream_with_closed(stores: Stores) -
         await anext(s.changes())
 
 
-@pytest.mark.parametrize("after", ["", "x", "later", "1.2", 3, None, object(), b"now", ["now"], True])
+@pytest.mark.parametrize("after", ["", "x", "later", "1.2", -1, 1.5, None, object(), b"now", ["now"], True])
 async def test_a_place_that_is_none_is_refused_at_the_call(hold: Holdfast, s: Session, after: Any) -> None:
     for call in (s.changes, lambda after: hold.changes([Scope.user("ada")], after=after)):
         with pytest.raises(InvalidValue):

@@ -475,6 +475,7 @@ async def test_an_admitted_scope_is_left_with_its_drop_and_its_next_life_admitte
     epochs = {"session/x": 0}
     follower = await scout(bench, "session/x", epochs=epochs)
     await bench.write("session/x")
+    await settle(50)
     await bench.drop("session/x")
     assert await take(follower, 2) == [("session/x", 1), ("session/x", 2)]
     await bench.write("session/x")  # by somebody else: the epoch that is admitted is another

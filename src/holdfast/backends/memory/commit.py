@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from holdfast.backends.memory.store import SpaceData
 from holdfast.errors import HoldfastError, Indeterminate, Unavailable
 from holdfast.kernel.commit import Cell, Commit, CommitId, Committed, Conflict, Outcome
@@ -90,10 +92,10 @@ class CommitPath:
                 space.set_entries(plan.scope, key, ())
         seq = plan.head.seq
         for write in plan.writes:
-            data.put(Cell(write.key, write.value, seq, write.expires_us))
+            data.put(Cell(write.key, exact(write.value), seq, write.expires_us))
             if write.entries or write.key in data.entries:
                 space.set_entries(plan.scope, write.key, write.entries)
-        data.records.append(plan.record)
+        data.records.append(replace(plan.record, body=exact(plan.record.body)))
         data.head = plan.head
         space.move(plan.scope, seq)
 
@@ -104,6 +106,11 @@ class CommitPath:
             self.space.set_entries(scope, key, ())
         data.cells.clear()
         data.keys.clear()
+
+
+def exact(content: bytes) -> bytes:
+    """The same bytes in no more memory than they need: an encoder's answer may keep half as much again in reserve."""
+    return bytes(memoryview(content))
 
 
 def first_seq(space: SpaceData, scope: str, commit_id: CommitId) -> int | None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from holdfast.backends.memory.commit import CommitPath, first_seq
 from holdfast.backends.memory.store import MemoryStore, ScopeData, SpaceData
-from holdfast.errors import Closed, Compacted, Corrupt, Diverged, Gone
+from holdfast.errors import Closed, Compacted, Corrupt, Diverged, Gone, InvalidValue
 from holdfast.kernel.commit import (
     NO_HEAD,
     Commit,
@@ -110,9 +110,12 @@ class MemoryKernel(Kernel):
             space = self._open()
             if after is None:
                 return Moved((), str(space.moves_end))
-            start = space.moves_floor if after == "" else int(after)
-            if start < space.moves_floor:
-                raise Compacted(f"moves before {space.moves_floor} are trimmed", floor=space.moves_floor)
+            start = _position(after) if after else space.moves_floor
+            if not space.moves_floor <= start <= space.moves_end:
+                raise Compacted(
+                    f"position {start} is outside of what is kept, {space.moves_floor} to {space.moves_end}",
+                    floor=space.moves_floor,
+                )
             first = bisect_left(space.moves, start, key=itemgetter(0))
             moves = space.moves[first : first + limit]
             more = first + limit < len(space.moves)
@@ -216,6 +219,12 @@ class MemoryKernel(Kernel):
         self._closed = True
         for watch in tuple(self._watches):
             self._unwatch(watch)
+
+
+def _position(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidValue(f"{text[:40]!r} is not a position of this store", path="after")
+    return int(text)
 
 
 def _view(data: ScopeData | None, read: Read, now_us: int) -> View:

@@ -1,40 +1,47 @@
-"""Checkpoints, on a thread and a connection of their own: moving the log's pages into the file without holding up writes.
+"""Checkpoints: moving the log's pages into the file, mostly on a thread and a connection of their own.
 
-The writer's WAL hook rings at `PAGES`. A passive checkpoint never waits for anyone, but under steady writing it may never
-catch up, and then the log is never begun anew. So when it has grown to `PAGES_HELP` the writer itself finishes the rest,
-which is short, between two batches.
+Automatic checkpoints are off. When the log has grown to `PAGES`, the writer's WAL hook wakes the thread, which makes
+passive passes until at most `REST` pages are left. Those the writer copies itself, between two batches: under steady
+writing a pass aside never reaches the end, and the log would never be begun anew (it grew by 200 MB a second). While
+a reader somewhere holds the log back, the next attempt waits for another `AGAIN` pages.
 
-A checkpoint whose sync fails must not be tried again here: the pages may be gone from the cache and counted as
+A checkpoint whose sync fails must not be tried again here: the pages may be gone from the page cache and counted as
 written. The store closes itself and leaves the log, from which the next opening repeats all of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
 import apsw
 
-from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, connect, tune
+from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, abandon, connect, tune
 from holdfast.backends.sqlite.errors import is_full
 from holdfast.backends.sqlite.writer import Failpoint
+from holdfast.errors import Closed
 
 PAGES = 4_000
-PAGES_HELP = 16_000
+AGAIN = 1_000
+REST = 200
+PASSES = 4
 
 
 class Checkpointer:
     """Copies the log into the file when it has grown."""
 
-    def __init__(self, opening: Opening, failpoint: Failpoint | None, on_broken: Callable[[BaseException], None]) -> None:
+    def __init__(self, opening: Opening, failpoint: Failpoint | None, on_broken: Callable[[Closed], None]) -> None:
+        self.connection: apsw.Connection | None = None
         self._opening = opening
         self._failpoint = failpoint
         self._on_broken = on_broken
         self._bell: SimpleQueue[bool] = SimpleQueue()
-        self._asked = False
-        self._help_at = PAGES_HELP
-        self.connection: apsw.Connection | None = None
+        self._pages = 0
+        self._ask_at = PAGES
+        self._rest = False  # set by the thread, cleared by the writer
+        self._broken = False
         self._thread = threading.Thread(target=self._run, name="holdfast-sqlite-checkpoint", daemon=True)
 
     def start(self, writer: apsw.Connection) -> None:
@@ -45,46 +52,62 @@ class Checkpointer:
     def stop(self) -> None:
         """End the thread after the checkpoint it may be at. Blocks."""
         self._bell.put(False)
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
+        if self._thread.ident is not None:
             self._thread.join()
 
     def _grown(self, writer: apsw.Connection, _database: str, pages: int) -> int:
-        if pages >= PAGES and not self._asked:
-            self._asked = True
-            self._bell.put(True)
-        if pages < PAGES_HELP:
-            self._help_at = PAGES_HELP
-        elif pages >= self._help_at:
-            self._help_at = 2 * pages  # a reader may hold the log: do not try at every commit
+        """After every commit, in the writer's thread."""
+        self._pages = pages
+        if self._rest:
+            self._rest = False
             self._checkpoint(writer)
+        elif pages >= self._ask_at:
+            self._ask_at = pages + AGAIN
+            self._bell.put(True)
+        elif pages < PAGES:
+            self._ask_at = PAGES
         return apsw.SQLITE_OK
 
     def _run(self) -> None:
-        while self._bell.get():
-            try:
-                if self.connection is None:
-                    self.connection = connect(self._opening, waits_s=self._opening.busy_timeout_s)
-                    tune(self.connection, self._opening, cache_kib=READER_CACHE_KIB)
-                self._checkpoint(self.connection)
-            except apsw.Error:
-                pass  # opening it failed, which the writer will meet too; the hook asks again
-            finally:
-                self._asked = False
-        if self.connection is not None:
-            self.connection.close(True)
-
-    def _checkpoint(self, connection: apsw.Connection) -> None:
-        self._reach("checkpoint.begun")
         try:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            while self._bell.get() and not self._broken:
+                with contextlib.suppress(apsw.Error):  # of opening; the writer will meet it too
+                    self._pass(self._connected())
+        finally:
+            if self.connection is not None:
+                if self._broken:
+                    abandon(self.connection)
+                else:
+                    self.connection.close(True)
+
+    def _connected(self) -> apsw.Connection:
+        if self.connection is None:
+            self.connection = connect(self._opening, waits_s=self._opening.busy_timeout_s)
+            tune(self.connection, self._opening, cache_kib=READER_CACHE_KIB)
+        return self.connection
+
+    def _pass(self, connection: apsw.Connection) -> None:
+        for _ in range(PASSES):
+            copied = self._checkpoint(connection)
+            if copied is None:
+                return
+            if self._pages - copied <= REST:  # what was written meanwhile; SQLite's own answer knows only of the start
+                break
+        self._rest = True
+
+    def _checkpoint(self, connection: apsw.Connection) -> int | None:
+        """One passive checkpoint; up to which page the log is copied, None if it could not be made now."""
+        if self._failpoint is not None:
+            self._failpoint("checkpoint.begun")
+        try:
+            copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)[1]
         except apsw.IOError as error:
             if not is_full(error, connection):
-                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-                self._on_broken(error)
-        except apsw.Error:
-            pass  # busy or full: the log keeps everything, the hook asks again
-        self._reach("checkpoint.done")
-
-    def _reach(self, name: str) -> None:
+                self._broken = True
+                self._on_broken(Closed(f"the store closed itself, for its disk failed in a checkpoint: {error}"))
+            return None
+        except apsw.Error:  # another process is at it, or there is no room: the log keeps everything
+            return None
         if self._failpoint is not None:
-            self._failpoint(name)
+            self._failpoint("checkpoint.done")
+        return copied

@@ -16,21 +16,25 @@ import msgspec
 from holdfast.backends.sqlite.bulk import Cursor, Lookup
 from holdfast.backends.sqlite.evidence import first_seq
 from holdfast.backends.sqlite.heads import Heads, Lane, ScopeRow, SpaceCache
-from holdfast.backends.sqlite.writes import Writes
+from holdfast.backends.sqlite.writes import CellKey, Writes
 from holdfast.errors import Indeterminate, Unavailable
 from holdfast.kernel.commit import Absent, Cell, Commit, Committed, Conflict, Head, Outcome, Present, Record, Unchanged
 from holdfast.kernel.evaluate import Plan, evaluate, is_visible
 
 _FIND_CELLS = Lookup(
-    columns=2,
-    names="i, life, key",
+    columns=3,
+    names="i, scope, epoch, key",
     select="SELECT json_group_array(json_array(i, c.version, c.expires_us)) "
-    "FROM w CROSS JOIN cells c ON c.life = w.life AND c.key = w.key",
+    "FROM w CROSS JOIN cells c ON c.scope = w.scope AND c.epoch = w.epoch AND c.key = w.key",
 )
-_VALUE = "SELECT value FROM cells WHERE life = ? AND key = ?"
+_VALUE = (
+    "SELECT ifnull(c.value, (SELECT value FROM apart WHERE id = c.apart)) "
+    "FROM cells c WHERE c.scope = ? AND c.epoch = ? AND c.key = ?"
+)
 _TOUCHED = (
     "SELECT json_group_array(json_array(seq, op, json(touched))) FROM "
-    "(SELECT seq, op, touched FROM log WHERE scope = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT 1000)"
+    "(SELECT l.seq, l.op, l.touched FROM cells p CROSS JOIN log l ON l.id = p.version "
+    "WHERE p.scope = ? AND p.epoch = -1 AND p.key > ? AND p.key <= ? ORDER BY p.key LIMIT 1000)"
 )
 _FIND_LANE = "SELECT id, n FROM writers WHERE space = ? AND writer = ?"
 _MAKE_LANE = "INSERT INTO writers(space, writer, n) VALUES (?, ?, ?) RETURNING id"
@@ -60,7 +64,7 @@ class Batch:
         self._heads = heads
         self._writes = Writes(connection, cursor)
         self._cells = self._writes.cells
-        self._found: dict[tuple[int, str], tuple[int, int | None]] = {}
+        self._found: dict[CellKey, tuple[int, int | None]] = {}
         self._records: dict[int, list[Record]] = {}
         self._lanes: set[Lane] = set()
         # the commit being judged
@@ -101,14 +105,14 @@ class Batch:
         return self._heads.load(list(missing.values())) if missing else []
 
     def _load_cells(self, calls: Sequence[Call]) -> None:
-        wanted: dict[tuple[int, str], None] = {}
+        wanted: dict[CellKey, None] = {}
         for call in calls:
             for commit in call.commits:
                 for part in commit.scopes:
-                    if part.checks and (life := call.space.heads[part.scope].life) is not None:
+                    if part.checks and (row := call.space.heads[part.scope]).head.live:
                         for check in part.checks:
                             if type(check) in _CELL_CHECKS:
-                                wanted[(life, check.key)] = None  # type: ignore[union-attr]
+                                wanted[(row.id, row.head.epoch, check.key)] = None  # type: ignore[union-attr]
         if wanted:
             names = list(wanted)
             params = [part for name in names for part in name]
@@ -134,30 +138,33 @@ class Batch:
         plans = evaluate(commit, self._head, self._cell, self._touched)
         if not isinstance(plans, list):
             return self._explained(plans)
-        seqs = {}
+        if plans and not lane.id:
+            lane.id = self._cursor.execute(_MAKE_LANE, (space.id, writer, n)).fetchall()[0][0]
+        if len(plans) == len(commit.scopes) == 1:
+            self._stage(space, plans[0], lane, puts=len(commit.scopes[0].puts))
+            return Committed({plans[0].scope: plans[0].head.seq})
+        puts = {part.scope: len(part.puts) for part in commit.scopes}
         for plan in plans:
-            if not lane.id:
-                lane.id = self._cursor.execute(_MAKE_LANE, (space.id, writer, n)).fetchall()[0][0]
-            self._stage(space, plan, lane)
-            seqs[plan.scope] = plan.head.seq
-        return Committed(seqs)
+            self._stage(space, plan, lane, puts=puts[plan.scope])
+        return Committed({plan.scope: plan.head.seq for plan in plans})
 
     def _head(self, scope: str) -> Head:
         return self._scopes[scope].head
 
     def _cell(self, scope: str, key: str) -> Cell | None:
-        life = self._scopes[scope].life
-        if life is None:
+        row = self._scopes[scope]
+        if not row.head.live:
             return None
-        written = self._cells.get((life, key), _NOT_WRITTEN)
+        at = (row.id, row.head.epoch, key)
+        written = self._cells.get(at, _NOT_WRITTEN)
         if written is _NOT_WRITTEN:
-            found = self._found.get((life, key))
+            found = self._found.get(at)
             if found is None or not is_visible(found[1], self._now_us):
                 return None
             return Cell(key, b"", *found)
-        if written is None or not is_visible(written[3], self._now_us):
+        if written is None or not is_visible(written[4], self._now_us):
             return None
-        return Cell(key, written[5], written[2], written[3])
+        return Cell(key, written[5], written[3], written[4])
 
     def _touched(self, scope: str, since: int) -> list[tuple[str, ...]] | None:
         row = self._scopes[scope]
@@ -187,8 +194,8 @@ class Batch:
         """The same with what the fetch left out: time and cause of the head, the value of the cell."""
         row = self._scopes[conflict.scope]
         found = conflict.found
-        if isinstance(found, Cell) and row.life is not None and (row.life, found.key) not in self._cells:
-            value = self._cursor.execute(_VALUE, (row.life, found.key)).fetchall()[0][0]
+        if isinstance(found, Cell) and (at := (row.id, row.head.epoch, found.key)) not in self._cells:
+            value = self._cursor.execute(_VALUE, at).fetchall()[0][0]
             found = Cell(found.key, value, found.version, found.expires_us)
         elif row.full:
             return conflict
@@ -222,21 +229,26 @@ class Batch:
 
     # --- staging --------------------------------------------------------------------------------------
 
-    def _stage(self, space: SpaceCache, plan: Plan, lane: Lane) -> None:
+    def _stage(self, space: SpaceCache, plan: Plan, lane: Lane, *, puts: int) -> None:
         """Take what was decided into the overlay and the writes."""
         row = space.heads[plan.scope]
-        head, record = plan.head, plan.record
-        self._heads.tip += 1
-        if row.life is None or not head.live:
-            self._writes.turn(row, head, self._heads.tip)
+        head, record, writes = plan.head, plan.record, self._writes
+        self._heads.tip = log_id = self._heads.tip + 1
+        if not (row.head.live and head.live):
+            writes.turn(row, head, log_id)
             self._heads.remember(row)
         row.head = head
         row.full = True
-        self._records.setdefault(row.id, []).append(record)
-        self._writes.log += (
-            self._heads.tip,
-            row.id,
-            head.seq,
+        scope, seq = row.id, head.seq
+        if (records := self._records.get(scope)) is None:
+            self._records[scope] = [record]
+        else:
+            records.append(record)
+        writes.places.append((scope, -1, seq, log_id, None, None))
+        writes.log += (
+            log_id,
+            scope,
+            seq,
             record.epoch,
             1 if record.op == "drop" else 0,
             record.at_us,
@@ -247,4 +259,4 @@ class Batch:
             record.body,
         )
         if plan.writes or plan.deletes:
-            self._writes.stage_cells(row, plan)
+            writes.stage_cells(row, plan, log_id=log_id, puts=puts)

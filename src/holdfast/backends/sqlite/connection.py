@@ -17,6 +17,8 @@ from holdfast.kernel.limits import Durability
 STATEMENTS_CACHED = 300
 WRITER_CACHE_KIB = 32 * 1024
 READER_CACHE_KIB = 8 * 1024
+LOG_BYTES_KEPT = 64 * 1024 * 1024
+"""A log that grew beyond this is cut back to it when it is begun anew."""
 
 
 class Opening(NamedTuple):
@@ -45,6 +47,7 @@ class Waiting:
         self._since = 0.0
 
     def __call__(self, calls: int) -> bool:
+        """Wait a little; False: give up. `calls` counts from 0 for each lock waited for."""
         now = time.monotonic()
         if calls == 0:
             self._since = now
@@ -67,6 +70,9 @@ def connect(opening: Opening, *, waits_s: float, on_loop: bool = False) -> apsw.
     )
     connection.set_busy_handler(Waiting(waits_s, on_loop=on_loop))
     connection.wal_autocheckpoint(0)
+    # Without this SQLite looks at bound values while planning, and plans again whenever they change: a point read of
+    # two tables with a partial index took 21 µs instead of 7.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     return connection
 
 
@@ -79,12 +85,13 @@ def tune(connection: apsw.Connection, opening: Opening, *, cache_kib: int) -> No
     connection.execute(f"PRAGMA synchronous={'FULL' if opening.durability == 'fsync' else 'NORMAL'}")
     connection.execute(f"PRAGMA cache_size=-{cache_kib}")
     connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES_KEPT}")
     connection.execute("PRAGMA trusted_schema=OFF")
     if opening.max_pages is not None:
         connection.execute(f"PRAGMA max_page_count={opening.max_pages}")
 
 
 def abandon(connection: apsw.Connection) -> None:
-    """Close without the checkpoint that closing the last connection would run: after a failed sync the log is the truth."""
+    """Close without the checkpoint that the last connection would run: after a failed sync the log is the truth."""
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close(True)

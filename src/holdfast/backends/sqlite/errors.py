@@ -10,6 +10,7 @@ import errno
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from holdfast.errors import (
     Corrupt,
@@ -24,16 +25,27 @@ from holdfast.errors import (
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+SYNCS = frozenset({apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC})
+DAMAGE = (apsw.CorruptError, apsw.FormatError, apsw.SQLError, apsw.MismatchError)
 DAMAGED = frozenset(
     {apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS, apsw.SQLITE_IOERR_IN_PAGE, apsw.SQLITE_IOERR_DATA}
 )
 
+READ_ERRORS = (apsw.Error, UnicodeEncodeError, OverflowError, msgspec.DecodeError)
+"""What reading may raise: of SQLite, of arguments it cannot take, of text that is not what was written."""
+
 
 def is_full(error: BaseException, connection: apsw.Connection | None) -> bool:
-    """Whether no space was left. Then nothing of the transaction was applied: its last frame was never complete."""
+    """Whether no space was left. Then nothing of the transaction was applied: its last frame was never complete.
+
+    Not so when the sync found no space (file systems that allocate late, quotas of a server): by then every frame is in
+    the log, and whoever opens the store next may find the transaction there.
+    """
     if isinstance(error, apsw.FullError):
         return True
-    return isinstance(error, apsw.IOError) and connection is not None and connection.system_errno in NO_SPACE
+    if not isinstance(error, apsw.IOError) or connection is None or getattr(error, "extendedresult", 0) in SYNCS:
+        return False
+    return connection.system_errno in NO_SPACE
 
 
 def translated(error: BaseException, path: Path, connection: apsw.Connection | None = None) -> HoldfastError:
@@ -42,6 +54,8 @@ def translated(error: BaseException, path: Path, connection: apsw.Connection | N
         return error
     if isinstance(error, UnicodeEncodeError):
         return InvalidValue(f"text with a lone surrogate: {error.object[:80]!r}", path=error.object[:80])
+    if isinstance(error, OverflowError):
+        return InvalidValue(f"a number beyond 64 bits: {error}", path="")
     if is_full(error, connection):
         return StoreFull(f"no space is left for {path}: {error}", path=str(path))
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
@@ -50,7 +64,7 @@ def translated(error: BaseException, path: Path, connection: apsw.Connection | N
         return ReadOnlyStore(f"{path} cannot be written: {error}", path=str(path))
     if isinstance(error, apsw.NotADBError):
         return Corrupt(f"{path} is not a SQLite database", path=str(path))
-    if isinstance(error, (apsw.CorruptError, apsw.FormatError, apsw.SQLError, apsw.MismatchError)):
+    if isinstance(error, (*DAMAGE, msgspec.DecodeError)):
         return Corrupt(f"{path} is damaged: {error}", path=str(path))
     if isinstance(error, apsw.TooBigError):
         return TooLarge(f"too large for SQLite: {error}", what="value", size=0, limit=0)

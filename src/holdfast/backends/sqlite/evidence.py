@@ -11,9 +11,10 @@ from holdfast.errors import Indeterminate
 from holdfast.kernel.commit import CommitId
 
 _FIND = (
-    "SELECT l.seq, l.n FROM log l WHERE l.scope = (SELECT id FROM scopes WHERE space = ?1 AND name = ?2) "
+    "SELECT l.seq, l.n FROM cells p CROSS JOIN log l ON l.id = p.version "
+    "WHERE p.scope = (SELECT id FROM scopes WHERE space = ?1 AND name = ?2) AND p.epoch = -1 "
     "AND l.writer = (SELECT id FROM writers WHERE space = ?1 AND writer = ?3) AND l.n <= ?4 "
-    "ORDER BY l.seq DESC LIMIT 1"
+    "ORDER BY p.key DESC LIMIT 1"
 )
 _FLOOR = "SELECT floor FROM scopes WHERE space = ? AND name = ?"
 

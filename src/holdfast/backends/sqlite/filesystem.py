@@ -14,9 +14,14 @@ from holdfast.errors import UnsafeFilesystem
 MOUNTS = Path("/proc/self/mounts")
 """Where Linux lists what is mounted. Elsewhere nothing is known, and nothing refused."""
 
-UNSAFE = frozenset(
-    ["nfs", "nfs3", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "9p", "afs", "coda", "ncpfs", "ceph", "glusterfs", "lustre", "gpfs", "beegfs", "orangefs", "pvfs2", "ocfs2", "gfs2", "davfs", "virtiofs", "vboxsf", "vmhgfs", "prl_fs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "fuse.ceph", "fuse.davfs", "fuse.curlftpfs", "fuse.smbnetfs", "fuse.vmhgfs-fuse", "fuse.grpcfuse", "fuse.osxfs", "fuse.mount-s3", "fuse.goofys", "fuse.blobfuse", "fuse.juicefs"]
-)
+_NAMES = """
+    nfs nfs3 nfs4 cifs smb smb2 smb3 smbfs 9p afs coda ncpfs ceph glusterfs lustre gpfs beegfs orangefs pvfs2 ocfs2
+    gfs2 davfs virtiofs vboxsf vmhgfs prl_fs fuse.sshfs fuse.glusterfs fuse.s3fs fuse.gcsfuse fuse.rclone fuse.ceph
+    fuse.davfs fuse.curlftpfs fuse.smbnetfs fuse.vmhgfs-fuse fuse.grpcfuse fuse.osxfs fuse.mount-s3 fuse.goofys
+    fuse.blobfuse fuse.juicefs
+"""
+
+UNSAFE = frozenset(_NAMES.split())
 """Types, as the kernel names them, on which a store is refused."""
 
 

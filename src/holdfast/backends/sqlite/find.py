@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from holdfast.backends.sqlite.bulk import Cursor
 from holdfast.backends.sqlite.read import BEYOND_TEXT
 from holdfast.kernel.commit import Found
 
 _SELECT = """
     SELECT e.sort, e.scope, e.key, e.payload
-    FROM entries e CROSS JOIN scopes s ON s.space = e.space AND s.name = e.scope AND s.life = e.life
+    FROM entries e CROSS JOIN scopes s ON s.space = e.space AND s.name = e.scope
+        AND s.id = e.owner AND s.epoch = e.epoch
     WHERE e.space = ?1 AND e.name = ?2 AND e.value = ?3 AND e.sort >= ?4 AND e.sort < ?5
     AND (e.expires_us IS NULL OR e.expires_us > ?6){after}
     ORDER BY e.sort {order}, e.scope {order}, e.key {order} LIMIT ?7"""
@@ -19,32 +22,34 @@ _STATEMENTS = {
     (True, False): _SELECT.format(after=_AFTER.format(sign=">"), order="ASC"),
     (True, True): _SELECT.format(after=_AFTER.format(sign="<"), order="DESC"),
 }
-_SCOPES = "SELECT name FROM scopes WHERE space = ? AND name > ? AND life IS NOT NULL ORDER BY name LIMIT ?"
+_SCOPES = "SELECT name FROM scopes WHERE space = ? AND name > ? AND live ORDER BY name LIMIT ?"
 
 
-def find_entries(
-    cursor: Cursor,
-    space: int,
-    index: str,
-    value: str,
-    bounds: tuple[str | None, str | None],
-    after: tuple[str, str, str] | None,
-    limit: int,
-    reverse: bool,
-    now_us: int,
-) -> tuple[Found, ...]:
+class Wanted(NamedTuple):
+    """The arguments of `Kernel.find`; `name` is that of the index."""
+
+    name: str
+    value: str
+    now_us: int
+    lo: str | None
+    hi: str | None
+    after: tuple[str, str, str] | None
+    limit: int
+    reverse: bool
+
+
+def find_entries(cursor: Cursor, space: int, wanted: Wanted) -> tuple[Found, ...]:
     """See `Kernel.find`. The bounds are the narrower of what was asked and where the last page ended."""
-    lo = bounds[0] or ""
-    hi: str | bytes = BEYOND_TEXT if bounds[1] is None else bounds[1]
-    params: tuple[object, ...] = ()
+    lo = wanted.lo or ""
+    hi: str | bytes = BEYOND_TEXT if wanted.hi is None else wanted.hi
+    after = wanted.after
     if after is not None:
-        params = after
-        if not reverse:
+        if not wanted.reverse:
             lo = max(lo, after[0])
-        elif bounds[1] is None or after[0] + "\0" < bounds[1]:
+        elif wanted.hi is None or after[0] + "\0" < wanted.hi:
             hi = after[0] + "\0"
-    statement = _STATEMENTS[(after is not None, reverse)]
-    rows = cursor.execute(statement, (space, index, value, lo, hi, now_us, limit, *params)).fetchall()
+    params = (space, wanted.name, wanted.value, lo, hi, wanted.now_us, wanted.limit, *(after or ()))
+    rows = cursor.execute(_STATEMENTS[(after is not None, wanted.reverse)], params).fetchall()
     return tuple(Found(*row) for row in rows)
 
 

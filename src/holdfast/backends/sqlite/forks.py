@@ -55,8 +55,8 @@ def check_not_inherited(path: str) -> None:
         return
     if (status.st_dev, status.st_ino) in _inherited:
         raise Closed(
-            f"{path} was open when this process was forked: SQLite's locks do not survive that. Open it after the fork, "
-            "or start the process with spawn",
+            f"{path} was open when this process was forked: SQLite's locks do not survive that. "
+            "Open it after the fork, or start the process with spawn",
             path=path,
         )
 

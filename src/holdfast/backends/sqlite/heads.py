@@ -2,7 +2,7 @@
 
 A remembered head is true as long as nobody else wrote. SQLite's data version says whether somebody did: then the log
 is read on from one's own tip, or, when that is long or a sweep has run, everything is forgotten. Should a stale head
-slip through nevertheless, the log's unique index (scope, seq) refuses the write, and the batch is decided anew.
+slip through nevertheless, the place of its record (scope, seq) is taken, and the batch is decided anew.
 
 Heads fetched in bulk are light: time and cause of the last commit, which no condition looks at, are left out
 (`full` is False) and completed for the answer of a conflict.
@@ -28,30 +28,32 @@ TAIL_MAX = 256
 _FIND_HEADS = Lookup(
     columns=2,
     names="i, space, name",
-    select="SELECT json_group_array(json_array(i, s.id, s.life, s.epoch, s.floor, "
-    "(SELECT max(seq) FROM log WHERE scope = s.id))) "
+    select="SELECT json_group_array(json_array(i, s.id, s.live, s.epoch, s.floor, "
+    "(SELECT max(key) FROM cells WHERE scope = s.id AND epoch = -1))) "
     "FROM w CROSS JOIN scopes s ON s.space = w.space AND s.name = w.name",
 )
 _TAIL = (
-    "SELECT max(id), json_group_array(json_array(scope, seq, epoch, op)) "
-    f"FROM (SELECT id, scope, seq, epoch, op FROM log WHERE id > ? ORDER BY id LIMIT {TAIL_MAX + 1})"
+    "SELECT json_group_array(json_array(scope, seq, epoch, op)) "
+    "FROM (SELECT scope, seq, epoch, op FROM log WHERE id > ? ORDER BY id LIMIT ?)"
 )
 _TIP = "SELECT max(ifnull((SELECT max(id) FROM log), 0), tip), sweeps FROM meta"
-_FULL = "SELECT at_us, cause FROM log WHERE scope = ? AND seq = ?"
+_FULL = (
+    "SELECT l.at_us, l.cause FROM cells p CROSS JOIN log l ON l.id = p.version "
+    "WHERE p.scope = ? AND p.epoch = -1 AND p.key = ?"
+)
 
 
 class ScopeRow:
-    """One scope as the writer knows it. `id` is 0 while it has no row, `life` None while it is not live."""
+    """One scope as the writer knows it; `id` is 0 while it has no row."""
 
-    __slots__ = ("full", "head", "id", "life", "name", "space")
+    __slots__ = ("full", "head", "id", "name", "space")
 
-    def __init__(self, space: SpaceCache, name: str, scope_id: int, life: int | None, head: Head) -> None:
+    def __init__(self, space: SpaceCache, name: str) -> None:
         self.space = space
         self.name = name
-        self.id = scope_id
-        self.life = life
-        self.head = head
-        self.full = scope_id == 0
+        self.id = 0
+        self.head = NO_HEAD
+        self.full = True
 
 
 class Lane:
@@ -133,13 +135,13 @@ class Heads:
     def load(self, wanted: list[tuple[SpaceCache, str]]) -> list[ScopeRow]:
         """Remember these scopes, which were not; those that have no row get one with id 0, and are returned."""
         params = [part for space, name in wanted for part in (space.id, name)]
-        rows = [ScopeRow(space, name, 0, None, NO_HEAD) for space, name in wanted]
-        for i, scope_id, life, epoch, floor, seq in _FIND_HEADS.rows(self._cursor, params, len(wanted)):
+        rows = [ScopeRow(space, name) for space, name in wanted]
+        for i, scope_id, live, epoch, floor, seq in _FIND_HEADS.rows(self._cursor, params, len(wanted)):
             row = rows[i]
             if seq is None:
                 raise Corrupt(f"{row.name} has a head and no log", scope=row.name)
-            row.id, row.life, row.full = scope_id, life, False
-            row.head = Head(seq, epoch, life is not None, floor)
+            row.id, row.full = scope_id, False
+            row.head = Head(seq, epoch, live == 1, floor)
             self._by_id[scope_id] = row
         for row in rows:
             row.space.heads[row.name] = row
@@ -164,9 +166,7 @@ class Heads:
         row.full = True
 
     def _follow(self) -> bool:
-        last, tail = self._cursor.execute(_TAIL, (self.tip,)).fetchall()[0]
-        if last is None:
-            return True
+        tail = self._cursor.execute(_TAIL, (self.tip, TAIL_MAX + 1)).fetchall()[0][0]
         records = msgspec.json.decode(tail)
         if len(records) > TAIL_MAX:
             return False
@@ -175,7 +175,7 @@ class Heads:
             if row is None:
                 continue
             head = row.head
-            if op or row.life is None or epoch != head.epoch:
+            if op or not head.live or epoch != head.epoch:
                 self.forget(row)
             else:
                 row.head = Head(seq, epoch, True, head.floor)

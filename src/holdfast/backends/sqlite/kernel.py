@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from holdfast.backends.sqlite.evidence import first_seq
-from holdfast.backends.sqlite.find import find_entries, scope_names
+from holdfast.backends.sqlite.find import Wanted, find_entries, scope_names
 from holdfast.backends.sqlite.heads import SpaceCache
-from holdfast.backends.sqlite.log import read_log, read_moved
+from holdfast.backends.sqlite.log import read_log, read_log_back, read_moved
 from holdfast.backends.sqlite.read import read_views, rows_at_most
 from holdfast.backends.sqlite.stats import count
 from holdfast.backends.sqlite.store import BUSY_TIMEOUT_S, SqliteStore
@@ -141,7 +141,8 @@ class SqliteKernel(Kernel):
     async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
         """See `Kernel.log`."""
         check_limit(limit)
-        return await self._read(limit, read_log, self._space.id, scope, after, limit, reverse)
+        read = read_log_back if reverse else read_log
+        return await self._read(limit, read, self._space.id, scope, after, limit)
 
     async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
         """See `Kernel.moved`. On the calling thread: nearly always nothing has moved."""
@@ -162,8 +163,8 @@ class SqliteKernel(Kernel):
     ) -> tuple[Found, ...]:
         """See `Kernel.find`."""
         check_limit(limit)
-        asked = (index, value, (lo, hi), after, limit, reverse, now_us)
-        return await self._read(limit, find_entries, self._space.id, *asked)
+        wanted = Wanted(index, value, now_us, lo, hi, after, limit, reverse)
+        return await self._read(limit, find_entries, self._space.id, wanted)
 
     async def scopes(self, *, after: str = "", limit: int = 1000) -> tuple[str, ...]:
         """See `Kernel.scopes`."""

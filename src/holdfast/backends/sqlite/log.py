@@ -8,30 +8,39 @@ from typing import Any
 import msgspec
 
 from holdfast.backends.sqlite.bulk import Cursor
+from holdfast.backends.sqlite.read import give_up
 from holdfast.errors import Compacted, Corrupt, Diverged, Gone, InvalidValue
 from holdfast.kernel.commit import CommitId, Moved, Record
 
 _SELECT = """
     SELECT l.seq, l.epoch, w.writer, l.n, l.at_us, l.cause, l.touched, l.body, l.op
-    FROM log l JOIN writers w ON w.id = l.writer
-    WHERE l.scope = (SELECT id FROM scopes WHERE space = ?1 AND name = ?2)"""
-_FORWARD = f"{_SELECT} AND l.seq > ?3 ORDER BY l.seq LIMIT ?4"
-_REVERSE = f"{_SELECT} AND l.seq < ?3 ORDER BY l.seq DESC LIMIT ?4"
-_ENDS = "SELECT s.floor, (SELECT max(seq) FROM log WHERE scope = s.id) FROM scopes s WHERE s.space = ? AND s.name = ?"
-_MOVED = (
-    "SELECT l.id, l.seq, s.space, s.name, (SELECT moved_floor FROM meta) "
-    "FROM log l CROSS JOIN scopes s ON s.id = l.scope WHERE l.id > ? ORDER BY l.id LIMIT ?"
+    FROM cells p CROSS JOIN log l ON l.id = p.version AND l.scope = p.scope AND l.seq = p.key
+    CROSS JOIN writers w ON w.id = l.writer
+    WHERE p.scope = (SELECT id FROM scopes WHERE space = ?1 AND name = ?2) AND p.epoch = -1"""
+_FORWARD = f"{_SELECT} AND p.key > ?3 ORDER BY p.key LIMIT ?4"
+_REVERSE = f"{_SELECT} AND p.key < ?3 ORDER BY p.key DESC LIMIT ?4"
+_ENDS = (
+    "SELECT s.floor, (SELECT max(key) FROM cells WHERE scope = s.id AND epoch = -1) "
+    "FROM scopes s WHERE s.space = ? AND s.name = ?"
 )
-_POSITION = "SELECT max(ifnull((SELECT max(id) FROM log), 0), tip), moved_floor FROM meta"
+_MOVED = """
+    SELECT l.id, l.seq, s.space, s.name, (SELECT moved_floor FROM spaces WHERE id = ?1)
+    FROM log l CROSS JOIN scopes s ON s.id = l.scope WHERE l.id > ?2 ORDER BY l.id LIMIT ?3"""
+_ENDS_OF_ALL = """
+    SELECT max(ifnull((SELECT max(id) FROM log), 0), tip), (SELECT moved_floor FROM spaces WHERE id = ?) FROM meta"""
 _SEQ_MAX = 2**63 - 1
 
 _touched = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
-def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int, reverse: bool) -> tuple[Record, ...]:
-    """See `Kernel.log`."""
-    if reverse:
-        return _backward(cursor, space, scope, after, limit)
+def read_log_back(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> tuple[Record, ...]:
+    """See `Kernel.log` with `reverse`."""
+    before = after if after > 0 else _SEQ_MAX
+    return _records(scope, cursor.execute(_REVERSE, (space, scope, before, limit)).fetchall())
+
+
+def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> tuple[Record, ...]:
+    """See `Kernel.log` without `reverse`."""
     rows = cursor.execute(_FORWARD, (space, scope, after, limit)).fetchall()
     if rows and rows[0][0] == after + 1:  # the record after the cursor is there, so nothing was trimmed or lost
         return _records(scope, rows)
@@ -39,8 +48,10 @@ def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int, rev
     try:
         ends = cursor.execute(_ENDS, (space, scope)).fetchall()
         rows = cursor.execute(_FORWARD, (space, scope, after, limit)).fetchall()
-    finally:
-        cursor.execute("COMMIT")
+    except BaseException:
+        give_up(cursor)
+        raise
+    cursor.execute("COMMIT")
     if not ends:
         if after > 0:
             raise Gone(f"{scope} has no trace left", scope=scope, after=after)
@@ -58,29 +69,34 @@ def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int, rev
 
 
 def read_moved(cursor: Cursor, space: int, after: str | None, limit: int) -> Moved:
-    """See `Kernel.moved`. The position is the id of a log row; the limit counts rows of every space."""
+    """See `Kernel.moved`. The limit counts rows of every space.
+
+    A position is the id of a log row, "36". On a walk from the beginning it may lie below the floor as it was then,
+    which is harmless, and says so: "36-42" has missed nothing up to 42.
+    """
     if after is None:
-        return Moved((), str(cursor.execute(_POSITION).fetchall()[0][0]))
-    start = _position(after)
-    rows = cursor.execute(_MOVED, (start, limit)).fetchall()
-    tip, floor = (start, rows[0][4]) if rows else cursor.execute(_POSITION).fetchall()[0]
-    if after and not floor <= start <= tip:
-        raise Compacted(f"position {start} is outside of what the store knows, {floor} to {tip}", floor=floor)
+        return Moved((), str(cursor.execute(_ENDS_OF_ALL, (space,)).fetchall()[0][0]))
+    start, known = _position(after)
+    rows = cursor.execute(_MOVED, (space, start, limit)).fetchall()
+    tip, floor = (start, rows[0][4]) if rows else cursor.execute(_ENDS_OF_ALL, (space,)).fetchall()[0]
+    if after and floor > known:
+        raise Compacted(f"position {after} is too old: before {floor} scopes were forgotten", floor=floor)
+    if start > tip:
+        raise Compacted(f"position {after} is beyond {tip}: the store lost history", floor=floor)
     seen = {row[3]: row[1] for row in rows if row[2] == space}  # a scope's last move wins
-    return Moved(tuple(seen.items()), str(rows[-1][0] if rows else start), len(rows) == limit)
+    reached = rows[-1][0] if rows else start
+    position = f"{reached}-{floor}" if reached < floor else str(reached)
+    return Moved(tuple(seen.items()), position, len(rows) == limit)
 
 
-def _position(text: str) -> int:
+def _position(text: str) -> tuple[int, int]:
+    """Where to start, and up to where nothing was missed."""
     if not text:
-        return 0
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        return 0, 0
+    numbers = text.split("-")
+    if len(numbers) > 2 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in numbers):
         raise InvalidValue(f"{text[:40]!r} is not a position of this store", path="after")
-    return int(text)
-
-
-def _backward(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> tuple[Record, ...]:
-    rows = cursor.execute(_REVERSE, (space, scope, after if after > 0 else _SEQ_MAX, limit)).fetchall()
-    return _records(scope, rows)
+    return int(numbers[0]), int(numbers[-1])
 
 
 def _records(scope: str, rows: Sequence[Any]) -> tuple[Record, ...]:
@@ -88,7 +104,14 @@ def _records(scope: str, rows: Sequence[Any]) -> tuple[Record, ...]:
         raise Corrupt(f"the log of {scope} has a gap", scope=scope)
     return tuple(
         Record(
-            row[0], row[1], CommitId(row[2], row[3]), row[4], row[5], _touched(row[6]), row[7], "drop" if row[8] else "write"
+            row[0],
+            row[1],
+            CommitId(row[2], row[3]),
+            row[4],
+            row[5],
+            _touched(row[6]),
+            row[7],
+            "drop" if row[8] else "write",
         )
         for row in rows
     )

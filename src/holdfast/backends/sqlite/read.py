@@ -6,37 +6,41 @@ which is one cut by itself; anything more runs inside a transaction.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
+
+import apsw
 
 from holdfast.backends.sqlite.bulk import LOOKUP_SIZES, Cursor
 from holdfast.errors import Corrupt
 from holdfast.kernel.commit import NO_HEAD, Cell, Head, Range, Read, View
 from holdfast.kernel.keys import prefix_end
 
+_VALUE = "ifnull(c.value, (SELECT value FROM apart WHERE id = c.apart))"
 _HEAD = """
-    SELECT s.life, s.epoch, s.floor, l.seq, l.at_us, l.cause{cell}
-    FROM scopes s
-    LEFT JOIN log l ON l.id = (SELECT id FROM log WHERE scope = s.id ORDER BY seq DESC LIMIT 1){join}
+    SELECT s.id, s.live, s.epoch, s.floor, l.seq, l.at_us, l.cause{cell}
+    FROM scopes s LEFT JOIN log l ON l.scope = s.id AND l.id = (
+        SELECT version FROM cells WHERE scope = s.id AND epoch = -1 ORDER BY key DESC LIMIT 1){join}
     WHERE s.space = ?1 AND s.name = ?2"""
-_VISIBLE = "(expires_us IS NULL OR expires_us > ?{n})"
 
 HEAD = _HEAD.format(cell="", join="")
 HEAD_AND_CELL = _HEAD.format(
-    cell=", c.value, c.version, c.expires_us",
-    join=" LEFT JOIN cells c ON c.life = s.life AND c.key = ?3 AND (c.expires_us IS NULL OR c.expires_us > ?4)",
+    cell=f", {_VALUE}, c.version, c.expires_us",
+    join=" LEFT JOIN cells c ON c.scope = s.id AND c.epoch = s.epoch AND c.key = ?3 "
+    "AND (c.expires_us IS NULL OR c.expires_us > ?4)",
 )
-_CELLS = {
-    size: "SELECT key, value, version, expires_us FROM cells WHERE life = ? "
-    f"AND key IN ({','.join('?' * size)}) AND (expires_us IS NULL OR expires_us > ?)"
-    for size in LOOKUP_SIZES
-}
+_SOME = (
+    "SELECT key, {value}, version, expires_us FROM cells c WHERE scope = ? AND epoch = ? "
+    "AND key IN ({keys}) AND (expires_us IS NULL OR expires_us > ?)"
+)
+_CELLS = {size: _SOME.format(value=_VALUE, keys=",".join("?" * size)) for size in LOOKUP_SIZES}
 _RANGE = (
-    "SELECT key, value, version, expires_us FROM cells WHERE life = ?1 AND key >= ?2 AND key < ?3 "
-    "AND (expires_us IS NULL OR expires_us > ?4) ORDER BY key {order} LIMIT ?5"
+    "SELECT key, {value}, version, expires_us FROM cells c WHERE scope = ?1 AND epoch = ?2 AND key >= ?3 AND key < ?4 "
+    "AND (expires_us IS NULL OR expires_us > ?5) ORDER BY key {order} LIMIT ?6"
 )
-_FORWARD = _RANGE.format(order="ASC")
-_REVERSE = _RANGE.format(order="DESC")
+_FORWARD = _RANGE.format(value=_VALUE, order="ASC")
+_REVERSE = _RANGE.format(value=_VALUE, order="DESC")
 
 BEYOND_TEXT = b""
 """Greater than any text in SQLite's order of types."""
@@ -53,16 +57,25 @@ def read_views(cursor: Cursor, space: int, reads: Sequence[Read], now_us: int) -
         return [_view_of_one(cursor, space, reads[0], now_us)]
     cursor.execute("BEGIN")
     try:
-        return [_view(cursor, space, read, now_us) for read in reads]
-    finally:
-        cursor.execute("COMMIT")
+        views = [_view(cursor, space, read, now_us) for read in reads]
+    except BaseException:
+        give_up(cursor)
+        raise
+    cursor.execute("COMMIT")
+    return views
+
+
+def give_up(cursor: Cursor) -> None:
+    """End a read transaction after an error. If the disk failed it has ended already, and that is what to tell."""
+    with contextlib.suppress(apsw.Error):
+        cursor.execute("ROLLBACK")
 
 
 def head_of(scope: str, row: Sequence[Any]) -> Head:
-    """A head from life, epoch, floor, seq, at_us, cause."""
-    if row[3] is None:
+    """A head from id, live, epoch, floor, seq, at_us, cause."""
+    if row[4] is None:
         raise Corrupt(f"{scope} has a head and no log", scope=scope)
-    return Head(row[3], row[1], row[0] is not None, row[2], row[4], row[5])
+    return Head(row[4], row[2], row[1] == 1, row[3], row[5], row[6])
 
 
 def _view_of_one(cursor: Cursor, space: int, read: Read, now_us: int) -> View:
@@ -75,8 +88,8 @@ def _view_of_one(cursor: Cursor, space: int, read: Read, now_us: int) -> View:
     if not rows:
         return View(scope, NO_HEAD, {})
     row = rows[0]
-    value = row[6]
-    return View(scope, head_of(scope, row), {} if value is None else {key: Cell(key, value, row[7], row[8])})
+    version = row[8]
+    return View(scope, head_of(scope, row), {} if version is None else {key: _cell((key, *row[7:]))})
 
 
 def _view(cursor: Cursor, space: int, read: Read, now_us: int) -> View:
@@ -85,28 +98,34 @@ def _view(cursor: Cursor, space: int, read: Read, now_us: int) -> View:
     if not rows:
         return View(scope, NO_HEAD, {}, tuple(() for _ in read.ranges))
     head = head_of(scope, rows[0])
-    life = rows[0][0]
-    if life is None:
+    if not head.live:
         return View(scope, head, {}, tuple(() for _ in read.ranges))
-    cells = _cells(cursor, life, read.keys, now_us) if read.keys else {}
-    return View(scope, head, cells, tuple(_range(cursor, life, wanted, now_us) for wanted in read.ranges))
+    place = (rows[0][0], head.epoch)
+    cells = _cells(cursor, place, read.keys, now_us) if read.keys else {}
+    return View(scope, head, cells, tuple(_range(cursor, place, wanted, now_us) for wanted in read.ranges))
 
 
-def _cells(cursor: Cursor, life: int, keys: tuple[str, ...], now_us: int) -> dict[str, Cell]:
+def _cells(cursor: Cursor, place: tuple[int, int], keys: tuple[str, ...], now_us: int) -> dict[str, Cell]:
     found: dict[str, Cell] = {}
     largest = LOOKUP_SIZES[0]
     for start in range(0, len(keys), largest):
         chunk = keys[start : start + largest]
         size = min(fit for fit in LOOKUP_SIZES if fit >= len(chunk))
         padded = chunk + chunk[-1:] * (size - len(chunk))
-        for row in cursor.execute(_CELLS[size], (life, *padded, now_us)).fetchall():
-            found[row[0]] = Cell(*row)
+        for row in cursor.execute(_CELLS[size], (*place, *padded, now_us)).fetchall():
+            found[row[0]] = _cell(row)
     if len(found) < 2:
         return found
     return {key: found[key] for key in keys if key in found}
 
 
-def _range(cursor: Cursor, life: int, wanted: Range, now_us: int) -> tuple[Cell, ...]:
+def _cell(row: Sequence[Any]) -> Cell:
+    if row[1] is None:
+        raise Corrupt(f"the value of {row[0]!r} is missing", key=row[0])
+    return Cell(*row)
+
+
+def _range(cursor: Cursor, place: tuple[int, int], wanted: Range, now_us: int) -> tuple[Cell, ...]:
     lo: str = wanted.prefix
     end = prefix_end(lo)
     hi: str | bytes = BEYOND_TEXT if end is None else end
@@ -116,4 +135,4 @@ def _range(cursor: Cursor, life: int, wanted: Range, now_us: int) -> tuple[Cell,
         elif end is None or wanted.after < end:
             hi = wanted.after
     statement = _REVERSE if wanted.reverse else _FORWARD
-    return tuple(Cell(*row) for row in cursor.execute(statement, (life, lo, hi, now_us, wanted.limit)).fetchall())
+    return tuple(_cell(row) for row in cursor.execute(statement, (*place, lo, hi, now_us, wanted.limit)).fetchall())

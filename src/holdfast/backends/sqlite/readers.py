@@ -16,7 +16,7 @@ import apsw
 
 from holdfast.backends.sqlite.bulk import Cursor
 from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, connect, tune
-from holdfast.backends.sqlite.errors import translated
+from holdfast.backends.sqlite.errors import READ_ERRORS, translated
 from holdfast.errors import Closed
 
 T = TypeVar("T")
@@ -45,7 +45,9 @@ class Readers:
         self._lock = threading.Lock()
         self._all: weakref.WeakSet[Reader] = weakref.WeakSet()
         self._closed: Closed | None = None
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="holdfast-sqlite-reader", initializer=self._wait_long)
+        self._pool = ThreadPoolExecutor(
+            THREADS, thread_name_prefix="holdfast-sqlite-reader", initializer=self._wait_long
+        )
 
     def here(self, read: Callable[..., T], *args: Any) -> T:
         """Run `read(cursor, *args)` on this thread. Raises apsw.BusyError if it would have to wait."""
@@ -83,7 +85,7 @@ class Readers:
     def _in_pool(self, read: Callable[..., T], args: tuple[Any, ...]) -> T:
         try:
             return self.here(read, *args)
-        except (apsw.Error, UnicodeEncodeError) as error:
+        except READ_ERRORS as error:
             raise translated(error, self._opening.path) from error
 
     def _wait_long(self) -> None:

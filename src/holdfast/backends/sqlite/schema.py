@@ -87,7 +87,7 @@ def _create(connection: apsw.Connection, opening: Opening) -> None:
     try:
         if not _is_current(connection, opening):
             connection.execute(resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"))
-            connection.execute("INSERT INTO meta VALUES (1, 0, 0, 0, ?)", (_library_version(),))
+            connection.execute("INSERT INTO meta VALUES (1, 0, 0, ?)", (_library_version(),))
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("COMMIT")

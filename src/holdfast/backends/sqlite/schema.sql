@@ -1,35 +1,33 @@
--- Schema version 1. Times are microseconds since the epoch; every id is one number from one counter (log.id), so ids
--- never repeat: a scope's id is the log id of its first record, a life's id that of the record that began it.
+-- Schema version 1. Times are microseconds since the epoch. A scope's id is the log id of its first record, so no id
+-- ever repeats.
 
 -- One row. `sweeps` rises with every sweep that changed what a cached head may say; `tip` is the highest log id that
--- was ever removed, so that ids do not repeat; below `moved_floor` a scope may have been forgotten with its last record.
+-- was ever removed, so that ids do not repeat.
 CREATE TABLE meta(
     one INTEGER PRIMARY KEY CHECK (one = 1),
     sweeps INTEGER NOT NULL,
     tip INTEGER NOT NULL,
-    moved_floor INTEGER NOT NULL,
     written_by TEXT NOT NULL
 );
 
-CREATE TABLE spaces(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+-- `moved_floor` is the highest log id of a scope that was forgotten: from below it not every move can be told.
+CREATE TABLE spaces(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, moved_floor INTEGER NOT NULL DEFAULT 0);
 
 -- Written when a scope is created, dropped, revived or trimmed, never by a plain commit: seq, time and cause of the
--- head are those of its newest log record. `life` names the cells of the present epoch; NULL: dropped.
+-- head are those of its newest log record. Its cells are those of its present epoch.
 CREATE TABLE scopes(
     space INTEGER NOT NULL,
     name TEXT NOT NULL,
     id INTEGER NOT NULL,
-    life INTEGER,
+    live INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
     floor INTEGER NOT NULL,
     PRIMARY KEY (space, name)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX scopes_id ON scopes(id);
-CREATE UNIQUE INDEX scopes_life ON scopes(life) WHERE life IS NOT NULL;
-CREATE INDEX scopes_dropped ON scopes(space) WHERE life IS NULL;
+CREATE INDEX scopes_dropped ON scopes(space) WHERE NOT live;
 
--- In the order of all commits. The unique index finds a scope's records and its head, and refuses a write that was
--- decided on a stale head.
+-- In the order of all commits; `cells` says where a scope's records are.
 CREATE TABLE log(
     id INTEGER PRIMARY KEY,
     scope INTEGER NOT NULL,
@@ -43,20 +41,27 @@ CREATE TABLE log(
     touched TEXT NOT NULL,          -- JSON array of keys
     body BLOB NOT NULL
 );
-CREATE UNIQUE INDEX log_seq ON log(scope, seq);
 
--- `entries` is NULL for a cell without index entries, else a JSON array of [index, value, order].
+-- The cells of a scope, and before them, with epoch -1, the places of its log records: key is the seq, version the log
+-- id. So a put finds both on one page or two neighbours, where an index of its own on the log would be a page more.
+-- `entries` is NULL for a cell without index entries, else a JSON array of [index, value, order]. A value that stands in
+-- the table `apart` is named there, and `value` is NULL (see `writes`).
 -- What an upsert sets has no constraint, so that the statement needs no journal of its own (see `writes`).
 CREATE TABLE cells(
-    life INTEGER NOT NULL,
-    key TEXT NOT NULL,
+    scope INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    key NOT NULL,
     version INTEGER,
     expires_us INTEGER,
     entries TEXT,
+    apart INTEGER,
     value BLOB,
-    PRIMARY KEY (life, key)
+    PRIMARY KEY (scope, epoch, key)
 ) WITHOUT ROWID;
 CREATE INDEX cells_expiry ON cells(expires_us) WHERE expires_us IS NOT NULL;
+
+-- The id is made of the log id that first wrote it and a number within that commit.
+CREATE TABLE apart(id INTEGER PRIMARY KEY, value BLOB);
 
 CREATE TABLE entries(
     space INTEGER NOT NULL,
@@ -65,14 +70,21 @@ CREATE TABLE entries(
     sort TEXT NOT NULL,
     scope TEXT NOT NULL,
     key TEXT NOT NULL,
-    life INTEGER NOT NULL,          -- counts only while it is the scope's present life
+    owner INTEGER NOT NULL,         -- scopes.id and epoch: counts only while they are the scope's present ones
+    epoch INTEGER NOT NULL,
     expires_us INTEGER,
     payload BLOB NOT NULL,
     PRIMARY KEY (space, name, value, sort, scope, key)
 ) WITHOUT ROWID;
 
--- Lives that ended; a sweep removes their cells and entries.
-CREATE TABLE garbage(life INTEGER PRIMARY KEY, space INTEGER NOT NULL, scope TEXT NOT NULL);
+-- Epochs that ended; a sweep removes their cells and entries.
+CREATE TABLE garbage(
+    scope INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    space INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (scope, epoch)
+) WITHOUT ROWID;
 
 CREATE TABLE writers(
     id INTEGER PRIMARY KEY,
@@ -85,7 +97,8 @@ CREATE TABLE writers(
 -- For people: what a database browser should show. Expired cells are shown with their time.
 CREATE VIEW readable AS
 SELECT spaces.name AS space, scopes.name AS scope, cells.key, cells.version,
-       CASE WHEN json_valid(CAST(cells.value AS TEXT)) THEN CAST(cells.value AS TEXT)
-            ELSE '(' || length(cells.value) || ' bytes)' END AS value,
+       CASE WHEN json_valid(CAST(ifnull(cells.value, apart.value) AS TEXT))
+            THEN CAST(ifnull(cells.value, apart.value) AS TEXT)
+            ELSE '(' || length(ifnull(cells.value, apart.value)) || ' bytes)' END AS value,
        datetime(cells.expires_us / 1000000, 'unixepoch') AS expires
-FROM cells JOIN scopes ON scopes.life = cells.life JOIN spaces ON spaces.id = scopes.space;
+FROM cells LEFT JOIN apart ON apart.id = cells.apart JOIN scopes ON scopes.id = cells.scope AND scopes.epoch = cells.epoch JOIN spaces ON spaces.id = scopes.space;

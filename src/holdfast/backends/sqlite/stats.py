@@ -9,11 +9,12 @@ from holdfast.backends.sqlite.schema import VERSION
 
 _COUNTS = """
     SELECT
-        (SELECT count(*) FROM scopes WHERE space = ?1 AND life IS NOT NULL),
-        (SELECT count(*) FROM scopes s CROSS JOIN cells c ON c.life = s.life WHERE s.space = ?1),
-        (SELECT ifnull(sum(length(c.value)), 0) FROM scopes s CROSS JOIN cells c ON c.life = s.life WHERE s.space = ?1),
-        (SELECT count(*) FROM scopes s CROSS JOIN log l ON l.scope = s.id WHERE s.space = ?1),
-        (SELECT ifnull(sum(length(l.body)), 0) FROM scopes s CROSS JOIN log l ON l.scope = s.id WHERE s.space = ?1),
+        (SELECT count(*) FROM scopes WHERE space = ?1 AND live),
+        (SELECT count(*) FROM scopes s CROSS JOIN cells c ON c.scope = s.id AND c.epoch = s.epoch WHERE s.space = ?1),
+        (SELECT ifnull(sum(length(ifnull(c.value, (SELECT value FROM apart WHERE id = c.apart)))), 0)
+            FROM scopes s CROSS JOIN cells c ON c.scope = s.id AND c.epoch = s.epoch WHERE s.space = ?1),
+        (SELECT count(*) FROM log l CROSS JOIN scopes s ON s.id = l.scope WHERE s.space = ?1),
+        (SELECT ifnull(sum(length(l.body)), 0) FROM log l CROSS JOIN scopes s ON s.id = l.scope WHERE s.space = ?1),
         (SELECT count(*) FROM entries WHERE space = ?1)"""
 
 

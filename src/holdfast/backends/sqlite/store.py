@@ -19,13 +19,13 @@ import apsw
 from holdfast.backends.sqlite import forks
 from holdfast.backends.sqlite.checkpoint import Checkpointer
 from holdfast.backends.sqlite.connection import Opening
-from holdfast.backends.sqlite.errors import translated
+from holdfast.backends.sqlite.errors import READ_ERRORS, translated
 from holdfast.backends.sqlite.filesystem import check_filesystem
 from holdfast.backends.sqlite.heads import SpaceCache
 from holdfast.backends.sqlite.readers import Readers
 from holdfast.backends.sqlite.writer import Failpoint, Writer
 from holdfast.backends.sqlite.writer_thread import WriterThread
-from holdfast.errors import Closed, Corrupt, ReadOnlyStore, Unavailable
+from holdfast.errors import Closed, Corrupt, InvalidValue, ReadOnlyStore, Unavailable
 from holdfast.kernel.limits import Durability
 
 T = TypeVar("T")
@@ -68,10 +68,20 @@ class SqliteStore:
         failpoint       called at named places, for crash tests (see `writer.Failpoint`)
 
         Raises UnsafeFilesystem, ReadOnlyStore, StoreFull, StoreLocked, StoreTooNew, Corrupt (not a database, or another
-        program's: it is left as it is), Unavailable (no such folder), Closed (the file was inherited by a fork).
+        program's: it is left as it is), Unavailable (no such folder), Closed (the file was inherited by a fork),
+        InvalidValue (another durability). Cancelled while it opens, it closes what it opened.
         """
+        if durability not in ("fsync", "process"):
+            raise InvalidValue(f"durability is fsync or process, not {durability!r}", path="durability")
         opening = Opening(Path(path), durability, busy_timeout_s, vfs, max_pages)
-        return await asyncio.to_thread(cls._open_blocking, opening, mounts, failpoint)
+        work = asyncio.ensure_future(asyncio.to_thread(cls._open_blocking, opening, mounts, failpoint))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            store = (await asyncio.gather(work, return_exceptions=True))[0]
+            if isinstance(store, SqliteStore):
+                await store.close()
+            raise
 
     @classmethod
     def _open_blocking(cls, opening: Opening, mounts: str | None, failpoint: Failpoint | None) -> SqliteStore:
@@ -140,7 +150,7 @@ class SqliteStore:
             return self.readers.here(read, *args)
         except apsw.BusyError:
             return await self.look(read, *args)
-        except (apsw.Error, UnicodeEncodeError) as error:
+        except READ_ERRORS as error:
             raise translated(error, self.opening.path) from error
 
     async def close(self) -> None:
@@ -161,12 +171,12 @@ class SqliteStore:
             forks.forget(self)
             self._closed = True
 
-    def _break(self, error: BaseException) -> None:
+    def _break(self, refusal: Closed) -> None:
         """A sync failed: nothing more may be written or checkpointed here. Called in the thread that saw it."""
-        self._refusal = Closed(f"{self.opening.path}: the store closed itself, for its disk failed: {error}")
+        self._refusal = refusal
         writer = self._writer.writer
         if writer is not None and writer.broken is None:
-            writer.broken = error
+            writer.broken = refusal
         for connection in self.readers.connections():
             with contextlib.suppress(apsw.Error):
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -182,7 +192,13 @@ class SqliteStore:
         self._refusal = Closed(f"{self.opening.path} was opened before this process was forked: open it in the child")
         self._file = None
         writer = self._writer.writer
-        held: list[Any] = [*self.readers.connections(), writer, self._checkpointer.connection, self.readers, self._writer]
+        held: list[Any] = [
+            *self.readers.connections(),
+            writer,
+            self._checkpointer.connection,
+            self.readers,
+            self._writer,
+        ]
         if writer is not None:
             held += [writer.connection, writer.cursor]
         return [one for one in held if one is not None]

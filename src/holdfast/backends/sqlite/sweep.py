@@ -16,6 +16,7 @@ import apsw
 
 from holdfast.backends.sqlite.bulk import Cursor
 from holdfast.backends.sqlite.writer import Writer
+from holdfast.backends.sqlite.writes import CellKey
 from holdfast.errors import StoreFull
 from holdfast.kernel.commit import Retention, Swept
 
@@ -28,26 +29,35 @@ FREE_PAGES_MIN = 2_000
 FREE_PAGES_STEP = 500
 
 _EXPIRED = (
-    "SELECT c.life, c.key FROM cells c CROSS JOIN scopes s ON s.life = c.life AND s.space = ?1 "
-    "WHERE c.expires_us <= ?2 ORDER BY c.expires_us LIMIT ?3"
+    "SELECT c.scope, c.epoch, c.key FROM cells c CROSS JOIN scopes s ON s.id = c.scope AND s.epoch = c.epoch "
+    "WHERE c.expires_us <= ?2 AND s.space = ?1 ORDER BY c.expires_us LIMIT ?3"
 )
-_GARBAGE = "SELECT life FROM garbage WHERE space = ? ORDER BY life LIMIT ?"
-_GARBAGE_SCOPE = "SELECT scope FROM garbage WHERE life = ?"
+_GARBAGE = "SELECT scope, epoch, name FROM garbage WHERE space = ? ORDER BY scope, epoch LIMIT ?"
 _SCOPES = """
-    SELECT s.name, s.id, s.life, s.floor, (SELECT max(seq) FROM log WHERE scope = s.id)
+    SELECT s.name, s.id, s.live, s.floor, (SELECT max(key) FROM cells WHERE scope = s.id AND epoch = -1)
     FROM scopes s WHERE s.space = ?1 AND s.name > ?2 ORDER BY s.name LIMIT ?3"""
-_AGES = "SELECT seq, at_us FROM log WHERE scope = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq LIMIT ?4"
-_AT = "SELECT at_us FROM log WHERE scope = ?1 AND seq = ?2"
+_AGES = (
+    "SELECT p.key, l.at_us FROM cells p CROSS JOIN log l ON l.id = p.version "
+    "WHERE p.scope = ?1 AND p.epoch = -1 AND p.key >= ?2 AND p.key < ?3 ORDER BY p.key LIMIT ?4"
+)
 
 _REMOVE_CELL = (
-    "DELETE FROM cells WHERE life = ?1 AND key = ?2 AND expires_us <= ?3 RETURNING entries, "
-    "(SELECT name FROM scopes WHERE life = ?1)"
+    "DELETE FROM cells WHERE scope = ?1 AND epoch = ?2 AND key = ?3 AND expires_us <= ?4 RETURNING entries, apart, "
+    "(SELECT name FROM scopes WHERE id = ?1)"
 )
-_LIFE_CELLS = "SELECT key, entries FROM cells WHERE life = ? ORDER BY key LIMIT ?"
+_EPOCH_CELLS = "SELECT key, entries, apart FROM cells WHERE scope = ? AND epoch = ? ORDER BY key LIMIT ?"
 _REMOVE_ENTRY = (
     "DELETE FROM entries WHERE space = ?1 AND name = json_extract(?2, '$[0]') AND value = json_extract(?2, '$[1]') "
-    "AND sort = json_extract(?2, '$[2]') AND scope = ?3 AND key = ?4 AND life = ?5"
+    "AND sort = json_extract(?2, '$[2]') AND scope = ?3 AND key = ?4 AND owner = ?5 AND epoch = ?6"
 )
+_REMOVE_RECORDS = (
+    "DELETE FROM log WHERE id IN (SELECT version FROM cells WHERE scope = ?1 AND epoch = -1 "
+    "AND key < min(?2, (SELECT floor FROM scopes WHERE id = ?1) + ?3))"
+)
+_REMOVE_PLACES = (
+    "DELETE FROM cells WHERE scope = ?1 AND epoch = -1 AND key < min(?2, (SELECT floor FROM scopes WHERE id = ?1) + ?3)"
+)
+_RAISE_FLOOR = "UPDATE scopes SET floor = (SELECT min(key) FROM cells WHERE scope = ?1 AND epoch = -1) WHERE id = ?1"
 
 
 class Limits(NamedTuple):
@@ -56,6 +66,14 @@ class Limits(NamedTuple):
     space: int
     now_us: int
     retention: Retention
+
+
+class Ended(NamedTuple):
+    """An epoch that ended and was not removed yet."""
+
+    scope: int
+    epoch: int
+    name: str
 
 
 class Trim(NamedTuple):
@@ -103,12 +121,12 @@ class Sweep:
             self._left -= removed
 
     async def _sweep_garbage(self) -> None:
-        while self._left > 0 and (lives := await self._look(find_garbage, self._limits.space)):
-            for life in lives:
+        while self._left > 0 and (epochs := await self._look(find_garbage, self._limits.space)):
+            for ended in epochs:
                 done = False
                 while not done and self._left > 0:
                     count = min(self._step, self._left)
-                    removed, done = await self._remove(remove_garbage, self._limits.space, life, count)
+                    removed, done = await self._remove(remove_garbage, self._limits.space, ended, count)
                     self._cells += removed
                     self._left -= removed
 
@@ -126,7 +144,7 @@ class Sweep:
             if not trim.over:
                 self._records += removed
             self._left -= removed
-        if trim.over and self._left > 0 and await self._remove(forget_scope, trim):
+        if trim.over and self._left > 0 and await self._remove(forget_scope, self._limits.space, trim):
             self._scopes += 1
             self._left -= 1
 
@@ -142,15 +160,15 @@ class Sweep:
 # --- looking, on a reading connection -------------------------------------------------------------
 
 
-def find_expired(cursor: Cursor, limits: Limits, count: int) -> list[tuple[int, str]]:
-    """Expired cells of live scopes: (life, key), the longest expired first."""
-    rows = cursor.execute(_EXPIRED, (limits.space, limits.now_us, count)).fetchall()
-    return [(life, key) for life, key in rows]
+def find_expired(cursor: Cursor, limits: Limits, count: int) -> list[CellKey]:
+    """Expired cells of live scopes, the longest expired first."""
+    rows: list[CellKey] = cursor.execute(_EXPIRED, (limits.space, limits.now_us, count)).fetchall()
+    return rows
 
 
-def find_garbage(cursor: Cursor, space: int) -> list[int]:
-    """Lives that ended and were not removed yet."""
-    return [row[0] for row in cursor.execute(_GARBAGE, (space, PAGE)).fetchall()]
+def find_garbage(cursor: Cursor, space: int) -> list[Ended]:
+    """Epochs that ended and were not removed yet."""
+    return [Ended(*row) for row in cursor.execute(_GARBAGE, (space, PAGE)).fetchall()]
 
 
 def find_trims(cursor: Cursor, limits: Limits, after: str) -> tuple[list[Trim], str | None]:
@@ -158,9 +176,9 @@ def find_trims(cursor: Cursor, limits: Limits, after: str) -> tuple[list[Trim], 
     retention = limits.retention
     rows = cursor.execute(_SCOPES, (limits.space, after, PAGE)).fetchall()
     trims = []
-    for name, scope, life, floor, seq in rows:
-        if life is None and retention.tombstone_us is not None:
-            at_us = cursor.execute(_AT, (scope, seq)).fetchall()[0][0]
+    for name, scope, live, floor, seq in rows:
+        if not live and retention.tombstone_us is not None:
+            ((_, at_us),) = cursor.execute(_AGES, (scope, seq, seq + 1, 1)).fetchall()
             if limits.now_us - at_us >= retention.tombstone_us:
                 trims.append(Trim(name, scope, seq, over=True))
                 continue
@@ -201,60 +219,57 @@ def _older(cursor: Cursor, limits: Limits, scope: int, kept: int, end: int) -> I
 # --- removing, in the writer ----------------------------------------------------------------------
 
 
-def remove_expired(writer: Writer, limits: Limits, cells: list[tuple[int, str]]) -> int:
+def remove_expired(writer: Writer, limits: Limits, cells: list[CellKey]) -> int:
     """Remove these cells if they are still expired; returns how many were."""
     removed = 0
     with writer.transaction("sweep") as cursor:
-        for life, key in cells:
-            for entries, scope in cursor.execute(_REMOVE_CELL, (life, key, limits.now_us)).fetchall():
+        for at in cells:
+            for entries, apart, name in cursor.execute(_REMOVE_CELL, (*at, limits.now_us)).fetchall():
                 removed += 1
-                if entries is not None:
-                    _remove_entries(cursor, limits.space, (scope, key, life), entries)
+                _clear_elsewhere(cursor, (limits.space, name, at), entries, apart)
     return removed
 
 
-def remove_garbage(writer: Writer, space: int, life: int, count: int) -> tuple[int, bool]:
-    """Remove up to `count` cells of an ended life; returns how many, and whether that was the last of it."""
+def remove_garbage(writer: Writer, space: int, ended: Ended, count: int) -> tuple[int, bool]:
+    """Remove up to `count` cells of an ended epoch; returns how many, and whether that was the last of it."""
+    scope, epoch, name = ended
     with writer.transaction("sweep") as cursor:
-        rows = cursor.execute(_LIFE_CELLS, (life, count)).fetchall()
-        scopes = cursor.execute(_GARBAGE_SCOPE, (life,)).fetchall()
-        for key, entries in rows:
-            if entries is not None and scopes:
-                _remove_entries(cursor, space, (scopes[0][0], key, life), entries)
+        rows = cursor.execute(_EPOCH_CELLS, (scope, epoch, count)).fetchall()
+        for key, entries, apart in rows:
+            _clear_elsewhere(cursor, (space, name, (scope, epoch, key)), entries, apart)
         if rows:
-            cursor.execute("DELETE FROM cells WHERE life = ? AND key <= ?", (life, rows[-1][0]))
+            cursor.execute("DELETE FROM cells WHERE scope = ? AND epoch = ? AND key <= ?", (scope, epoch, rows[-1][0]))
         if len(rows) < count:
-            cursor.execute("DELETE FROM garbage WHERE life = ?", (life,))
+            cursor.execute("DELETE FROM garbage WHERE scope = ? AND epoch = ?", (scope, epoch))
     return len(rows), len(rows) < count
 
 
 def remove_records(writer: Writer, trim: Trim, count: int) -> int:
     """Remove up to `count` of the records below the trim's floor; returns how many. The newest is kept."""
+    below = (trim.scope, trim.floor, count)
     with writer.transaction("sweep") as cursor:
-        cursor.execute(
-            "DELETE FROM log WHERE scope = ?1 AND seq < min(?2, (SELECT floor FROM scopes WHERE id = ?1) + ?3)",
-            (trim.scope, trim.floor, count),
-        )
+        cursor.execute(_REMOVE_RECORDS, below)
         removed = writer.connection.changes()
         if removed:
-            cursor.execute(
-                "UPDATE scopes SET floor = (SELECT min(seq) FROM log WHERE scope = ?1) WHERE id = ?1", (trim.scope,)
-            )
+            cursor.execute(_REMOVE_PLACES, below)
+            cursor.execute(_RAISE_FLOOR, (trim.scope,))
             cursor.execute("UPDATE meta SET sweeps = sweeps + 1")
     return removed
 
 
-def forget_scope(writer: Writer, trim: Trim) -> bool:
+def forget_scope(writer: Writer, space: int, trim: Trim) -> bool:
     """Remove the last trace of a dropped scope, unless it has been revived since."""
     with writer.transaction("sweep") as cursor:
-        cursor.execute("DELETE FROM scopes WHERE id = ? AND life IS NULL", (trim.scope,))
+        cursor.execute("DELETE FROM scopes WHERE id = ? AND NOT live", (trim.scope,))
         if not writer.connection.changes():
             return False
-        last = cursor.execute("SELECT max(id) FROM log WHERE scope = ?", (trim.scope,)).fetchall()[0][0]
-        cursor.execute("DELETE FROM log WHERE scope = ?", (trim.scope,))
-        cursor.execute(
-            "UPDATE meta SET sweeps = sweeps + 1, tip = max(tip, ?1), moved_floor = max(moved_floor, ?1)", (last,)
-        )
+        places = "FROM cells WHERE scope = ? AND epoch = -1"
+        ids = [row[0] for row in cursor.execute(f"SELECT version {places}", (trim.scope,)).fetchall()]
+        for log_id in ids:
+            cursor.execute("DELETE FROM log WHERE id = ?", (log_id,))
+        cursor.execute(f"DELETE {places}", (trim.scope,))
+        cursor.execute("UPDATE meta SET sweeps = sweeps + 1, tip = max(tip, ?)", (max(ids),))
+        cursor.execute("UPDATE spaces SET moved_floor = max(moved_floor, ?) WHERE id = ?", (max(ids), space))
     return True
 
 
@@ -272,7 +287,11 @@ def give_back(writer: Writer) -> None:
             cursor.execute(f"PRAGMA incremental_vacuum({FREE_PAGES_STEP})").fetchall()
 
 
-def _remove_entries(cursor: Cursor, space: int, owner: tuple[str, str, int], entries: str) -> None:
-    names = cursor.execute("SELECT value FROM json_each(?)", (entries,)).fetchall()
-    for (name,) in names:
-        cursor.execute(_REMOVE_ENTRY, (space, name, *owner))
+def _clear_elsewhere(cursor: Cursor, owner: tuple[int, str, CellKey], entries: str | None, apart: int | None) -> None:
+    """Remove the index entries and the value apart of a cell that was removed."""
+    space, name, (scope, epoch, key) = owner
+    if entries is not None:
+        for (entry,) in cursor.execute("SELECT value FROM json_each(?)", (entries,)).fetchall():
+            cursor.execute(_REMOVE_ENTRY, (space, entry, name, key, scope, epoch))
+    if apart is not None:
+        cursor.execute("DELETE FROM apart WHERE id = ?", (apart,))

@@ -2,11 +2,11 @@
 
     take turns, BEGIN IMMEDIATE, notice what others wrote, decide, write, COMMIT: the barrier
 
-After any error the transaction is rolled back and everything remembered is forgotten. A stale head shows as a violated
-unique index, and the batch is decided once more. A batch that fails for a reason that may lie in one of its commits
-(no space, a value that cannot be bound) is taken apart and its commits are sent alone. When COMMIT itself fails for
-anything but a lack of space, the page cache may lie about what is on the disk: the batch is Indeterminate, and the
-store must be closed (`broken` says why).
+After any error the transaction is rolled back and everything remembered is forgotten. A stale head shows as a place
+in the log that is taken, and the batch is decided once more. A batch that fails for a reason that may lie in one of
+its commits (no space, a value that cannot be bound) is taken apart and its commits are sent alone. When COMMIT itself
+fails for anything but a lack of space, the page cache may lie about what is on the disk: the batch is Indeterminate,
+and the store must be closed (`broken` says why).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from holdfast.backends.sqlite.errors import is_full, translated
 from holdfast.backends.sqlite.heads import Heads
 from holdfast.backends.sqlite.schema import ensure_schema
 from holdfast.backends.sqlite.turns import Turns
+from holdfast.backends.sqlite.writes import StaleHead
 from holdfast.errors import HoldfastError, Indeterminate, StoreFull, StoreLocked
 from holdfast.kernel.commit import Outcome
 
@@ -61,10 +62,13 @@ class Writer:
             self._apply_together(calls)
         except Exception as error:
             failure = translated(error, self._opening.path, self.connection)
-            whole = sum(len(call.commits) for call in calls) == 1
-            if self.broken is not None or whole or not _may_lie_in_one(error, failure):
+            failure.__cause__ = error if failure is not error else None
+            if self.broken is not None or not _may_lie_in_one(error, failure):
                 raise failure from error
-            self._apply_singly(calls)
+            if sum(len(call.commits) for call in calls) > 1:
+                self._apply_singly(calls)
+            else:
+                calls[0].outcomes = [failure]
 
     @contextlib.contextmanager
     def transaction(self, name: str) -> Iterator[Cursor]:
@@ -96,7 +100,7 @@ class Writer:
     def _apply_together(self, calls: Sequence[Call]) -> None:
         try:
             self._attempt(calls)
-        except apsw.ConstraintError:  # decided on a stale head
+        except (StaleHead, apsw.ConstraintError):
             self._attempt(calls)
 
     def _apply_singly(self, calls: Sequence[Call]) -> None:

@@ -39,7 +39,7 @@ class Task:
 class WriterThread:
     """One thread with the writer in it. `submit` and `perform` may be called from any thread's loop."""
 
-    def __init__(self, make: Callable[[], Writer], *, on_broken: Callable[[BaseException], None]) -> None:
+    def __init__(self, make: Callable[[], Writer], *, on_broken: Callable[[Closed], None]) -> None:
         self._make = make
         self._on_broken = on_broken
         self._waiting: deque[Task] = deque()
@@ -98,8 +98,13 @@ class WriterThread:
             while tasks := self._take():
                 self._do(writer, tasks)
                 if writer.broken is not None:
-                    self._break(writer.broken)
+                    tasks += self._refuse(writer.broken)  # before anyone is answered: nobody may build on it
+                    _answer(tasks)
                     return
+                _answer(tasks)
+                for space in {task.call.space for task in tasks if task.call is not None}:
+                    for wake in tuple(space.wakes.values()):
+                        wake()
         finally:
             writer.close()
 
@@ -131,21 +136,18 @@ class WriterThread:
         except BaseException as error:
             for task in tasks:
                 task.answer = error
-        _answer(tasks)
-        for space in {task.call.space for task in tasks if task.call is not None}:
-            for wake in tuple(space.wakes.values()):
-                wake()
 
-    def _break(self, error: BaseException) -> None:
-        refusal = Closed(f"the store closed itself: {error}")
+    def _refuse(self, error: BaseException) -> list[Task]:
+        """Close because of `error`; returns the tasks that will never be done, answered."""
+        refusal = Closed(f"the store closed itself, for its disk failed: {error}")
+        self._on_broken(refusal)
         with self._lock:
             self._refusal = refusal
             tasks = list(self._waiting)
             self._waiting.clear()
         for task in tasks:
             task.answer = refusal
-        _answer(tasks)
-        self._on_broken(error)
+        return tasks
 
 
 def _answer(tasks: list[Task]) -> None:

@@ -8,7 +8,7 @@ from holdfast.errors import TooLarge
 from holdfast.kernel.commit import Absent, Append, Committed, Entry, HeadAt, Present, Put, ScopeCommit
 from holdfast.kernel.limits import PAYLOAD_BYTES_MAX
 from holdfast.testing.conformance import expect
-from holdfast.testing.conformance.bench import Bench, same_picture
+from holdfast.testing.conformance.bench import Bench, meanwhile, same_picture
 from holdfast.testing.conformance.check import proves
 
 
@@ -119,13 +119,12 @@ async def what_is_written_together_is_seen_together(bench: Bench) -> None:
             await bench.committed(ScopeCommit("session/a", puts=tuple(Put(key, value) for key in keys)))
 
     await bench.put("session/a", dict.fromkeys(keys, b"0"))
-    writing = asyncio.create_task(writer())
-    while not writing.done():
-        view = await bench.view("session/a", *keys)
-        values = {cell.value for cell in view.cells.values()}
-        expect.same((len(view.cells), len(values)), (10, 1), "cells found and different values among them")
-        await asyncio.sleep(0)
-    await writing
+    async with meanwhile(writer()) as done:
+        while not done():
+            view = await bench.view("session/a", *keys)
+            values = {cell.value for cell in view.cells.values()}
+            expect.same((len(view.cells), len(values)), (10, 1), "cells found and different values among them")
+            await asyncio.sleep(0)
 
 
 @proves("G1", "G5")

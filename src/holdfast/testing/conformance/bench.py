@@ -5,9 +5,11 @@ A check never sees another's data: each has a space of its own, so the kit runs 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -123,18 +125,22 @@ class Bench:
 
     # --- names and ids ----------------------------------------------------------------------------
 
-    def together(self, count: int) -> list[str]:
+    def together(self, count: int, *, kind: str = "session") -> list[str]:
         """Names of that many scopes which one commit may cover by the kernel's span."""
         if self.traits.span == "store":
-            return [f"session/{number}" for number in range(count)]
+            return [f"{kind}/{number}" for number in range(count)]
         names: list[str] = []
         number = 0
         while len(names) < count:
-            name = f"session/{number}"
+            name = f"{kind}/{number}"
             if not names or bucket(name) == bucket(names[0]):
                 names.append(name)
             number += 1
         return names
+
+    def pick(self, count: int) -> int:
+        """A number from 0 up to but not including `count`, by the bench's seed."""
+        return int(self.ids.random() * count)
 
     def lane(self) -> Lane:
         """A new writer's lane, for a task of its own or for ids out of the ordinary."""
@@ -249,6 +255,7 @@ class Bench:
         floor = (await self.head(scope, kernel=kernel)).floor
         records = list(await kernel.log(scope, after=max(0, floor - 1)))
         while records and (more := await kernel.log(scope, after=records[-1].seq)):
+            expect.same(more[0].seq, records[-1].seq + 1, f"the seq of the next page of the log of {scope}")
             records.extend(more)
         return tuple(records)
 
@@ -304,6 +311,20 @@ class Bench:
         for index, value in sorted(self.indexes):
             shown[f"entries of {index}={value}"] = await self.found(index, value, now_us=now_us, kernel=kernel)
         return shown
+
+
+@asynccontextmanager
+async def meanwhile(*work: Coroutine[Any, Any, object]) -> AsyncIterator[Callable[[], bool]]:
+    """Run these while the block runs; yields what tells whether all are done. At its end they are waited for, and the
+    first failure is raised; if the block fails they are cancelled."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        yield lambda: all(task.done() for task in tasks)
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def same_picture(after: Mapping[str, object], before: Mapping[str, object], what: str) -> None:

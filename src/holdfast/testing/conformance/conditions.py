@@ -27,8 +27,8 @@ FAR = 2**53 - 1
 
 
 async def _given(bench: Bench) -> Head:
-    """At seq 4: `one` is of version 1, `two` of version 4 (first written at 2), `gone` deleted at 3."""
-    await bench.put(A, {"one": b"1", "gone": b"g"})
+    """At seq 4: `one` and the empty `nil` are of version 1, `two` of version 4 (first 2), `gone` deleted at 3."""
+    await bench.put(A, {"one": b"1", "gone": b"g", "nil": b""})
     await bench.put(A, {"two": b"2"})
     await bench.delete(A, "gone")
     await bench.put(A, {"two": b"2b"})
@@ -38,7 +38,7 @@ async def _given(bench: Bench) -> Head:
 def _holding() -> list[Check]:
     return [
         *(Absent("none"), Absent("gone"), Absent("on"), Absent("one/"), Absent("ONE")),
-        *(Present("one"), Present("two")),
+        *(Present("one"), Present("two"), Present("nil"), Unchanged("nil", 1)),
         *(Unchanged("one", 1), Unchanged("one", 2), Unchanged("two", 4), Unchanged("two", FAR)),
         *(Untouched("one", 1), Untouched("", 4), Untouched("z", 0), Untouched("gone", 3), Untouched("", FAR)),
         *(Untouched("twoo", 0), Untouched("two/", 0), HeadAt(4)),
@@ -54,6 +54,7 @@ def _failing(head: Head) -> list[tuple[Check, Conflict]]:
     return [
         (Absent("one"), conflict("absent", "one", None, one)),
         (Absent("two"), conflict("absent", "two", None, two)),
+        (Absent("nil"), conflict("absent", "nil", None, Cell("nil", b"", 1))),
         (Present("none"), conflict("present", "none", None, None)),
         (Present("gone"), conflict("present", "gone", None, None)),
         (Unchanged("one", 0), conflict("unchanged", "one", 0, one)),

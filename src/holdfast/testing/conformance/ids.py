@@ -33,7 +33,8 @@ RICH = ScopeCommit(
 
 
 def _unapplied(outcome: Outcome, what: str) -> None:
-    expect.a(Unavailable, outcome, f"{what}: an id that is used up, of a commit never applied")
+    error = expect.a(Unavailable, outcome, f"{what}: an id that is used up, of a commit never applied")
+    expect.same(error.facts.get("burnt"), True, f"{what}: the fact `burnt`, by which a writer knows to take a new id")
 
 
 @proves("G5")

@@ -180,4 +180,5 @@ async def an_entry_found_leads_to_its_cell(bench: Bench) -> None:
         await bench.put(f"session/{number % 2}", {}, put)
     for entry in await bench.found("tag", "x"):
         view = await bench.view(entry.scope, entry.key, ranges=[Range(entry.key, 1)])
-        expect.same(view.cells[entry.key].value, str(9 - int(entry.order)).encode(), "the cell of an entry")
+        values = [cell.value for cell in (*view.cells.values(), *view.ranges[0])]
+        expect.same(values, [str(9 - int(entry.order)).encode()] * 2, "the cell of an entry, by key and in a range")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from holdfast.errors import Compacted
+from holdfast.errors import Compacted, Diverged, InvalidValue
 from holdfast.kernel.commit import Committed, HeadAt, Put, Retention, ScopeCommit
 from holdfast.kernel.contract import Kernel
 from holdfast.testing.conformance import expect
-from holdfast.testing.conformance.bench import Bench
+from holdfast.testing.conformance.bench import Bench, meanwhile
 from holdfast.testing.conformance.check import proves
 
 
@@ -22,7 +22,7 @@ async def _reported(bench: Bench, position: str, owed: dict[str, int], *, limit:
 async def _commits(bench: Bench, count: int) -> list[tuple[str, dict[str, int]]]:
     """Commits of every kind over a few scopes: the position before each, and its seqs."""
     scopes = bench.together(7)
-    made = []
+    made = [(await bench.position(), {"session/once": await bench.put("session/once", {"k": b""})})]
     for turn in range(count):
         one, two = scopes[turn % 7], scopes[turn * turn % 7]
         parts = [ScopeCommit(one, "create", drop=True) if turn % 5 == 4 else ScopeCommit(one, "create", body=b"x")]
@@ -97,38 +97,36 @@ async def only_what_commits_moves(bench: Bench) -> None:
 
 async def _nothing_missed(bench: Bench, writers: list[Kernel]) -> None:
     """Readers that poll while writers commit, and at the end have seen every scope at its last seq."""
-    done = 0
 
     async def writer(kernel: Kernel, number: int) -> None:
-        nonlocal done
         lane = bench.lane()
         for turn in range(10):
             scope = f"session/{(number + turn) % 5}"
             commit = bench.build(ScopeCommit(scope, "create", body=b"x"), id=lane.next())
             expect.a(Committed, (await kernel.commit([commit]))[0], "the outcome")
-        done += 1
 
-    async def reader(limit: int) -> dict[str, int]:
-        position, seen = "", dict[str, int]()
-        while True:
-            last = done == len(writers) * 2
-            while True:
+    readers = {1: "", 3: "", 1000: ""}
+    seen: dict[int, dict[str, int]] = {limit: {} for limit in readers}
+
+    async def read_on() -> None:
+        for limit, position in readers.items():
+            for _ in range(1000):
                 moved = await bench.kernel.moved(position, limit=limit)
                 for scope, seq in moved.scopes:
-                    seen[scope] = max(seq, seen.get(scope, 0))
-                position = moved.position
+                    seen[limit][scope] = max(seq, seen[limit].get(scope, 0))
+                position = readers[limit] = moved.position
                 if not moved.more:
                     break
-            if last:
-                return seen
-            await asyncio.sleep(0)
 
-    readers = [asyncio.ensure_future(reader(limit)) for limit in (1, 3, 1000)]
-    await asyncio.gather(*(writer(writers[i % len(writers)], i) for i in range(len(writers) * 2)))
+    async with meanwhile(*(writer(writers[i % len(writers)], i) for i in range(len(writers) * 2))) as done:
+        while not done():
+            await read_on()
+            await asyncio.sleep(0)
+    await read_on()
     heads = {scope: (await bench.head(scope)).seq for scope in await bench.kernel.scopes()}
     expect.same(sum(heads.values()), len(writers) * 20, "the commits")
-    for seen in await asyncio.gather(*readers):
-        expect.same(seen, heads, "the highest seq that a reader was told of each scope")
+    for limit, found in seen.items():
+        expect.same(found, heads, f"the highest seq told of each scope, to a reader by {limit}")
 
 
 @proves("G14")
@@ -174,6 +172,18 @@ async def after_a_sweep_a_position_reports_all_or_says_compacted(bench: Bench) -
         position = await bench.position()
         await bench.put("session/next", {"k": b""})
         expect.holds("session/next" in await bench.moves(position), "the next commit is reported")
+
+
+@proves("G14")
+async def what_is_no_position_is_refused(bench: Bench) -> None:
+    """Text that the kernel never gave out as a position is refused, and never taken for one in silence."""
+    await bench.put("session/a", {"k": b""})
+    for text in ("no position", "-1", "\u0661", "1.5", " ", "9" * 18, "9" * 19, "9" * 20, "9" * 40, "\x00"):
+        try:
+            moved = await bench.kernel.moved(text)
+        except (InvalidValue, Compacted, Diverged):
+            continue
+        expect.fail(f"{text!r} is no position, and it answered {moved!r}")
 
 
 @proves("G14")

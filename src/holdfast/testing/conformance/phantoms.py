@@ -66,6 +66,30 @@ async def only_the_prefix_counts(bench: Bench) -> None:
         expect.same(await _untouched(bench, prefix, 1), not touched, f"whether {prefix!r} is untouched")
 
 
+@proves("G10", "G3")
+async def a_batch_is_part_of_the_past(bench: Bench) -> None:
+    """A condition from before a batch, judged within it, sees what the batch's earlier commits touched, and holds
+    where they touched other keys, together with the log from before."""
+    await bench.put(A, {"p/k": b"1"})
+    await bench.put(A, {"q": b"1"})
+    since = (await bench.head(A)).seq
+    batch: list[tuple[ScopeCommit, bool]] = [
+        (ScopeCommit(A, puts=(Put("other", b""),)), True),
+        *(
+            (ScopeCommit(A, checks=(Untouched("p/", n),), appends=(Append("l/", b""),)), n > 0)
+            for n in range(since + 1)
+        ),
+        (ScopeCommit(A, checks=(Untouched("q", 1),), body=b"x"), False),
+        (ScopeCommit(A, checks=(Untouched("q", 2), Untouched("p/", 1)), deletes=("p/none",)), True),
+        (ScopeCommit(A, checks=(Untouched("p/", since),), body=b"x"), False),
+        (ScopeCommit(A, checks=(Untouched("q", since),), drop=True), True),
+        (ScopeCommit(A, "create", checks=(Untouched("q", since),), body=b"x"), False),
+    ]
+    outcomes = await bench.batch(*(bench.build(part) for part, _ in batch))
+    found = [isinstance(outcome, Committed) for outcome in outcomes]
+    expect.same(found, [holds for _, holds in batch], "which commits of the batch succeed")
+
+
 @proves("G10", "G11")
 async def dropping_a_scope_touches_all_it_held(bench: Bench) -> None:
     """A condition on a prefix from before a drop fails after it, and after the scope was made again; a condition from

@@ -7,6 +7,7 @@ import asyncio
 from holdfast.kernel.commit import (
     Absent,
     Append,
+    Cell,
     Commit,
     Committed,
     Conflict,
@@ -23,6 +24,7 @@ from holdfast.testing.conformance.check import proves
 
 A = "session/a"
 TASKS = 24
+TRIES = 1000
 
 
 async def _race(bench: Bench, kernels: list[Kernel], commits: list[Commit]) -> list[Outcome]:
@@ -65,10 +67,14 @@ async def _count(bench: Bench, kernels: list[Kernel], *, tasks: int, each: int) 
     await bench.put(A, {"n": b"0"})
 
     async def counter(kernel: Kernel, lane: Lane) -> None:
-        done = 0
+        done = tries = 0
         while done < each:
+            tries += 1
+            expect.holds(
+                tries <= TRIES, "a counter that always conflicts, though each conflict takes another's success"
+            )
             view = await bench.view(A, "n", kernel=kernel)
-            cell = view.cells["n"]
+            cell = expect.a(Cell, view.cells.get("n"), "the counter")
             put = Put("n", str(int(cell.value) + 1).encode())
             part = ScopeCommit(A, checks=(Unchanged("n", cell.version),), puts=(put,))
             outcome = (await kernel.commit([bench.build(part, id=lane.next())]))[0]

@@ -108,6 +108,7 @@ async def paging_gives_each_cell_once_while_others_are_written(bench: Bench) -> 
             seen += [cell.key for cell in page]
             after = page[-1].key
             turn += 1
+            expect.holds(turn < len(comes), "paging comes to an end")
             await bench.committed(ScopeCommit(A, puts=(Put(comes[turn], b""),), deletes=(comes[-turn - 1],)))
         expect.same([key for key in seen if key in stays], stays[::-1] if reverse else stays, "the cells that stay")
         expect.same(len(seen), len(set(seen)), "cells seen, each once")

@@ -13,8 +13,8 @@ class Result(Struct, frozen=True):
     """What came of one check.
 
     ended    "passed"; "failed", with `error` saying what was found and `broken` telling a broken promise (a statement
-             of the check did not hold) from a crash; or "not owed": the kernel was declared to be without the
-             capability in `error`, so the check did not run
+             of the check did not hold, or the kernel raised an error of its own instead) from a crash; or "not owed":
+             the kernel was declared to be without the capability in `error`, so the check did not run
     """
 
     check: str

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import get_args
 
-from holdfast.kernel.commit import Append, Committed, Conflict, Entry, Head, Need, Outcome, Put, ScopeCommit
+from holdfast.kernel.commit import (
+    Append,
+    Committed,
+    Conflict,
+    Entry,
+    Head,
+    Need,
+    Outcome,
+    Present,
+    Put,
+    ScopeCommit,
+    Unchanged,
+)
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench
 from holdfast.testing.conformance.check import proves
@@ -127,3 +139,28 @@ async def a_sweep_does_not_bring_back_either(bench: Bench) -> None:
     expect.same(await bench.head(A), head, "the head after the sweep")
     expect.same((await bench.conflict(ScopeCommit(A, puts=(Put("k", b""),)))).what, "need", "a blind write")
     expect.same((await bench.conflict(ScopeCommit(A, "create", epoch=0, body=b"x"))).what, "epoch", "a late write")
+
+
+@proves("G11", "G4", "G6", needs=("second",))
+async def a_drop_through_another_kernel_is_noticed(bench: Bench) -> None:
+    """What a kernel remembers of a scope does not outlive its drop, or its drop and re-creation, by another: blind
+    writes conflict, checks see no old cell, seqs go on."""
+    kernels = (bench.kernel, await bench.second())
+    for turn in range(4):
+        bench.kernel = kernels[turn % 2]
+        seq = await bench.put(A, {"k": b"1"}, Put("e", b"", entries=(Entry("tag", "x", str(turn)),)))
+        await bench.committed(ScopeCommit(A, checks=(Unchanged("k", seq),), body=b"x"))
+        bench.kernel = kernels[1 - turn % 2]
+        await bench.drop(A)
+        if turn > 1:
+            await bench.put(A, {"j": b""})
+        bench.kernel = kernels[turn % 2]
+        if turn < 2:
+            expect.same((await bench.conflict(ScopeCommit(A, puts=(Put("k", b""),)))).what, "need", "a blind write")
+        conflict = await bench.conflict(ScopeCommit(A, "create", checks=(Present("k"),), body=b"x"))
+        expect.same((conflict.found, conflict.head.epoch), (None, turn + 1), "what a check finds")
+        expect.same(
+            (await bench.conflict(ScopeCommit(A, "create", epoch=turn, body=b"x"))).what, "epoch", "a late write"
+        )
+        expect.same(await bench.found("tag", "x"), (), "the entries")
+        expect.same(await bench.put(A, {"k": b"2"}), seq + 3 + (turn > 1), "the seq of the next write")

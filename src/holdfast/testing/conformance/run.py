@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 
+from holdfast.errors import HoldfastError
 from holdfast.kernel.commit import Committed, Retention, ScopeCommit
 from holdfast.testing.conformance import (
     atomicity,
@@ -18,6 +19,7 @@ from holdfast.testing.conformance import (
     exact_bytes,
     expiry,
     finding,
+    histories,
     ids,
     indexes,
     limits,
@@ -42,7 +44,21 @@ from holdfast.testing.guarantees import BY_NUMBER
 
 CHECKS: tuple[Check, ...] = checks_of(
     *(atomicity, conditions, racing, ordering, ids, settling, durability, no_trace, cuts, spaces, phantoms),
-    *(resurrection, expiry, logs, moves, indexes, finding, sweeping, stamps, exact_bytes, ranges, limits, ending),
+    *(
+        resurrection,
+        expiry,
+        logs,
+        moves,
+        indexes,
+        finding,
+        sweeping,
+        stamps,
+        exact_bytes,
+        ranges,
+        limits,
+        ending,
+        histories,
+    ),
 )
 """Every check of the kit."""
 
@@ -112,7 +128,7 @@ async def _run(check: Check, bench: Bench, *, deadline_s: float) -> Result:
     try:
         await _on(bench, check, deadline_s=deadline_s)
     except Exception as raised:
-        error, broken = _told(raised, deadline_s), isinstance(raised, Broken)
+        error, broken = _told(raised, deadline_s), isinstance(raised, Broken | HoldfastError)
     seconds = time.perf_counter() - began
     return Result(check.name, check.proves, check.sentence, "failed" if error else "passed", error, broken, seconds)
 
@@ -146,14 +162,17 @@ async def _emptied(space: str, bench: Bench) -> bool:
     try:
         kernel = await bench.open(space)
         lane = bench.lane()
-        while names := await kernel.scopes(limit=50):
+        for _ in range(1000):
+            if not (names := await kernel.scopes(limit=50)):
+                break
             outcomes = await kernel.commit(
                 [bench.build(ScopeCommit(name, drop=True), at_us=0, id=lane.next()) for name in names]
             )
             if not all(isinstance(outcome, Committed) for outcome in outcomes):
                 return False
-        while (await kernel.sweep(now_us=2**53 - 1, retention=everything)).more:
-            pass
+        for _ in range(1000):
+            if not (await kernel.sweep(now_us=2**53 - 1, retention=everything)).more:
+                break
         await kernel.close()
     except Exception:  # a kernel that failed a check may well fail here too; the report names the space
         return False

@@ -98,5 +98,6 @@ async def an_untrimmed_log_proves_that_nothing_was_applied(bench: Bench) -> None
     await bench.send(conflicting)
     await bench.put(A, {"k": b"1"})
     await bench.sweep(retention=Retention(count=1))
-    expect.a(Unavailable, await bench.send(conflicting), "the outcome of the repeat")
+    error = expect.a(Unavailable, await bench.send(conflicting), "the outcome of the repeat")
+    expect.same(error.facts.get("burnt"), True, "the fact `burnt`")
     expect.same(await bench.kernel.outcome(A, conflicting.id), None, "its outcome")

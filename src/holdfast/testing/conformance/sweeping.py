@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from holdfast.errors import Compacted
-from holdfast.kernel.commit import NO_HEAD, Append, Entry, Head, Put, Retention, ScopeCommit, Swept
+from holdfast.errors import Compacted, Indeterminate
+from holdfast.kernel.commit import (
+    NO_HEAD,
+    Append,
+    Committed,
+    Entry,
+    Head,
+    Put,
+    Retention,
+    ScopeCommit,
+    Swept,
+    Untouched,
+)
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench, same_picture
 from holdfast.testing.conformance.check import proves
@@ -216,3 +227,25 @@ async def what_was_swept_stays_swept(bench: Bench) -> None:
     await bench.reopen()
     same_picture(await bench.picture(A, B, C, now_us=at_us), before, "after reopening")
     expect.same([(await bench.head(scope)).floor for scope in (A, B, C)], floors, "the floors")
+
+
+@proves("G16", "G13", "G5", needs=("second",))
+async def a_sweep_through_another_kernel_is_noticed(bench: Bench) -> None:
+    """What a kernel remembers of a scope does not outlive a sweep by another: trimmed logs count as trimmed in its
+    checks and repeats, and a scope whose last trace went begins anew."""
+    other = await bench.second()
+    commits = [bench.build(ScopeCommit(A, "create", puts=(Put("k", b""),))) for _ in range(5)]
+    await bench.batch(*commits)
+    await bench.put(B, {"k": b""})
+    await bench.drop(B)
+    head = await bench.head(B)
+    await other.sweep(now_us=bench.now_us + 100, retention=Retention(count=1, tombstone_us=100))
+    expect.same((await bench.head(A)).floor, 5, "the floor")
+    conflict = await bench.conflict(ScopeCommit(A, checks=(Untouched("none", 3),), body=b"x"))
+    expect.same(conflict.what, "untouched", "a condition that needs records which were trimmed")
+    expect.a(Indeterminate, await bench.send(commits[0]), "a repeat of a commit that was trimmed")
+    expect.same(await bench.send(commits[4]), Committed({A: 5}, replayed=True), "a repeat of the one that was kept")
+    part = ScopeCommit(B, "create", epoch=head.epoch, body=b"x")
+    expect.same((await bench.conflict(part)).found, NO_HEAD, "what a conflict finds of the scope that went")
+    expect.same(await bench.put(B, {"k": b"new"}), 1, "the first seq of its new life")
+    expect.same(await bench.head(B, kernel=other), Head(1, 0, True, 1, bench.now_us), "its head, to the other kernel")

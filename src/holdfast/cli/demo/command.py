@@ -1,0 +1,120 @@
+"""`holdfast demo`: the command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from holdfast.cli.demo import ledger as ledgers
+from holdfast.cli.demo.conductor import Conductor
+from holdfast.cli.demo.files import list_files
+from holdfast.cli.demo.ledger import Ledger, Plan
+from holdfast.cli.demo.proof import Proof, prove
+from holdfast.cli.demo.report import print_counts, print_figures
+from holdfast.cli.demo.screen import Screen, screen
+from holdfast.cli.output import note
+from holdfast.cli.store import file_of, run, to_url, where
+from holdfast.hold import Holdfast
+
+STORE = "holdfast-demo.db"
+SEED_MAX = 10**6
+
+
+def demo(
+    ctx: typer.Context,
+    path: Annotated[
+        Path, typer.Argument(metavar="[PATH]", help="The folder to work through.", exists=True, file_okay=False)
+    ] = Path(),
+    store: Annotated[str, typer.Option("--store", "-s", metavar="FILE", help="Where to keep the work.")] = STORE,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a progress bar.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Forget an earlier run over this folder.")] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Repeat the kills of a run that printed this seed.")] = None,
+) -> None:
+    """Count the files of a folder in a process that is killed twice, and prove that nothing was lost or doubled.
+
+    Each file is one transaction: its count, the totals, a message and the progress. Run it again after Ctrl-C and it
+    goes on; run it again when it is done and it proves its figures again. Exit code 1 if one does not hold.
+
+    \b
+    holdfast demo
+    holdfast demo ~/src/project --store scratch.db --plain
+    """
+    url = to_url(store)
+    if file_of(url) is None:
+        raise typer.BadParameter("the demo's processes share a file: name one", param_hint="--store")
+    number = random.randrange(SEED_MAX) if seed is None else seed
+    root = os.path.abspath(os.fsencode(path))
+    stage = screen(plain=plain)
+    try:
+        proof = run(_demo(url, where(ctx).space, root, again=again, seed=number, stage=stage))
+    except KeyboardInterrupt:
+        stage.close()
+        note("interrupted; run it again and it goes on where it stopped")
+        raise
+    finally:
+        stage.close()
+    print_counts(proof)
+    print_figures(proof)
+    if not proof.holds:
+        note("error: a figure does not hold [demo_failed]")
+        note("       What it found stands with it; `holdfast doctor` examines the store.")
+        raise typer.Exit(1)
+
+
+async def _demo(url: str, space: str, root: bytes, *, again: bool, seed: int, stage: Screen) -> Proof:
+    async with Holdfast.open(url, space=space) as hold:
+        with hold.acting(by="demo"):
+            ledger = await _ledger(hold, root, url, again=again, stage=stage)
+            plan = await ledger.plan()
+            finished = await ledger.finished_at()
+            if finished is not None and (await ledger.seen()).ended:
+                stage.say(f"done already, at {finished:%Y-%m-%d %H:%M:%S} UTC (--again starts anew); proving it again")
+            else:
+                await _perform(hold, ledger, plan, (url, space), seed, stage)
+            stage.say(f"proving: reading the log back, counting {plan.files:,} files again")
+            proof = await prove(ledger, plan, progress=lambda done: stage.progress(done, plan.files, "recounting"))
+            stage.say(f"kept in {url}: holdfast -s {file_of(url)} session show {ledger.work.id}")
+            return proof
+
+
+async def _ledger(hold: Holdfast, root: bytes, url: str, *, again: bool, stage: Screen) -> Ledger:
+    found = await ledgers.find(hold, root)
+    if found is not None and again:
+        await ledgers.remove(hold, found)
+        found = None
+    if found is not None:
+        return found
+    store = file_of(url)
+    assert store is not None
+    listing = await asyncio.to_thread(list_files, root, store=store)
+    if listing.capped is not None:
+        stage.say(f"this is a large tree: taking {listing.capped}")
+    return await ledgers.begin(hold, root, listing)
+
+
+async def _perform(
+    hold: Holdfast, ledger: Ledger, plan: Plan, arguments: tuple[str, str], seed: int, stage: Screen
+) -> None:
+    done = (await ledger.totals()).files
+    size = f"{plan.files:,} files, {plan.bytes / 2**20:,.1f} MiB"
+    if done:
+        stage.say(f"going on with {plan.root}: {done:,} of {size} are done; seed {seed}")
+    else:
+        stage.say(f"working through {plan.root}: {size}; seed {seed}")
+        left = {"folders": plan.folders_left_out, "links": plan.links_left_out, "others": plan.others_left_out}
+        if any(left.values()):
+            stage.say("left out: " + ", ".join(f"{number:,} {what}" for what, number in left.items() if number))
+    conductor = Conductor(
+        hold,
+        ledger,
+        files=plan.files,
+        arguments=(*arguments, ledger.work.id),
+        random=random.Random(seed),
+        screen=stage,
+    )
+    await conductor.run()

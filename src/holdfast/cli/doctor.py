@@ -1,0 +1,142 @@
+"""`holdfast doctor`."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+import apsw
+import msgspec
+import typer
+
+from holdfast.cli.failure import exit_code
+from holdfast.cli.finding import Finding
+from holdfast.cli.output import OutputOption, note, write_rows
+from holdfast.cli.store import Where, file_of, require, run, where
+from holdfast.cli.store_file import examine_file
+from holdfast.errors import Corrupt, HoldfastError
+from holdfast.hold import Holdfast
+from holdfast.kernel.commit import Read
+from holdfast.kernel.contract import Kernel
+from holdfast.opening import open_kernel
+
+SCOPES_MAX = 2_000
+"""Of so many scopes the whole log is read …"""
+
+RECORDS_MAX = 200_000
+"""… as long as there are no more records than this in them."""
+
+COLUMNS = ("area", "name", "value", "verdict", "remedy")
+
+
+def doctor(ctx: typer.Context, output: OutputOption = None) -> None:
+    """Examine the store and where it lives, and say what is wrong and what to do about it.
+
+    Exit code 1 if there is a problem, or that of the error if the store cannot be opened.
+
+    \b
+    holdfast -s app.db doctor
+    """
+    place = where(ctx)
+    require(place.url)
+    findings = list(_environment())
+    if (path := file_of(place.url)) is not None:
+        findings += examine_file(path)
+    more, failure = run(_examine(place))
+    findings += more
+    write_rows([finding._asdict() for finding in findings], output, columns=COLUMNS)
+    problems = sum(finding.verdict == "problem" for finding in findings)
+    note(f"problems found: {problems}" if problems else "no problem found")
+    if failure is not None or problems:
+        raise typer.Exit(exit_code(failure) if failure is not None else 1)
+
+
+async def _examine(place: Where) -> tuple[list[Finding], HoldfastError | None]:
+    findings: list[Finding] = []
+    try:
+        kernel = await open_kernel(place.url, space=place.space)
+    except HoldfastError as failure:
+        findings.append(_broken("store", "opens", failure))
+        return findings, failure
+    async with Holdfast.over(kernel) as hold:
+        findings += _traits(place, kernel)
+        try:
+            findings += [finding async for finding in _contents(hold, kernel)]
+        except HoldfastError as failure:
+            findings.append(_broken("contents", "reads", failure))
+            return findings, failure
+    return findings, None
+
+
+def _environment() -> Iterator[Finding]:
+    try:
+        holdfast = version("holdfast")
+    except PackageNotFoundError:
+        holdfast = "not installed"
+    for name, value in {
+        "holdfast": holdfast,
+        "python": sys.version.split()[0],
+        "system": platform.platform(terse=True),
+        "apsw": apsw.apsw_version(),
+        "sqlite": apsw.sqlite_lib_version(),
+        "msgspec": msgspec.__version__,
+    }.items():
+        yield Finding("environment", name, value)
+
+
+def _traits(place: Where, kernel: Kernel) -> Iterator[Finding]:
+    yield Finding("store", "url", place.url)
+    yield Finding("store", "space", kernel.space)
+    traits = msgspec.structs.asdict(kernel.traits)
+    durability = traits.pop("durability")
+    weak = durability in ("none", "process")
+    remedy = "An acknowledged commit may be lost with the machine; leave ?durability out where that matters."
+    yield Finding("store", "durability", durability, "note" if weak else "ok", remedy if weak else "")
+    for name, value in traits.items():
+        yield Finding("store", name.replace("_", " "), value)
+
+
+async def _contents(hold: Holdfast, kernel: Kernel) -> AsyncIterator[Finding]:
+    for name, figure in (await kernel.stats()).items():
+        yield Finding("contents", name.replace("_", " "), figure)
+    sessions = 0
+    async for _ in hold.sessions.iterate():
+        sessions += 1
+    yield Finding("contents", "sessions", sessions)
+    scopes, records, whole = await read_logs(kernel)
+    seen = f"{records:,} records of {scopes:,} scopes, without a gap"
+    yield Finding("contents", "logs", seen if whole else f"{seen}; more were not read")
+
+
+async def read_logs(kernel: Kernel) -> tuple[int, int, bool]:
+    """Read logs from floor to head: how many scopes and records, and whether that was all. Raises Corrupt for a gap."""
+    scopes = records = 0
+    after = ""
+    while names := await kernel.scopes(after=after, limit=500):
+        for name in names:
+            if scopes == SCOPES_MAX or records >= RECORDS_MAX:
+                return scopes, records, False
+            records += await _read_log(kernel, name)
+            scopes += 1
+        after = names[-1]
+    return scopes, records, True
+
+
+async def _read_log(kernel: Kernel, scope: str) -> int:
+    head = (await kernel.read([Read(scope)], now_us=0))[0].head
+    after = first = max(head.floor - 1, 0)
+    while after < head.seq:
+        page = await kernel.log(scope, after=after)
+        for record in page:
+            if record.seq != after + 1:
+                raise Corrupt(f"the log of {scope} has a gap after {after}", scope=scope, seq=after)
+            after = record.seq
+        if not page:
+            raise Corrupt(f"the log of {scope} ends at {after}, its head is at {head.seq}", scope=scope, seq=after)
+    return after - first
+
+
+def _broken(area: str, name: str, failure: HoldfastError) -> Finding:
+    return Finding(area, name, f"[{failure.code}] {failure.args[0]}", "problem", failure.remedy)

@@ -1,0 +1,82 @@
+"""`holdfast session list`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from holdfast import SessionStatus
+from holdfast.cli.output import Format, OutputOption, chosen, note, write_line, write_rows
+from holdfast.cli.session.record import fields_of
+from holdfast.cli.store import opened, run
+
+COLUMNS = ("id", "status", "user", "app", "agent", "mode", "channel", "tags", "task", "created_at", "last_activity")
+
+
+class Order(StrEnum):
+    """Which session comes first."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
+def list_sessions(
+    ctx: typer.Context,
+    user: Annotated[str | None, typer.Option(help="Only sessions of this user.")] = None,
+    app: Annotated[str | None, typer.Option(help="Only of this application.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Only of this agent.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Only in this mode.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
+    status: Annotated[SessionStatus | None, typer.Option(help="Only with this status.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only with this tag.")] = None,
+    created_after: Annotated[
+        datetime | None, typer.Option(help="Only created after this time (UTC unless it names a zone).")
+    ] = None,
+    created_before: Annotated[datetime | None, typer.Option(help="Only created before this time.")] = None,
+    order: Annotated[Order, typer.Option(help="What comes first.")] = Order.NEWEST,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at most.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Continue where an earlier list ended.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every one, page by page.")] = False,
+    output: OutputOption = None,
+) -> None:
+    """List sessions, newest first.
+
+    \b
+    holdfast -s app.db session list --user ada --status active
+    holdfast -s app.db session list --all -o jsonl | jq .id
+    """
+    filters: dict[str, Any] = {
+        "user": user,
+        "app": app,
+        "agent": agent,
+        "mode": mode,
+        "channel": channel,
+        "status": status,
+        "tag": tag,
+        "created_after": _in_utc(created_after),
+        "created_before": _in_utc(created_before),
+        "order": order.value,
+    }
+
+    async def work() -> None:
+        async with opened(ctx) as hold:
+            if every and chosen(output) is Format.JSONL:
+                async for found in hold.sessions.iterate(cursor=cursor, **filters):
+                    write_line(fields_of(found))
+                return
+            if every:
+                rows = [fields_of(found) async for found in hold.sessions.iterate(cursor=cursor, **filters)]
+                return write_rows(rows, output, columns=COLUMNS)
+            page = await hold.sessions.list(limit=limit, cursor=cursor, **filters)
+            write_rows([fields_of(found) for found in page.items], output, columns=COLUMNS)
+            if page.next is not None:
+                note(f"there may be more: --cursor '{page.next}'")
+
+    run(work())
+
+
+def _in_utc(at: datetime | None) -> datetime | None:
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

@@ -1,0 +1,87 @@
+"""`holdfast session tail`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from holdfast import Change
+from holdfast.cli.output import Format, OutputOption, chosen, note, printable, shown, write_line, write_text
+from holdfast.cli.session.record import the_session
+from holdfast.cli.store import opened, run
+from holdfast.model.change import KINDS
+
+
+def tail_session(
+    ctx: typer.Context,
+    id: Annotated[str, typer.Argument(metavar="ID", help="The session's id.")],
+    after: Annotated[
+        str, typer.Option(help='Where to begin: "now", "beginning", or the cursor of a change.', metavar="PLACE")
+    ] = "now",
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", "-k", help=f"Only changes of this kind: {', '.join(sorted(KINDS))}.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="End after so many changes.")] = None,
+    output: OutputOption = None,
+) -> None:
+    """Follow the changes of a session as they are committed, by any process.
+
+    Ends when the session is deleted, or with Ctrl-C; the cursor of the last change is where to go on.
+
+    \b
+    holdfast -s app.db session tail 0197a2c4-… --kind message
+    holdfast -s app.db session tail 0197a2c4-… --after 42.1.0.9f3c21aa07d4e6b8.1733
+    """
+    format = chosen(output)
+    if format is Format.JSON:
+        raise typer.BadParameter("a stream has no end to close an array at: use -o jsonl", param_hint="--output")
+
+    async def work() -> None:
+        cursor: str | None = None
+        try:
+            async with opened(ctx) as hold:
+                session = await the_session(hold, id)
+                left = limit
+                async with session.changes(after=after, kinds=set(kind) if kind else None) as changes:
+                    if format is Format.TABLE:
+                        note(f"following session/{id} after {after}")
+                    async for change in changes:
+                        _write(change, format)
+                        cursor = change.cursor
+                        left = None if left is None else left - 1
+                        if left == 0:
+                            return
+        finally:
+            if cursor is not None and format is Format.TABLE:
+                note(f"continue with --after {cursor}")
+
+    run(work())
+
+
+def _write(change: Change, format: Format) -> None:
+    if format is Format.JSONL:
+        write_line(fields_of(change))
+        return
+    what = f"{change.namespace}:{change.key}" if change.namespace else change.key or ""
+    value = f" = {shown(change.value)}" if change.op in ("set", "append") else ""
+    by = f"  by {change.by}" if change.by else ""
+    at = change.at.strftime("%H:%M:%S.%f")[:-3]
+    write_text(printable(f"{at}  {change.seq:>6}  {change.kind:<7} {change.op:<6} {what}{value}{by}"))
+
+
+def fields_of(change: Change) -> dict[str, Any]:
+    """Everything a change says."""
+    return {
+        "seq": change.seq,
+        "cursor": change.cursor,
+        "at": change.at,
+        "by": change.by,
+        "trace_id": change.cause.trace_id,
+        "scope": str(change.scope),
+        "kind": change.kind,
+        "op": change.op,
+        "namespace": change.namespace,
+        "key": change.key,
+        "value": change.value,
+    }

@@ -1,0 +1,227 @@
+"""How commands fail: nothing on stdout, a message with code and remedy on stderr, a telling exit code."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast import errors
+from holdfast.cli.failure import exit_code
+from tests.cli.program import environment, execute, invoke, start
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "word"),
+    [
+        (["session", "show", "nobody"], 3, "not_found"),
+        (["session", "tail", "nobody"], 3, "not_found"),
+        (["session", "rm", "nobody"], 3, "nobody"),
+        (["state", "get", "user/ada", "nothing"], 3, "not_found"),
+        (["state", "get", "session/nobody"], 3, "not_found"),
+        (["state", "set", "session/nobody", "k", "1"], 3, "not_found"),
+        (["state", "set", "session/trip", "city", "1", "--if-version", "1"], 4, "conflict"),
+        (["state", "set", "session/trip", "city", "1", "--if-version", "0"], 4, "conflict"),
+        (["state", "get", "planet/mars"], 2, "invalid_id"),
+        (["state", "get", "user/"], 2, "invalid_id"),
+        (["state", "get", "user/a\nb"], 2, "invalid_id"),
+        (["state", "diff", "session/trip", "--from", "99"], 2, "invalid_value"),
+        (["session", "tail", "trip", "--after", "soon"], 2, "invalid_value"),
+        (["session", "tail", "trip", "--kind", "weather"], 2, "invalid_value"),
+        (["session", "list", "--cursor", "soon"], 2, "invalid_value"),
+    ],
+)
+def test_an_error_has_its_exit_code_its_code_and_its_remedy_on_stderr(
+    store: str, args: list[str], code: int, word: str
+) -> None:
+    ended = invoke("-s", store, *args)
+    assert ended.code == code
+    assert ended.err.startswith("error: ")
+    assert word in ended.err
+    assert ended.err.count("\n") == 2, "a message and a remedy"
+    assert "Traceback" not in ended.err
+    if args[:2] != ["session", "rm"]:
+        assert ended.out == ""
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["nonsense"],
+        ["session", "nonsense"],
+        ["session", "list", "--limit", "0"],
+        ["session", "list", "--status", "asleep"],
+        ["session", "tail", "trip", "-o", "json"],
+        ["state", "set", "user/ada", "k", "not json"],
+        ["state", "set", "user/ada", "k", "NaN"],
+        ["state", "set", "user/ada", "k", '{"a": 1, "a": 2}'],
+        ["state", "set", "user/ada", "k", "[" * 100_000],
+        ["state", "set", "user/ada"],
+        ["conform", "memory://", "--only", "G99"],
+        ["demo", "no/such/folder"],
+        ["demo", "--store", "memory://"],
+        ["stats", "-o", "xml"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2_with_a_hint_where_help_is(store: str, args: list[str]) -> None:
+    ended = invoke("-s", store, *args)
+    assert (ended.code, ended.out) == (2, "")
+    assert "Usage: holdfast" in ended.err
+    assert "Try 'holdfast" in ended.err
+
+
+def test_without_a_store_it_says_how_to_name_one() -> None:
+    ended = invoke("session", "list")
+    assert (ended.code, ended.out) == (2, "")
+    assert "--store" in ended.err
+    assert "HOLDFAST_URL" in ended.err
+
+
+@pytest.mark.parametrize(
+    "args", [["session", "list"], ["stats"], ["doctor"], ["state", "get", "user/a"], ["state", "diff", "user/a"]]
+)
+def test_a_command_that_reads_makes_no_store(tmp_path: Path, args: list[str]) -> None:
+    ended = invoke("-s", str(tmp_path / "typo.db"), *args)
+    assert ended.code == 3
+    assert "typo.db" in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["postgres://x", "sqlite://rel.db", "sqlite:///", "sqlite:///a.db?speed=1"])
+def test_an_address_that_is_not_understood_is_wrong_usage(url: str) -> None:
+    ended = invoke("-s", url, "state", "set", "user/a", "k", "1")
+    assert ended.code == 2
+    assert "invalid_value" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.HoldfastError, 1),
+        (errors.Corrupt, 1),
+        (errors.TypeMismatch, 1),
+        (errors.Compacted, 1),
+        (errors.Indeterminate, 1),
+        (errors.InvalidId, 2),
+        (errors.TooLarge, 2),
+        (errors.NotFound, 3),
+        (errors.Gone, 3),
+        (errors.Conflict, 4),
+        (errors.AlreadyExists, 4),
+        (errors.ReadOnlyStore, 5),
+        (errors.Unavailable, 6),
+        (errors.StoreLocked, 6),
+    ],
+)
+def test_each_kind_of_error_has_an_exit_code(error: type[errors.HoldfastError], code: int) -> None:
+    assert exit_code(error("what happened")) == code
+
+
+def test_a_file_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("no database at all, but long enough to look like one " * 20)
+    before = path.read_bytes()
+    ended = invoke("-s", str(path), "session", "list")
+    assert (ended.code, ended.out) == (1, "")
+    assert "[corrupt]" in ended.err
+    assert path.read_bytes() == before
+
+
+def test_an_error_writes_out_control_characters_of_what_it_quotes(store: str) -> None:
+    ended = invoke("-s", store, "session", "show", "a\x1b[2Jb")
+    assert ended.code == 2
+    assert "\x1b" not in ended.err
+
+
+def test_arguments_that_are_no_text_are_refused_clearly(store: str) -> None:
+    ended = execute("-s", store, "session", "show", b"caf\xe9")
+    assert (ended.code, ended.out) == (2, "")
+    assert "[invalid_id]" in ended.err
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
+    """A core install has no typer: `holdfast` says which extra brings it, and exits with 1."""
+    hidden = (
+        "import sys\n"
+        "class Hide:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('typer', 'rich'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Hide())\n"
+        "from holdfast.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", hidden], env=environment(), capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert 'pip install "holdfast[cli]"' in done.stderr
+    assert "missing_extra" in done.stderr
+
+
+def test_any_other_failing_import_is_not_taken_for_a_missing_extra(tmp_path: Path) -> None:
+    broken = "import sys\nsys.modules['holdfast.cli.app'] = None\nfrom holdfast.cli import main\nmain()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", broken], env=environment(), capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert "ModuleNotFoundError" in done.stderr
+    assert "pip install" not in done.stderr
+
+
+def test_a_reader_that_has_left_is_met_in_silence(store: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [sys.executable, "-m", "holdfast.cli", "-s", store, "session", "list"],
+        env=environment(),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (141, "")
+
+
+def test_an_interrupt_ends_a_stream_cleanly(store: str) -> None:
+    with start("-s", store, "session", "tail", "trip", "--after", "beginning") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert '"seq":1' in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.stderr.read() == ""
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["session"],
+        ["state"],
+        *(["session", name] for name in ("list", "show", "tail", "rm")),
+        *(["state", name] for name in ("get", "set", "diff", "history")),
+        *([name] for name in ("demo", "stats", "conform", "doctor")),
+    ],
+)
+def test_every_command_has_help_with_an_example(command: list[str], flag: str) -> None:
+    ended = invoke(*command, flag)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith(f"Usage: {' '.join(['holdfast', *command])}")
+    if command not in ([], ["session"], ["state"]):
+        assert any(line.startswith("  holdfast ") for line in ended.out.splitlines())
+
+
+def test_no_command_at_all_shows_the_help() -> None:
+    ended = invoke()
+    assert ended.code in (0, 2)
+    assert "demo" in ended.out + ended.err
+
+
+def test_the_version_is_told() -> None:
+    assert invoke("--version").out.startswith("holdfast ")

@@ -1,0 +1,164 @@
+"""`holdfast session list|show|tail|rm`."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from holdfast import Holdfast
+from tests.cli.program import execute, invoke, start
+
+
+def ids(store: str, *options: str) -> list[str]:
+    return [row["id"] for row in invoke("-s", store, "session", "list", *options).rows]
+
+
+def test_list_shows_everything_a_record_says_newest_first(store: str) -> None:
+    rows = invoke("-s", store, "session", "list").rows
+    assert [row["id"] for row in rows] == ["bare", "trip"]
+    trip = rows[1]
+    assert {name: trip[name] for name in ("user", "app", "mode", "task", "status", "tags", "metadata", "version")} == {
+        "user": "ada",
+        "app": "travel",
+        "mode": "planner",
+        "task": "Plan a trip",
+        "status": "active",
+        "tags": ["vip", "eu"],
+        "metadata": {},
+        "version": 1,
+    }
+    assert trip["created_at"] <= trip["last_activity"]
+
+
+def test_every_filter_filters(store: str) -> None:
+    for options in (
+        ["--user", "ada"],
+        ["--app", "travel"],
+        ["--mode", "planner"],
+        ["--tag", "eu"],
+        ["--user", "ada", "--tag", "vip", "--status", "active"],
+    ):
+        assert ids(store, *options) == ["trip"], options
+    for options in (["--user", "eve"], ["--status", "failed"], ["--channel", "web"], ["--agent", "x"]):
+        assert ids(store, *options) == [], options
+    assert ids(store, "--created-after", "2100-01-01") == []
+    assert ids(store, "--created-before", "2001-01-01T00:00:00") == []
+    assert ids(store, "--created-after", "2001-01-01", "--order", "oldest") == ["trip", "bare"]
+
+
+def test_pages_continue_at_the_cursor_that_stands_on_stderr(store: str) -> None:
+    first = invoke("-s", store, "session", "list", "--limit", "1")
+    cursor = first.err.split("--cursor '")[1].split("'")[0]
+    second = invoke("-s", store, "session", "list", "--limit", "1", "--cursor", cursor)
+    assert [row["id"] for row in first.rows + second.rows] == ["bare", "trip"]
+    assert ids(store, "--all", "--limit", "1") == ["bare", "trip"]
+    assert len(invoke("-s", store, "session", "list", "--all", "-o", "json").rows[0]) == 2
+
+
+def test_show_has_the_record_the_state_and_the_last_messages_and_events(store: str) -> None:
+    shown = invoke("-s", store, "session", "show", "trip", "-o", "json").rows[0]
+    assert shown["session"]["id"] == "trip"
+    assert shown["state"] == {"cart": ["milk", "eggs"], "city": "Kyoto"}
+    assert shown["runtime"] == {"step": 3}
+    assert [(m["role"], m["content"], m["metadata"]) for m in shown["messages"]] == [
+        ("user", "hello", {"api_calls": 1})
+    ]
+    assert [(e["type"], e["data"]) for e in shown["events"]] == [("note", {"n": 1})]
+    table = invoke("-s", store, "session", "show", "trip", "-o", "table").out
+    for word in ("Plan a trip", "Kyoto", "step", "hello", "note"):
+        assert word in table
+
+
+def test_show_takes_the_newest_messages_in_their_order(store: str) -> None:
+    async def talk() -> None:
+        async with Holdfast.open(f"sqlite:///{store}") as hold:
+            session = await hold.sessions.get("bare")
+            assert session is not None
+            await session.messages.add_many([{"role": "user", "content": str(n)} for n in range(5)])
+
+    asyncio.run(talk())
+    shown = invoke("-s", store, "session", "show", "bare", "--last", "2").rows[0]
+    assert [message["content"] for message in shown["messages"]] == ["3", "4"]
+
+
+def test_tail_from_the_beginning_tells_every_change_with_its_cause(store: str) -> None:
+    rows = invoke("-s", store, "session", "tail", "trip", "--after", "beginning", "--limit", "7").rows
+    assert [(row["seq"], row["kind"], row["op"], row["key"]) for row in rows] == [
+        (1, "session", "set", "trip"),
+        (2, "state", "set", "cart"),
+        (2, "state", "set", "city"),
+        (3, "state", "set", "cart"),
+        (4, "runtime", "set", "step"),
+        (5, "message", "append", None),
+        (6, "event", "append", None),
+    ]
+    assert {(row["by"], row["trace_id"], row["scope"]) for row in rows} == {("ada", "t-1", "session/trip")}
+
+
+def test_tail_goes_on_after_any_cursor_also_within_a_commit(store: str) -> None:
+    rows = invoke("-s", store, "session", "tail", "trip", "--after", "beginning", "--limit", "7").rows
+    for place, row in enumerate(rows[:-1]):
+        rest = invoke("-s", store, "session", "tail", "trip", "--after", row["cursor"], "-n", str(6 - place)).rows
+        assert rest == rows[place + 1 :]
+
+
+def test_tail_shows_only_the_kinds_asked_for(store: str) -> None:
+    options = ["--after", "beginning", "-k", "message", "-k", "event", "-n", "2"]
+    assert [row["kind"] for row in invoke("-s", store, "session", "tail", "trip", *options).rows] == [
+        "message",
+        "event",
+    ]
+
+
+def test_tail_in_lines_names_the_change_and_where_to_go_on(store: str) -> None:
+    options = ["--after", "beginning", "-n", "2", "-o", "table"]
+    ended = invoke("-s", store, "session", "tail", "trip", *options)
+    assert ended.out.splitlines()[1].endswith("  2  state   set    cart = milk  by ada")
+    assert "continue with --after 2." in ended.err
+
+
+def test_tail_follows_another_process_live_and_ends_when_the_session_is_deleted(store: str) -> None:
+    """The reader sees each change while the writer still runs; the deletion ends the stream by itself."""
+    with start("-s", store, "session", "tail", "trip", "--after", "beginning", "--kind", "state") as tail:
+        assert tail.stdout is not None
+        before = [json.loads(tail.stdout.readline()) for _ in range(3)]
+        assert before[-1]["value"] == ["milk", "eggs"]
+        assert invoke("-s", store, "state", "set", "session/trip", "live", "true").code == 0
+        assert json.loads(tail.stdout.readline())["key"] == "live"
+        assert invoke("-s", store, "session", "rm", "trip").code == 0
+        assert tail.stdout.read() == ""
+    assert tail.returncode == 0
+
+
+def test_rm_deletes_what_is_there_and_says_so_of_each(store: str) -> None:
+    ended = invoke("-s", store, "session", "rm", "trip", "nobody", "bare", "trip")
+    assert ended.rows == [
+        {"id": "trip", "deleted": True},
+        {"id": "nobody", "deleted": False},
+        {"id": "bare", "deleted": True},
+    ]
+    assert ended.code == 3
+    assert ids(store) == []
+    assert invoke("-s", store, "session", "show", "trip").code == 3
+
+
+def test_a_space_is_a_world_of_its_own(store: str) -> None:
+    assert invoke("-s", store, "--space", "other", "session", "list").rows == []
+    assert invoke("-s", store, "--space", "default", "session", "list").rows != []
+
+
+def test_the_store_may_be_named_by_url_path_or_environment(store: str) -> None:
+    path = Path(store)
+    for run in (
+        invoke("-s", f"sqlite:///{store}", "session", "list"),
+        invoke("--store", store, "session", "list"),
+        execute("-s", path.name, "session", "list", cwd=path.parent),
+        execute("session", "list", env={"HOLDFAST_URL": f"sqlite:///{store}"}),
+    ):
+        assert [row["id"] for row in run.rows] == ["bare", "trip"]
+
+
+def test_a_path_with_signs_that_mean_something_in_a_url_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "50%25 #1?.db"
+    assert invoke("-s", str(path), "state", "set", "user/ada", "k", "1").code == 0
+    assert path.exists()
+    assert invoke("-s", str(path), "state", "get", "user/ada").rows == [{"k": 1}]

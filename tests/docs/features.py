@@ -1,0 +1,309 @@
+"""Every feature of the table of costs, as the calls that are counted.
+
+Each feature is a function of a stage: a session `s1` of ada with three tags, twenty keys of state, one of them
+`cart`, fifty messages and fifty events, and a second account. What a function does before it calls `stage.begin()` is
+not counted.
+"""
+
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from holdfast import Holdfast, Scope, Session
+from holdfast.backends.memory import MemoryKernel
+from holdfast.testing.clock import ManualClock, SeededIds, settle
+from tests.docs.counting import Count, CountingKernel
+
+VALUE = "x" * 98
+"""A text whose JSON has 100 bytes."""
+
+Feature = Callable[["Stage"], Awaitable[object]]
+
+
+class Stage:
+    """What the features play on."""
+
+    def __init__(self, hold: Holdfast, kernel: CountingKernel, session: Session) -> None:
+        self.hold = hold
+        self.s = session
+        self._kernel = kernel
+
+    def begin(self) -> None:
+        """Count from here."""
+        self._kernel.count = Count()
+
+
+async def cost_of(feature: Feature) -> Count:
+    """What one feature costs on a stage of its own."""
+    kernel = CountingKernel(MemoryKernel())
+    async with Holdfast.over(kernel, clock=ManualClock(), ids=SeededIds()) as hold:
+        session = await hold.sessions.create(
+            id="s1", user="ada", agent="guide", tags=["vip", "eu", "beta"], metadata={"plan": "pro"}
+        )
+        await session.state.update({"cart": ["milk"], **{f"key{i:02}": i for i in range(19)}})
+        for i in range(5):
+            await session.messages.add_many([{"role": "user", "content": f"message {i * 10 + j}"} for j in range(10)])
+            async with session.transaction() as tx:
+                for j in range(10):
+                    await tx.log("noted", {"i": i * 10 + j})
+        for i in range(3):
+            await hold.sessions.create(id=f"other{i}", user="ada")
+        await hold.state(Scope.user("bo")).set("balance", 10)
+        stage = Stage(hold, kernel, session)
+        stage.begin()
+        await feature(stage)
+        return kernel.count
+
+
+FEATURES: dict[str, Feature] = {}
+
+
+def feature(name: str) -> Callable[[Feature], Feature]:
+    """Enter a function under the name of its row."""
+
+    def enter(function: Feature) -> Feature:
+        assert name not in FEATURES
+        FEATURES[name] = function
+        return function
+
+    return enter
+
+
+# --- sessions -------------------------------------------------------------------------------------
+
+
+@feature("sessions.create, with user, app, mode and a tag")
+async def _(stage: Stage) -> None:
+    await stage.hold.sessions.create(id="new", user="ada", app="travel", mode="planner", tags=["vip"])
+
+
+@feature("sessions.get")
+async def _(stage: Stage) -> None:
+    await stage.hold.sessions.get("s1")
+
+
+@feature("sessions.open, the session exists")
+async def _(stage: Stage) -> None:
+    await stage.hold.sessions.open("s1", user="ada")
+
+
+@feature("sessions.open, it does not")
+async def _(stage: Stage) -> None:
+    await stage.hold.sessions.open("new", user="ada")
+
+
+@feature("sessions.list, one filter, a page of 3")
+async def _(stage: Stage) -> None:
+    await stage.hold.sessions.list(user="ada", limit=3)
+
+
+@feature("sessions.list, two filters that meet once")
+async def _(stage: Stage) -> None:
+    await stage.hold.sessions.list(user="ada", tag="vip", limit=3)
+
+
+@feature("s.update(tags=…), 3 tags")
+async def _(stage: Stage) -> None:
+    await stage.s.update(tags=["vip", "eu", "beta"])
+
+
+@feature("s.refresh")
+async def _(stage: Stage) -> None:
+    await stage.s.refresh()
+
+
+@feature("sessions.delete")
+async def _(stage: Stage) -> None:
+    await stage.hold.sessions.delete("s1")
+
+
+# --- state ----------------------------------------------------------------------------------------
+
+
+@feature("state.get, .has")
+async def _(stage: Stage) -> None:
+    await stage.s.state.get("cart")
+
+
+@feature("state.set, 100 bytes")
+async def _(stage: Stage) -> None:
+    await stage.s.state.set("key00", VALUE)
+
+
+@feature("state.set(if_version=…)")
+async def _(stage: Stage) -> None:
+    version = await stage.s.state.set("key00", 1)
+    stage.begin()
+    await stage.s.state.set("key00", VALUE, if_version=version)
+
+
+@feature("state.update, 5 keys of 100 bytes")
+async def _(stage: Stage) -> None:
+    await stage.s.state.update({f"key{i:02}": VALUE for i in range(5)})
+
+
+@feature("state.mutate, .merge")
+async def _(stage: Stage) -> None:
+    await stage.s.state.mutate("key00", lambda _: VALUE)
+
+
+@feature("state.delete, 2 keys")
+async def _(stage: Stage) -> None:
+    await stage.s.state.delete("key00", "key01")
+
+
+@feature("state.clear, 20 keys")
+async def _(stage: Stage) -> None:
+    await stage.s.state.clear()
+
+
+@feature("state.snapshot, .keys, 20 keys")
+async def _(stage: Stage) -> None:
+    await stage.s.state.snapshot()
+
+
+@feature("state.history, 500 records at once")
+async def _(stage: Stage) -> None:
+    await stage.s.state.history("cart")
+
+
+@feature("state.diff, 500 records at once")
+async def _(stage: Stage) -> None:
+    await stage.s.state.diff(since=2)
+
+
+@feature("user_state.set, agent_state.set, hold.state(…).set")
+async def _(stage: Stage) -> None:
+    await stage.s.user_state.set("key00", VALUE)
+
+
+@feature("temp.set")
+async def _(stage: Stage) -> None:
+    await stage.s.temp.set("key00", VALUE)
+
+
+@feature("hold.state_many, 3 scopes")
+async def _(stage: Stage) -> None:
+    await stage.hold.state_many([Scope.session("s1"), Scope.user("ada"), Scope.user("bo")])
+
+
+@feature("hold.set_many, 3 scopes, 100 bytes each")
+async def _(stage: Stage) -> None:
+    scopes = [Scope.session("s1"), Scope.user("ada"), Scope.user("bo")]
+    await stage.hold.set_many({scope: {"key00": VALUE} for scope in scopes})
+
+
+# --- messages, events, runtime --------------------------------------------------------------------
+
+
+@feature("messages.add, 100 bytes")
+async def _(stage: Stage) -> None:
+    await stage.s.messages.add("user", VALUE)
+
+
+@feature("messages.add_many, 10 of 100 bytes")
+async def _(stage: Stage) -> None:
+    await stage.s.messages.add_many([{"role": "user", "content": VALUE}] * 10)
+
+
+@feature("messages.last(10), .list(limit=10)")
+async def _(stage: Stage) -> None:
+    await stage.s.messages.last(10)
+
+
+@feature("s.log")
+async def _(stage: Stage) -> None:
+    await stage.s.log("noted", {"text": VALUE})
+
+
+@feature("s.events(limit=10)")
+async def _(stage: Stage) -> None:
+    await stage.s.events(limit=10)
+
+
+@feature("s.events(types=…), 500 events at once")
+async def _(stage: Stage) -> None:
+    await stage.s.events(types={"lost"}, limit=10)
+
+
+@feature("runtime.set, 100 bytes")
+async def _(stage: Stage) -> None:
+    await stage.s.runtime.set("step", VALUE)
+
+
+@feature("runtime.get")
+async def _(stage: Stage) -> None:
+    await stage.s.runtime.get("step")
+
+
+# --- transactions ---------------------------------------------------------------------------------
+
+
+@feature("a transaction: get, set, messages.add")
+async def _(stage: Stage) -> None:
+    async with stage.s.transaction() as tx:
+        await tx.state.get("cart")
+        await tx.state.set("cart", VALUE)
+        await tx.messages.add("user", VALUE)
+
+
+@feature("a transaction that only reads one key")
+async def _(stage: Stage) -> None:
+    async with stage.s.transaction() as tx:
+        await tx.state.get("cart")
+
+
+@feature("a transfer between two scopes: get and set in each")
+async def _(stage: Stage) -> None:
+    async with stage.hold.transaction() as tx:
+        for scope in (Scope.session("s1"), Scope.user("bo")):
+            await tx.state(scope).get("balance")
+            await tx.state(scope).set("balance", 5)
+
+
+@feature("a transaction that lists messages and adds one")
+async def _(stage: Stage) -> None:
+    async with stage.s.transaction() as tx:
+        await tx.messages.list(limit=10)
+        await tx.messages.add("user", VALUE)
+
+
+# --- changes, upkeep ------------------------------------------------------------------------------
+
+
+@feature('s.changes(after="now"): to begin')
+async def _(stage: Stage) -> None:
+    async with stage.s.changes():
+        pass
+
+
+@feature("s.changes(after=cursor): to begin, and 1 change missed")
+async def _(stage: Stage) -> None:
+    async with stage.s.changes() as changes:
+        await stage.s.state.set("key00", 1)
+        cursor = (await anext(changes)).cursor
+    await stage.s.state.set("key00", 2)
+    stage.begin()
+    async with stage.s.changes(after=cursor) as changes:
+        assert (await anext(changes)).value == 2
+
+
+@feature("one state.set delivered to 100 followers")
+async def _(stage: Stage) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        followers = [await stack.enter_async_context(stage.s.changes()) for _ in range(100)]
+        for value in ("first, which each follower reads for itself", VALUE):
+            await settle()
+            stage.begin()
+            await stage.s.state.set("key00", value)
+            for follower in followers:
+                assert (await anext(follower)).value == value
+
+
+@feature("hold.sweep, nothing left over")
+async def _(stage: Stage) -> None:
+    await stage.hold.sweep()
+
+
+@feature("hold.stats")
+async def _(stage: Stage) -> None:
+    await stage.hold.stats()
