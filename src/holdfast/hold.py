@@ -22,6 +22,7 @@ from holdfast.kernel import codec
 from holdfast.kernel.commit import Retention, Swept
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.keys import check_name
+from holdfast.kernel.limits import listed
 from holdfast.model import cause
 from holdfast.model.config import Config
 from holdfast.model.duration import to_seconds
@@ -31,6 +32,9 @@ from holdfast.operations import user_sessions
 from holdfast.operations.states import states
 
 T = TypeVar("T")
+
+FOLLOWED_MAX = 1_000_000
+"""Scopes in one stream at most."""
 
 
 class Opening:
@@ -124,12 +128,11 @@ class Holdfast:
 
     async def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]:
         """All state of several scopes, as of one moment where the backend spans them. A scope without any is {}."""
-        distinct = list(dict.fromkeys(scopes))
-        places = [self.state(scope, namespace).place for scope in distinct]
-        found = await Alone(self._store).look(lambda work: states(work, places))
+        places = {scope: self.state(scope, namespace).place for scope in listed(scopes, "scopes")}
+        found = await Alone(self._store).look(lambda work: states(work, [*places.values()]))
         return {
             scope: {key: codec.decode(cell.value) for key, cell in cells.items()}
-            for scope, cells in zip(distinct, found, strict=True)
+            for scope, cells in zip(places, found, strict=True)
         }
 
     async def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]:
@@ -164,7 +167,7 @@ class Holdfast:
         `user` adds that user's scope and their sessions, present and future. To resume, give `after` the cursor of
         the last change seen of each scope: `{change.scope: change.cursor}`; scopes not in it start now.
         """
-        wanted = [scope_name(scope) for scope in scopes]
+        wanted = [scope_name(scope) for scope in listed(scopes, "scopes", most=FOLLOWED_MAX)]
         if user is not None:
             wanted.append(scope_name(Scope.user(user)))
         if not wanted:

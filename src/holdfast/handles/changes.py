@@ -17,6 +17,7 @@ from holdfast.handles.unit import missing
 from holdfast.kernel.commit import Read
 from holdfast.kernel.cursor import Cursor, parse_cursor
 from holdfast.kernel.follower import Admit, Follower
+from holdfast.kernel.limits import listed
 from holdfast.model.change import KINDS, Change
 from holdfast.services import change
 
@@ -174,9 +175,7 @@ def _parse(after: After) -> Cursor | int | None:
 
 
 def _known(kinds: Iterable[str]) -> frozenset[str]:
-    if isinstance(kinds, str) or not isinstance(kinds, Iterable):
-        raise InvalidValue(f"kinds must be several texts, not {shown(kinds)}", path="kinds")
-    wanted = [*kinds]
+    wanted = listed(kinds, "kinds")
     for kind in wanted:
         if not isinstance(kind, str) or kind not in KINDS:
             raise InvalidValue(f"there is no kind {shown(kind)}; there are {', '.join(sorted(KINDS))}", path="kinds")

@@ -13,7 +13,7 @@ from holdfast.handles.store import Store
 from holdfast.handles.unit import Target, Unit, missing
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import check_limit
+from holdfast.kernel.limits import check_limit, listed
 from holdfast.kernel.work import Work
 from holdfast.model.event import Event
 from holdfast.model.page import Page
@@ -139,5 +139,5 @@ class Update:
 
 
 def _types(types: Iterable[str]) -> frozenset[str]:
-    given = (types,) if isinstance(types, str) else types
+    given = [types] if isinstance(types, str) else listed(types, "types")
     return frozenset([check_name(type, "an event type") for type in given])

@@ -144,7 +144,7 @@ def _encode_typed(value: Any, bytes_max: int, what: str) -> bytes:
     try:
         return _encoder.encode(value)
     except (ValueError, TypeError, OverflowError, NotImplementedError, msgspec.MsgspecError) as problem:
-        raise InvalidValue(f"{what} cannot be stored: {problem}", path="") from problem
+        raise InvalidValue(f"{what} cannot be stored: {_short(problem)}", path="") from problem
 
 
 def decode(raw: bytes) -> Any:
@@ -167,7 +167,7 @@ def decode_as(raw: bytes, kind: Any) -> Any:
     try:
         return decoder(raw)
     except msgspec.ValidationError as problem:
-        raise TypeMismatch(f"the stored value is not {_name(kind)}: {problem}", type=kind) from problem
+        raise TypeMismatch(f"the stored value is not {_name(kind)}: {_short(problem)}", type=kind) from problem
     except msgspec.DecodeError as problem:
         raise _unreadable(raw) from problem
     except (TypeError, NotImplementedError) as problem:
@@ -175,7 +175,11 @@ def decode_as(raw: bytes, kind: Any) -> Any:
 
 
 def _untypable(kind: Any, problem: Exception) -> TypeMismatch:
-    return TypeMismatch(f"{_name(kind)} is not a type that can be read: {problem}", type=kind)
+    return TypeMismatch(f"{_name(kind)} is not a type that can be read: {_short(problem)}", type=kind)
+
+
+def _short(problem: Exception) -> str:
+    return str(problem)[:_PATH_MAX]
 
 
 def _name(kind: Any) -> str:
@@ -286,7 +290,7 @@ def _explain_typed(value: Any, path: str) -> None:
         back = _decoder(kind)(_encoder.encode(value))
         same = bool(back == value)
     except (ValueError, TypeError, NameError, OverflowError, NotImplementedError, msgspec.MsgspecError) as problem:
-        raise InvalidValue(f"{where} ({kind.__name__}) cannot be stored: {problem}", path=path) from problem
+        raise InvalidValue(f"{where} ({kind.__name__}) cannot be stored: {_short(problem)}", path=path) from problem
     if not same:
         raise InvalidValue(f"{where} ({kind.__name__}) would not come back equal{_differing(value, back)}", path=path)
 

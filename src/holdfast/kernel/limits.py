@@ -7,13 +7,17 @@ items of 400 KB and transactions of 100 items and 4 MB); a configuration raises 
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from itertools import islice
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, TooLarge, Unsupported, shown
 from holdfast.kernel.commit import ORDINAL_DIGITS, SEQ_DIGITS, Append, Commit, Put, Range, ScopeCommit
 from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
+
+T = TypeVar("T")
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -192,6 +196,16 @@ def check_limit(limit: int) -> None:
     """Refuse an answer of no or unbounded length: raises InvalidValue unless it is a whole number, 1 to PAGE_MAX."""
     if type(limit) is not int or not 1 <= limit <= PAGE_MAX:
         raise InvalidValue(f"limit must be a whole number from 1 to {PAGE_MAX}, not {shown(limit)}", path="limit")
+
+
+def listed(items: Iterable[T], what: str, *, most: int = PAGE_MAX) -> list[T]:
+    """The items as a list. Raises InvalidValue, naming `what`, for what is no collection or has more than `most`."""
+    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+        raise InvalidValue(f"{what} must be several, not {shown(items)}", path=what)
+    found = [*islice(items, most + 1)]  # which ends, also where they do not
+    if len(found) > most:
+        raise InvalidValue(f"more than {most} {what}", path=what)
+    return found
 
 
 def check_range(wanted: Range) -> None:
