@@ -205,7 +205,7 @@ class Holdfast:
     async def sweep(self) -> Swept:
         """Remove what nobody can see any more: expired values, deleted sessions' cells, and log records beyond
         `Config.changes`. Changes nothing but the reach of history and streams; safe at any time, in any process."""
-        changes = self._store.config.changes
+        store, changes = self._store, self._store.config.changes
         age = changes.retention_age
         retention = Retention(
             age_us=None if age is None else round(to_seconds(age, "changes.retention_age") * 1_000_000),
@@ -213,7 +213,7 @@ class Holdfast:
         )
         total = Swept()
         while True:
-            swept = await self._store.kernel.sweep(now_us=self._store.clock.now_us(), retention=retention)
+            swept = await store.patiently(lambda: store.kernel.sweep(now_us=store.clock.now_us(), retention=retention))
             total = Swept(
                 total.cells + swept.cells, total.records + swept.records, total.scopes + swept.scopes, swept.more
             )
@@ -222,7 +222,7 @@ class Holdfast:
 
     async def stats(self) -> dict[str, int | float | str]:
         """Counts and bytes of the store, and figures of this process's writer."""
-        figures = dict(await self._store.kernel.stats())
+        figures = dict(await self._store.patiently(self._store.kernel.stats))
         figures.update({f"writer_{name}": figure for name, figure in self._store.writer.stats().items()})
         return figures
 

@@ -428,6 +428,8 @@ CALLS: Calls = {
     "state merge": (lambda hold, s, x: s.state.merge("map", x), [{}, {"a": 1}]),
     "state delete": (lambda hold, s, x: s.state.delete(x), []),
     "state history limit": (lambda hold, s, x: s.state.history("a", limit=x), [3]),
+    "state diff since": (lambda hold, s, x: s.state.diff(since=x), [None, 3]),
+    "state diff until": (lambda hold, s, x: s.state.diff(until=x), [None, 3]),
     "runtime set key": (lambda hold, s, x: s.runtime.set(x, 1), []),
     "runtime update": (lambda hold, s, x: s.runtime.update(x), [{}, {"a": 1}]),
     "runtime get type": (lambda hold, s, x: s.runtime.get("text", x), [None]),
@@ -448,7 +450,7 @@ CALLS: Calls = {
     "session update metadata": (lambda hold, s, x: s.update(metadata=x), MAPPINGS),
     "session update tags": (lambda hold, s, x: s.update(tags=x), [None, (), [], ["x"]]),
     "session update if_version": (lambda hold, s, x: s.update(if_version=x), [None, 3]),
-    "changes after": (lambda hold, s, x: _enter(lambda: s.changes(after=x)), []),
+    "changes after": (lambda hold, s, x: _enter(lambda: s.changes(after=x)), [3]),
     "changes kinds": (lambda hold, s, x: _enter(lambda: s.changes(kinds=x)), [None, (), [], {}]),
     "hold changes scopes": (lambda hold, s, x: _enter(lambda: hold.changes(x)), []),
     "hold changes user": (lambda hold, s, x: _enter(lambda: hold.changes(user=x)), []),
@@ -483,9 +485,9 @@ def means_something(value: Any, meaningful: list[Any]) -> bool:
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_absurd_arguments_are_refused_clearly_in_bounded_time_and_nothing_is_stored(
-    spanning: Stores, name: str
+    stores: Stores, name: str
 ) -> None:
-    hold = await spanning.open()
+    hold = await stores.open()
     s = await hold.sessions.create(id="s", user="ada")
     await s.state.update({"text": "x", "map": {}})
     await s.runtime.set("text", "x")

@@ -18,6 +18,7 @@ from holdfast.kernel.commit import Read
 from holdfast.kernel.cursor import Cursor, parse_cursor
 from holdfast.kernel.follower import Admit, Follower
 from holdfast.kernel.limits import listed
+from holdfast.kernel.work import VERSION_MAX
 from holdfast.model.change import KINDS, Change
 from holdfast.services import change
 
@@ -169,7 +170,7 @@ def _parse(after: After) -> Cursor | int | None:
         return None
     if isinstance(after, str) and after == "beginning":
         return 0
-    if isinstance(after, int) and not isinstance(after, bool) and after >= 0:
+    if type(after) is int and 0 <= after <= VERSION_MAX:
         return after
     return parse_cursor(after)  # type: ignore[arg-type]
 

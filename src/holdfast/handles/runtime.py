@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, overload
 
 from holdfast.handles.unit import Target, Unit
 from holdfast.kernel import codec
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.services import runtime
+
+T = TypeVar("T")
+D = TypeVar("D")
 
 
 class Runtime:
@@ -37,6 +41,16 @@ class Runtime:
 
         return await self._unit.write(self._target, stage)
 
+    @overload
+    async def get(self, key: str) -> Any: ...
+    @overload
+    async def get(self, key: str, type: type[T]) -> T | None: ...
+    @overload
+    async def get(self, key: str, type: type[T], *, default: D) -> T | D: ...
+    @overload
+    async def get(self, key: str, type: UnionType, *, default: Any = None) -> Any: ...
+    @overload
+    async def get(self, key: str, *, default: Any) -> Any: ...
     async def get(self, key: str, type: Any = None, *, default: Any = None) -> Any:
         """The value of a key, or `default` if it is not set; with a type, read as that (else TypeMismatch)."""
         cell = await self._unit.read(self._target, lambda work: runtime.get(work, self._target.scope, key))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from types import UnionType
 from typing import Any, TypeVar, overload
 
 from holdfast.errors import TypeMismatch
@@ -53,6 +54,8 @@ class State:
     @overload
     async def get(self, key: str, type: type[T], *, default: D) -> T | D: ...
     @overload
+    async def get(self, key: str, type: UnionType, *, default: Any = None) -> Any: ...
+    @overload
     async def get(self, key: str, *, default: Any) -> Any: ...
     async def get(self, key: str, type: Any = None, *, default: Any = None) -> Any:
         """The value of a key, or `default` if it was never set; a stored None is None. One read.
@@ -78,6 +81,8 @@ class State:
     async def mutate(self, key: str, change: Callable[[T], T], type: type[T], *, default: T) -> T: ...
     @overload
     async def mutate(self, key: str, change: Callable[[T | None], T], type: type[T]) -> T: ...
+    @overload
+    async def mutate(self, key: str, change: Callable[[Any], Any], type: UnionType, *, default: Any = None) -> Any: ...
     @overload
     async def mutate(self, key: str, change: Callable[[Any], Any], *, default: Any) -> Any: ...
     async def mutate(self, key: str, change: Callable[[Any], Any], type: Any = None, *, default: Any = None) -> Any:

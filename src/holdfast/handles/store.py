@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
-from holdfast.errors import Closed
+from holdfast.errors import Closed, Unavailable
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.feed import Feed
 from holdfast.kernel.limits import Traits
@@ -18,6 +20,8 @@ from holdfast.kernel.writer import Writer
 from holdfast.model import cause
 from holdfast.model.config import Config
 from holdfast.model.duration import to_seconds
+
+T = TypeVar("T")
 
 
 class Store:
@@ -48,6 +52,13 @@ class Store:
             limits=self.limits,
             cause=cause.encode_cause(cause.current.get()),
         )
+
+    async def patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call that does no harm when repeated; again while the store is unavailable, as reads are."""
+        try:
+            return await call()
+        except Unavailable:
+            return await self.writer.again(call)
 
     def feed(self) -> Feed:
         """The reader loop of the running event loop."""

@@ -52,7 +52,8 @@ from holdfast.kernel.writer import Writer
 
 T = TypeVar("T")
 
-_VERSION_MAX: int = 10**SEQ_DIGITS - 1
+VERSION_MAX: int = 10**SEQ_DIGITS - 1
+"""The greatest version there can be."""
 
 
 class Work:
@@ -295,7 +296,7 @@ class Work:
         """
         if if_version is None:
             return
-        if type(if_version) is not int or not 0 <= if_version <= _VERSION_MAX:
+        if type(if_version) is not int or not 0 <= if_version <= VERSION_MAX:
             raise InvalidValue(
                 f"if_version must be a version, or 0 for 'must not exist', not {shown(if_version)}", path="if_version"
             )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.errors import Compacted, InvalidValue
+from holdfast.errors import Compacted, InvalidValue, shown
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Record
 from holdfast.kernel.work import Work
@@ -70,7 +70,7 @@ async def diff(work: Work, place: Place, since: int | None, until: int | None) -
 
 def _version(name: str, version: int, newest: int) -> int:
     if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version <= newest:
-        raise InvalidValue(f"{name} must be a version from 0 to {newest}, not {version!r}", path=name)
+        raise InvalidValue(f"{name} must be a version from 0 to {newest}, not {shown(version)}", path=name)
     return version
 
 
