@@ -59,16 +59,16 @@ class InvalidId(HoldfastError, ValueError):
     """An id, name or key is empty, too long, not NFC text, or holds control characters."""
 
     code = "invalid_id"
-    remedy = "Use 1 to 256 bytes of NFC text without control characters."
+    remedy = "Use 1 to 256 bytes of NFC text without control characters; a scope is written kind/id."
 
 
 class InvalidValue(HoldfastError, ValueError):
-    """A value could not be stored without changing it; `path` says where."""
+    """An argument is not what it may be, or a value could not be stored without changing it; `path` says where."""
 
     code = "invalid_value"
     remedy = (
-        "Store JSON types (str keys, finite numbers, integers of 64 bits) or a dataclass, msgspec Struct "
-        "or pydantic model whose fields declare the richer type."
+        "Correct what the message names. What is stored are JSON types (str keys, finite numbers, integers of 64 "
+        "bits), or a dataclass, msgspec Struct or pydantic model whose fields declare the richer type."
     )
 
 

@@ -30,7 +30,8 @@ def parse_url(url: str) -> Address:
         raise InvalidValue(f"{shown(url)} is not a URL: {problem}", path="url") from problem
     if parts.scheme not in _OPENERS:
         known = ", ".join(f"{scheme}://" for scheme in _OPENERS)
-        raise InvalidValue(f"{shown(url)} names no store that is known; URLs begin with {known}", path="url")
+        hint = f"; for a file write {shown(f'sqlite:///{url}')}" if "://" not in url and url else ""
+        raise InvalidValue(f"{shown(url)} names no store that is known; URLs begin with {known}{hint}", path="url")
     if parts.netloc:
         example = f"{parts.scheme}:///{parts.netloc}{parts.path}" if parts.scheme != "memory" else "memory://"
         raise InvalidValue(f"{shown(url)} has a host part; did you mean {shown(example)}?", path="url")
@@ -63,6 +64,10 @@ async def _open_sqlite(address: Address, space: str) -> Kernel:
 
     _refuse_unknown(address, known=("durability",))
     path = address.path.removeprefix("/")
+    if path == ":memory:":
+        raise InvalidValue(
+            f"{shown(address.url)} would be a file of that name; a store in memory is memory://", path="url"
+        )
     if not path or path.endswith("/") or "\0" in path:
         raise InvalidValue(f"{shown(address.url)} names no file; write sqlite:///rel.db", path="url")
     durability = address.options.get("durability", "fsync")

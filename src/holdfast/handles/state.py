@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import inspect
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from types import UnionType
 from typing import Any, TypeVar, overload
 
-from holdfast.errors import TypeMismatch
+from holdfast.errors import TypeMismatch, shown
 from holdfast.handles.unit import Alone, Target, Unit
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
@@ -22,7 +23,6 @@ from holdfast.operations import diff, history
 from holdfast.services import state
 
 T = TypeVar("T")
-D = TypeVar("D")
 
 _CONTAINERS = (list, dict, set)
 
@@ -50,9 +50,9 @@ class State:
     @overload
     async def get(self, key: str) -> Any: ...
     @overload
-    async def get(self, key: str, type: type[T]) -> T | None: ...
+    async def get(self, key: str, type: type[T], *, default: None = None) -> T | None: ...
     @overload
-    async def get(self, key: str, type: type[T], *, default: D) -> T | D: ...
+    async def get(self, key: str, type: type[T], *, default: T) -> T: ...
     @overload
     async def get(self, key: str, type: UnionType, *, default: Any = None) -> Any: ...
     @overload
@@ -72,7 +72,7 @@ class State:
         With `if_version` it raises Conflict if anybody wrote the key after that version (0: if it exists).
         Raises InvalidValue for what would come back changed, TooLarge beyond the limit.
         """
-        raw = codec.encode(value, bytes_max=self._place.value_bytes_max)
+        raw = codec.encode(value, bytes_max=self._place.value_bytes_max, what=f"the value of {shown(key)}")
         return await self._unit.write(self._target, lambda work: state.put(work, self._place, key, raw, if_version))
 
     @overload
@@ -89,15 +89,17 @@ class State:
         """Read, change, write: `change` gets the value and returns the new one, which is stored and returned.
 
         Never loses another's update: when somebody else wrote in between, it reads and calls `change` again, so that
-        must have no effects of its own. Raises Conflict only after a hundred attempts.
+        must have no effects of its own. Raises Conflict only after a hundred attempts; TypeMismatch, and stores
+        nothing, if `change` returns something else than the type named, or None after changing a container in place.
         """
 
         async def step(work: Work) -> Any:
             cell = await state.get(work, self._place, key)
             # A container given as the default is copied, or what `change` does to it would be there the next time.
             absent = deepcopy(default) if builtins.type(default) in _CONTAINERS and cell is None else default
-            value = change(_value(cell, type, absent))
-            state.put(work, self._place, key, codec.encode(value, bytes_max=self._place.value_bytes_max))
+            old = _value(cell, type, absent)
+            value = change(old)
+            state.put(work, self._place, key, _changed(old, value, type, limit=self._place.value_bytes_max))
             return value
 
         if isinstance(self._unit, Alone):
@@ -193,3 +195,17 @@ def _value(cell: Cell | None, type: Any, default: Any) -> Any:
     if cell is None:
         return default
     return codec.decode(cell.value) if type is None else codec.decode_as(cell.value, type)
+
+
+def _changed(old: Any, value: Any, type: Any, *, limit: int) -> bytes:
+    """The bytes of what a mutation returned, if it is what it should be."""
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise TypeMismatch("the change of a mutate must be a plain function, not an async one")
+    if value is None and isinstance(old, _CONTAINERS):
+        raise TypeMismatch("the change returned None: did it change the value in place? It must return the new value")
+    raw = codec.encode(value, bytes_max=limit)
+    if type is not None:
+        codec.decode_as(raw, type)
+    return raw

@@ -69,14 +69,22 @@ class SessionSurface:
     def user_state(self) -> State:
         """The state of the session's user, across sessions. Raises NotFound for a session without a user."""
         if self._user is None:
-            raise NotFound(f"{self._target.scope} has no user that is known here", scope=self._target.scope)
+            raise NotFound(
+                f"{self._target.scope} has no user that is known here",
+                remedy="Create the session with user=…, or use hold.state(Scope.user(…)).",
+                scope=self._target.scope,
+            )
         return state_of(self._unit, Scope.user(self._user))
 
     @property
     def agent_state(self) -> State:
         """The state of the session's agent, across sessions. Raises NotFound for a session without an agent."""
         if self._agent is None:
-            raise NotFound(f"{self._target.scope} has no agent that is known here", scope=self._target.scope)
+            raise NotFound(
+                f"{self._target.scope} has no agent that is known here",
+                remedy="Create the session with agent=…, or use hold.state(Scope.agent(…)).",
+                scope=self._target.scope,
+            )
         return state_of(self._unit, Scope.agent(self._agent))
 
     async def log(self, type: str, data: Any = None) -> Event:

@@ -212,6 +212,7 @@ class _Room:
                 f"{self._what} has more than {self._limit} bytes",
                 what="value",
                 key=self._what,
+                size=self._limit - self._left,  # at least: the rest was not counted
                 limit=self._limit,
             )
 

@@ -48,7 +48,9 @@ def _is_current(connection: apsw.Connection, opening: Opening) -> bool:
         return bool(version == VERSION and tables)
     if application or version or tables:
         raise Corrupt(
-            f"{opening.path} is a SQLite database of another program; it was left as it is", path=str(opening.path)
+            f"{opening.path} is a SQLite database of another program; it was left as it is",
+            remedy="Name another file for the store.",
+            path=str(opening.path),
         )
     return False
 

@@ -1,0 +1,48 @@
+"""What a mutation returns is what is stored, so it is looked at before."""
+
+from typing import Any
+
+import pytest
+
+from holdfast import Holdfast
+from holdfast.errors import TooLarge, TypeMismatch
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "saying"),
+    [
+        (lambda cart: cart.append("eggs"), list[str], "returned None"),
+        (lambda cart: cart.append("eggs"), None, "returned None"),
+        (lambda cart: "eggs", list[str], "not list"),
+        (lambda cart: [1], list[str], "not list"),
+    ],
+)
+async def test_a_mutation_that_returns_something_else_stores_nothing(change: Any, kind: Any, saying: str) -> None:
+    """A forgotten return must not destroy the value."""
+    async with Holdfast.open("memory://") as hold:
+        s = await hold.sessions.create()
+        await s.state.set("cart", ["milk"])
+        with pytest.raises(TypeMismatch, match=saying):
+            await s.state.mutate("cart", change, kind, default=[])
+        assert await s.state.get("cart") == ["milk"]
+
+
+async def test_an_async_change_is_refused_and_never_left_unawaited() -> None:
+    async with Holdfast.open("memory://") as hold:
+        s = await hold.sessions.create()
+
+        async def change(n: Any) -> int:
+            return 1
+
+        with pytest.raises(TypeMismatch, match="plain function"):
+            await s.state.mutate("n", change)
+        assert not await s.state.has("n")
+
+
+async def test_a_value_that_is_too_large_is_named_and_measured() -> None:
+    async with Holdfast.open("memory://") as hold:
+        s = await hold.sessions.create()
+        for length in (262_143, 300_000):
+            with pytest.raises(TooLarge, match="the value of 'x'") as refused:
+                await s.state.set("x", "y" * length)
+            assert refused.value.size > refused.value.limit
