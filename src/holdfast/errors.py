@@ -21,11 +21,13 @@ class HoldfastError(Exception):
 
     code: ClassVar[str] = "holdfast"
     retryable: ClassVar[bool] = False
-    remedy: ClassVar[str] = "See the message; if it does not help, please report it as a bug."
+    remedy: str = "See the message; if it does not help, please report it as a bug."
 
-    def __init__(self, message: str, /, **facts: Any) -> None:
+    def __init__(self, message: str, /, *, remedy: str | None = None, **facts: Any) -> None:
         super().__init__(message)
         self.facts: dict[str, Any] = facts
+        if remedy is not None:  # a better one for this occurrence than the class has for all
+            self.remedy = remedy
         self.add_note(f"[{self.code}] {self.remedy}")
 
     def __getattr__(self, name: str) -> Any:

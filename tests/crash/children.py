@@ -29,8 +29,11 @@ FAILPOINTS = (
     "checkpoint.done",
 )
 
-KEPT = 400
-"""Records that a sweep leaves in each log: more than one child can write."""
+STEPS = 40
+"""Operations of one client before its process kills itself, whatever else was to end it."""
+
+KEPT = 250
+"""Records that a sweep leaves in each log: more than the clients of one process write to one scope."""
 
 
 def clients(
@@ -78,7 +81,8 @@ async def _clients(path, notes, shared, *, place, tasks, steps, seed, durability
 
 
 def doomed(*, marks: str, at: str | None, count: int, place: int, **more) -> None:
-    """Clients and sweeps until the process is killed: by itself the `count`-th time it reaches `at`, or from outside.
+    """Clients and sweeps until the process is killed: from outside, or by itself the `count`-th time it reaches `at` or
+    when all is done.
 
     The last failpoint reached stands in the file `marks`, as one byte counted from 1, whenever the end comes.
     """
@@ -99,7 +103,8 @@ def doomed(*, marks: str, at: str | None, count: int, place: int, **more) -> Non
 
     shared = Place(tuple(more.pop("sessions")), tuple(more.pop("accounts")))
     path, notes = more.pop("path"), more.pop("notes")
-    asyncio.run(_clients(path, notes, shared, place=place, steps=10**6, failpoint=reached, sweeps=True, **more))
+    asyncio.run(_clients(path, notes, shared, place=place, steps=STEPS, failpoint=reached, sweeps=True, **more))
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def forgetful(**more) -> None:
@@ -130,4 +135,4 @@ def hasty(**more) -> None:
     doomed(**more)
 
 
-__all__ = ["FAILPOINTS", "KEPT", "clients", "doomed", "forgetful", "hasty"]
+__all__ = ["FAILPOINTS", "clients", "doomed", "forgetful", "hasty"]

@@ -8,10 +8,10 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from holdfast.errors import Indeterminate
 from holdfast.handles.store import Store
 from holdfast.hold import Holdfast
 from holdfast.kernel.commit import Committed, ScopeCommit, View
-from holdfast.kernel.cursor import Cursor
 from holdfast.kernel.feed import Feed, Follower
 from holdfast.kernel.writer import Lane, Writer
 from holdfast.testing.simulation import Scenario, SimulationFailed, Weather, simulate
@@ -80,10 +80,9 @@ def test_a_writer_that_sends_an_unknown_commit_again_under_a_new_id_is_found():
 class HopefulLane(Lane):
     """Takes a lost reply for success."""
 
-    async def _settle(self, unsettled):
-        for commit, future, _ in unsettled:
-            if not future.done():
-                future.set_result(Committed({part.scope: 1 for part in commit.scopes if part.writes}))
+    async def _try(self, commits):
+        outcomes = await super()._try(commits)
+        return [Committed({}) if isinstance(outcome, Indeterminate) else outcome for outcome in outcomes]
 
 
 class HopefulWriter(Writer):
@@ -126,6 +125,11 @@ def test_a_feed_that_trusts_hints_is_found():
     assert "never heard" in failures(with_store(TrustingStore), weather=SILENT)
 
 
+def turned_into(kind, follower):
+    follower.__class__ = kind
+    return follower
+
+
 class ForgetfulFollower(Follower):
     """Drops what does not fit into its queue instead of reading it from the log."""
 
@@ -134,8 +138,8 @@ class ForgetfulFollower(Follower):
 
 
 class ForgetfulFeed(Feed):
-    def follow(self, *, admit=None, queue_max=1):
-        return ForgetfulFollower(self, admit=admit, queue_max=1)
+    def follow(self, **options):
+        return turned_into(ForgetfulFollower, super().follow(**options | {"queue_max": 1}))
 
 
 class ForgetfulStore(TrustingStore):
@@ -149,14 +153,13 @@ def test_a_follower_that_drops_what_it_has_no_room_for_is_found():
 class DoublingFollower(Follower):
     """After a cut it is handed the record at its cursor as if it were new."""
 
-    async def add(self, scope, *, after, **more):
-        earlier = max(0, after.seq - 2) if isinstance(after, Cursor) else after
-        await super().add(scope, after=earlier, **more)
+    async def add(self, scope, *, after, **options):
+        await super().add(scope, after=after if after in (None, 0) else max(0, after.seq - 2), **options)
 
 
 class DoublingFeed(Feed):
-    def follow(self, *, admit=None, queue_max=8):
-        return DoublingFollower(self, admit=admit, queue_max=queue_max)
+    def follow(self, **options):
+        return turned_into(DoublingFollower, super().follow(**options))
 
 
 class DoublingStore(TrustingStore):

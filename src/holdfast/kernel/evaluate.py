@@ -106,7 +106,7 @@ def _untouched(scope: str, check: Untouched, head: Head, touched: GetTouched) ->
 
 def _plan(commit: Commit, part: ScopeCommit, head: Head) -> Plan:
     seq = head.seq + 1
-    writes = tuple(Write(put.key, put.value, put.expires_us, put.entries) for put in part.puts)
+    writes = tuple([Write(put.key, put.value, put.expires_us, put.entries) for put in part.puts])
     if part.appends:
         writes += tuple(
             Write(append.prefix + stamp(seq, ordinal), append.value, append.expires_us, append.entries)
@@ -114,7 +114,7 @@ def _plan(commit: Commit, part: ScopeCommit, head: Head) -> Plan:
         )
     epoch = head.epoch
     after = Head(seq, epoch + part.drop, not part.drop, head.floor or seq, commit.at_us, commit.cause)
-    touched = tuple(write.key for write in writes) + part.deletes
+    touched = tuple([write.key for write in writes]) + part.deletes
     record = Record(
         seq, epoch, commit.id, commit.at_us, commit.cause, touched, part.body, "drop" if part.drop else "write"
     )

@@ -308,7 +308,7 @@ def _give_up(unsettled: Sequence[Open]) -> None:
 
 def _own(error: HoldfastError) -> HoldfastError:
     """A copy to raise: one error may answer many callers, and an exception that is raised collects its tracebacks."""
-    mine = type(error)(*error.args, **error.facts)
+    mine = type(error)(*error.args, remedy=error.remedy, **error.facts)
     mine.__cause__ = error.__cause__
     return mine.with_traceback(error.__traceback__)
 

@@ -3,7 +3,9 @@
 Automatic checkpoints are off. When the log has grown to `PAGES`, the writer's WAL hook wakes the thread, which makes
 passive passes until at most `REST` pages are left. Those the writer copies itself, between two batches: under steady
 writing a pass aside never reaches the end, and the log would never be begun anew (it grew by 200 MB a second). While
-a reader somewhere holds the log back, the next attempt waits for another `AGAIN` pages.
+a reader somewhere holds the log back, the next attempt waits for another `AGAIN` pages. Where the disk is so slow
+that the log reaches `PAGES_MAX` meanwhile, the writer waits for the pass and finishes it: callers feel it, the log
+is bounded.
 
 A checkpoint whose sync fails must not be tried again here: the pages may be gone from the page cache and counted as
 written. The store closes itself and leaves the log, from which the next opening repeats all of it.
@@ -18,7 +20,7 @@ from queue import SimpleQueue
 
 import apsw
 
-from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, abandon, connect, tune
+from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, abandon, connect, release, tune
 from holdfast.backends.sqlite.errors import is_full
 from holdfast.backends.sqlite.writer import Failpoint
 from holdfast.errors import Closed
@@ -26,6 +28,7 @@ from holdfast.errors import Closed
 PAGES = 4_000
 AGAIN = 1_000
 REST = 200
+PAGES_MAX = 16_000
 PASSES = 4
 
 
@@ -40,6 +43,8 @@ class Checkpointer:
         self._bell: SimpleQueue[bool] = SimpleQueue()
         self._pages = 0
         self._ask_at = PAGES
+        self._wait_at = PAGES_MAX
+        self._one_at_a_time = threading.Lock()
         self._rest = False  # set by the thread, cleared by the writer
         self._broken = False
         self._thread = threading.Thread(target=self._run, name="holdfast-sqlite-checkpoint", daemon=True)
@@ -61,11 +66,14 @@ class Checkpointer:
         if self._rest:
             self._rest = False
             self._checkpoint(writer)
+        elif pages >= self._wait_at:
+            self._wait_at = 2 * pages  # if a reader holds the log back, waiting again at once would not help
+            self._checkpoint(writer)
         elif pages >= self._ask_at:
             self._ask_at = pages + AGAIN
             self._bell.put(True)
         elif pages < PAGES:
-            self._ask_at = PAGES
+            self._ask_at, self._wait_at = PAGES, PAGES_MAX
         return apsw.SQLITE_OK
 
     def _run(self) -> None:
@@ -78,7 +86,7 @@ class Checkpointer:
                 if self._broken:
                     abandon(self.connection)
                 else:
-                    self.connection.close(True)
+                    release(self.connection)
 
     def _connected(self) -> apsw.Connection:
         if self.connection is None:
@@ -100,7 +108,8 @@ class Checkpointer:
         if self._failpoint is not None:
             self._failpoint("checkpoint.begun")
         try:
-            copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)[1]
+            with self._one_at_a_time:
+                copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)[1]
         except apsw.IOError as error:
             if not is_full(error, connection):
                 self._broken = True

@@ -6,6 +6,7 @@ Automatic checkpoints are off everywhere; `checkpoint` runs them.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -94,4 +95,10 @@ def tune(connection: apsw.Connection, opening: Opening, *, cache_kib: int) -> No
 def abandon(connection: apsw.Connection) -> None:
     """Close without the checkpoint that the last connection would run: after a failed sync the log is the truth."""
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    connection.close(True)
+    release(connection)
+
+
+def release(connection: apsw.Connection) -> None:
+    """Close, whatever the disk does: if the last connection's checkpoint fails, the log keeps everything."""
+    with contextlib.suppress(apsw.Error):
+        connection.close(True)

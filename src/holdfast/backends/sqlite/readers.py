@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import apsw
 
 from holdfast.backends.sqlite.bulk import Cursor
-from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, connect, tune
+from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, connect, release, tune
 from holdfast.backends.sqlite.errors import READ_ERRORS, translated
 from holdfast.errors import Closed
 
@@ -79,7 +79,7 @@ class Readers:
             with reader.lock:
                 if not checkpoint:
                     reader.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-                reader.connection.close(True)
+                release(reader.connection)
         self._all.clear()
 
     def _in_pool(self, read: Callable[..., T], args: tuple[Any, ...]) -> T:

@@ -25,7 +25,7 @@ from holdfast.backends.sqlite.heads import SpaceCache
 from holdfast.backends.sqlite.readers import Readers
 from holdfast.backends.sqlite.writer import Failpoint, Writer
 from holdfast.backends.sqlite.writer_thread import WriterThread
-from holdfast.errors import Closed, Corrupt, InvalidValue, ReadOnlyStore, Unavailable
+from holdfast.errors import Closed, Corrupt, InvalidValue, ReadOnlyStore
 from holdfast.kernel.limits import Durability
 
 T = TypeVar("T")
@@ -68,8 +68,8 @@ class SqliteStore:
         failpoint       called at named places, for crash tests (see `writer.Failpoint`)
 
         Raises UnsafeFilesystem, ReadOnlyStore, StoreFull, StoreLocked, StoreTooNew, Corrupt (not a database, or another
-        program's: it is left as it is), Unavailable (no such folder), Closed (the file was inherited by a fork),
-        InvalidValue (another durability). Cancelled while it opens, it closes what it opened.
+        program's: it is left as it is), InvalidValue (no such folder, another durability), Closed (the file was
+        inherited by a fork). Cancelled while it opens, it closes what it opened.
         """
         if durability not in ("fsync", "process"):
             raise InvalidValue(f"durability is fsync or process, not {durability!r}", path="durability")
@@ -209,7 +209,9 @@ def _check_path(path: Path) -> None:
     would end every lock this process has on it."""
     folder = path.parent
     if not folder.is_dir():
-        raise Unavailable(f"the folder {folder} does not exist", path=str(path))
+        raise InvalidValue(
+            f"the folder {folder} does not exist", remedy="Create the folder, or name another file.", path=str(path)
+        )
     if path.exists():
         if not path.is_file():
             raise Corrupt(f"{path} is not a file", path=str(path))

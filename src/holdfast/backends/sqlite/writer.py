@@ -18,7 +18,7 @@ import apsw
 
 from holdfast.backends.sqlite.bulk import Cursor
 from holdfast.backends.sqlite.commit import Batch, Call
-from holdfast.backends.sqlite.connection import WRITER_CACHE_KIB, Opening, abandon, connect, tune
+from holdfast.backends.sqlite.connection import WRITER_CACHE_KIB, Opening, abandon, connect, release, tune
 from holdfast.backends.sqlite.errors import is_full, translated
 from holdfast.backends.sqlite.heads import Heads
 from holdfast.backends.sqlite.schema import ensure_schema
@@ -50,7 +50,7 @@ class Writer:
             ensure_schema(self.connection, opening, self._turns)
             tune(self.connection, opening, cache_kib=WRITER_CACHE_KIB)
         except BaseException:
-            self.connection.close(True)
+            release(self.connection)
             self._turns.close()
             raise
         self.cursor: Cursor = self.connection.cursor()
@@ -94,7 +94,7 @@ class Writer:
         if self.broken is not None:
             abandon(self.connection)
         else:
-            self.connection.close(True)
+            release(self.connection)
         self._turns.close()
 
     def _apply_together(self, calls: Sequence[Call]) -> None:

@@ -9,14 +9,14 @@ from random import Random
 import apsw
 
 from holdfast.backends.sqlite import SqliteKernel
-from holdfast.backends.sqlite.checkpoint import PAGES
+from holdfast.backends.sqlite.checkpoint import PAGES, PAGES_MAX
 from tests.unit.backends.sqlite.drafts import Lane, applied, size_of, value_of
 
 PAGE_BYTES = 4_120
 
 
 async def test_under_steady_writing_the_log_is_begun_anew(tmp_path: Path) -> None:
-    """Four tasks never pause, and yet the log stays within a few times the size at which it is checkpointed."""
+    """Four tasks never pause, and yet the log never outgrows its bound, however slow the disk."""
     path = tmp_path / "store.db"
     places: list[str] = []
     chance = Random(1)  # a page that is the same again is not written
@@ -24,12 +24,12 @@ async def test_under_steady_writing_the_log_is_begun_anew(tmp_path: Path) -> Non
 
     async def write(name: str) -> None:
         lane = Lane(name)
-        for n in range(250):
+        for n in range(400):
             await applied(kernel, lane.put(f"s/{name}", f"k{n % 10}", chance.randbytes(60_000)))
 
     await asyncio.gather(*(write(f"w{n}") for n in range(4)))
-    written = 4 * 250 * 60_000
-    assert size_of(tmp_path / "store.db-wal") < 3 * PAGES * PAGE_BYTES < written
+    written = 4 * 400 * 60_000
+    assert size_of(tmp_path / "store.db-wal") < PAGES_MAX * PAGE_BYTES * 1.1 < written
     assert "checkpoint.done" in places
     assert len(await value_of(kernel, "s/w0", "k9") or b"") == 60_000
     await kernel.close()

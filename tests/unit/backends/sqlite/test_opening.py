@@ -21,7 +21,6 @@ from holdfast.errors import (
     ReadOnlyStore,
     StoreLocked,
     StoreTooNew,
-    Unavailable,
     UnsafeFilesystem,
 )
 from tests.unit.backends.sqlite.drafts import Lane, applied, finished, start, value_of
@@ -150,7 +149,7 @@ async def test_a_newer_store_is_refused_and_says_who_wrote_it(tmp_path: Path) ->
 
 
 async def test_a_missing_folder_and_a_folder_in_place_of_a_file_are_named(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="does not exist"):
+    with pytest.raises(InvalidValue, match="does not exist"):
         await SqliteKernel.open(tmp_path / "nowhere" / "store.db")
     with pytest.raises(Corrupt, match="not a file"):
         await SqliteKernel.open(tmp_path)
