@@ -70,27 +70,34 @@ class Alone:
     async def read(self, target: Target, look: Callable[[Work], Awaitable[T]]) -> T:
         """See `Unit.read`. The unit is not committed: a single read is one cut already, and what takes several raises
         Conflict if they are not; then it looks again."""
-
-        async def once(work: Work) -> T:
+        attempt = 0
+        while True:
+            work = self.store.work()
             part = work.part(target.scope, need=target.need, epoch=target.epoch)
-            result = await look(work)
+            try:
+                result = await look(work)
+            except errors.Conflict as conflict:
+                attempt = await self._once_more(attempt, conflict)
+                continue
             if part.head is not None:
                 observe(target, part.head, part.need)
             return result
 
-        return await self.look(once)
-
     async def look(self, look: Callable[[Work], Awaitable[T]]) -> T:
-        """Let `look` read in a unit of work; again, in a new one, where it raises Conflict."""
+        """Let `look` read any scopes in a unit of work; again, in a new one, where it raises Conflict."""
         attempt = 0
         while True:
             try:
                 return await look(self.store.work())
-            except errors.Conflict:
-                attempt += 1
-                if attempt == ATTEMPTS:
-                    raise
-            await pause(self.store, attempt)
+            except errors.Conflict as conflict:
+                attempt = await self._once_more(attempt, conflict)
+
+    async def _once_more(self, attempt: int, conflict: errors.Conflict) -> int:
+        attempt += 1
+        if attempt == ATTEMPTS:
+            raise conflict
+        await pause(self.store, attempt)
+        return attempt
 
     async def write(self, target: Target, stage: Callable[[Work], object]) -> int:
         """See `Unit.write`.
@@ -109,9 +116,10 @@ class Alone:
                 if known is None and target.epoch is None:
                     target.epoch = epoch or 0
                 return outcome.seqs.get(target.scope, 0)
-            if known is not None or outcome.what != "epoch" or target.epoch is not None:
+            found = outcome.head.epoch
+            if known is not None or outcome.what != "epoch" or target.epoch not in (None, found):
                 raise explain(outcome)
-            epoch = outcome.head.epoch
+            epoch = found
 
     async def change(self, target: Target, stage: Callable[[Work], Awaitable[T]]) -> tuple[T, int]:
         """See `Unit.change`."""

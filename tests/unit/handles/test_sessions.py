@@ -313,6 +313,24 @@ async def test_a_handle_by_scope_that_first_wrote_to_a_recreated_session_goes_on
         await state.set("late", 1)
 
 
+async def test_first_writes_through_one_handle_may_be_under_way_at_once_when_the_session_was_recreated(
+    hold: Holdfast,
+) -> None:
+    for _ in range(2):
+        await hold.sessions.create(id="s")
+        await hold.sessions.delete("s")
+    await hold.sessions.create(id="s")
+    state = hold.state(Scope.session("s"))
+
+    async def later(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await state.set(f"k{turns}", 1)
+
+    await asyncio.gather(*[later(turns) for turns in range(12)])
+    assert len(await state.keys()) == 12
+
+
 # --- list ------------------------------------------------------------------------------------------------------------
 
 NAMES = {"user": ["ada", "bob"], "app": ["x", "y"], "agent": ["a1"], "mode": ["m1", "m2"], "channel": ["web"]}
