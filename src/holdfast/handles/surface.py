@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from holdfast.errors import InvalidId, InvalidValue, NotFound, shown
+from holdfast.errors import Conflict, InvalidId, InvalidValue, NotFound, shown
 from holdfast.handles.messages import Messages, stamp_of
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State
@@ -141,6 +141,15 @@ class Update:
         cell = await work.get(scope, session.CELL)
         if cell is None:
             raise missing(scope)
+        if self._if_version is not None and cell.version > self._if_version:
+            raise Conflict(  # at once: the commit would say the same, and trying again cannot help
+                f"{scope} was written after version {self._if_version}",
+                scope=scope,
+                what="unchanged",
+                key=session.CELL,
+                expected=self._if_version,
+                found=cell,
+            )
         record = session.decode(cell).updated(at_us=work.now_us, metadata=self._metadata, tags=self._tags)
         session.put(work, record)
         return record
