@@ -55,6 +55,7 @@ def clients(
 
 async def _clients(path, notes, shared, *, place, tasks, steps, seed, durability, failpoint=None, sweeps=False) -> None:
     file = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.write(file, b"\n")  # the last process may have been killed in the middle of a line
     recorder = Recorder(time.monotonic_ns, place=place, sink=lambda line: os.write(file, line))
     config = Config(
         state=StateConfig(temp_ttl="1ms"),

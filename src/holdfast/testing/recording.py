@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from msgspec import Struct, json
+from msgspec import DecodeError, Struct, json
 
 from holdfast.errors import Diverged, HoldfastError, Indeterminate
 from holdfast.kernel import codec
@@ -112,12 +112,13 @@ class Recorder:
 
 
 def load(lines: Iterable[bytes]) -> list[Operation]:
-    """The operations that these lines tell of. A last line that was cut off is left out."""
+    """The operations that these lines tell of. A line that was cut off by the end of its process is left out."""
     operations: dict[str, Operation] = {}
     for line in lines:
-        if not line.endswith(b"\n"):
+        try:
+            note = json.decode(line, type=Note)
+        except DecodeError:
             continue
-        note = json.decode(line, type=Note)
         if note.what == "began":
             operations[note.id] = Operation(note.id, note.client, note.at)
             continue
