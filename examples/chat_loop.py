@@ -4,6 +4,7 @@ The "model" is a few rules, so that the example runs anywhere. Put a real one in
 """
 
 import asyncio
+from uuid import uuid4
 
 from holdfast import Holdfast, Session
 
@@ -35,11 +36,11 @@ async def turn(s: Session, text: str) -> str:
     return answer
 
 
-async def talk(*lines: str) -> str:
-    """Open the store, say these lines, close it again."""
+async def talk(trip: str, *lines: str) -> str:
+    """Open the store, say these lines in the session of that trip, close it again."""
     answer = ""
     async with Holdfast.open(STORE) as hold:
-        s = await hold.sessions.open("trip-7", user="ada", task="Plan a trip")
+        s = await hold.sessions.open(trip, user="ada", task="Plan a trip")
         for line in lines:
             answer = await turn(s, line)
             print(f"  ada: {line}\n  bot: {answer}")
@@ -47,14 +48,16 @@ async def talk(*lines: str) -> str:
 
 
 async def main() -> None:
+    trip = f"trip-{uuid4()}"  # run again, this is another conversation in the same store
+
     print("The first process:")
-    assert await talk("hello", "Kyoto") == "Kyoto, good. How many nights?"
+    assert await talk(trip, "hello", "Kyoto") == "Kyoto, good. How many nights?"
 
     print("It ended. The next one:")
-    assert await talk("2") == "2 nights in Kyoto. I read that in 5 messages, and did not forget."
+    assert await talk(trip, "2") == "2 nights in Kyoto. I read that in 5 messages, and did not forget."
 
     async with Holdfast.open(STORE) as hold:
-        s = await hold.sessions.open("trip-7", user="ada")
+        s = await hold.sessions.open(trip, user="ada")
         last = await s.messages.last(2)
         assert [message.role for message in last] == ["user", "assistant"]
         snapshot = await s.state.snapshot()

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from itertools import pairwise
+from uuid import uuid4
 
 from holdfast import Holdfast
 
@@ -11,21 +12,22 @@ STORE = "sqlite:///shared.db"
 EACH = 50
 
 
-async def work(name: str) -> None:
+async def work(session_id: str, name: str) -> None:
     """What each process does."""
     async with Holdfast.open(STORE) as hold:
-        s = await hold.sessions.open("shared", task="Count together")
+        s = await hold.sessions.open(session_id, task="Count together")  # whoever comes first makes it
         for i in range(EACH):
             n = await s.state.mutate("n", lambda n: n + 1, int, default=0)
             await s.messages.add(name, f"my {i}, ours {n}")
 
 
 async def main() -> None:
-    workers = [subprocess.Popen([sys.executable, __file__, name]) for name in ("ada", "bo")]
+    session_id = f"shared-{uuid4()}"  # run again, they count from nought in a session of their own
+    workers = [subprocess.Popen([sys.executable, __file__, session_id, name]) for name in ("ada", "bo")]
     assert [worker.wait() for worker in workers] == [0, 0]
 
     async with Holdfast.open(STORE) as hold:
-        s = await hold.sessions.open("shared")
+        s = await hold.sessions.open(session_id)
         n = await s.state.get("n", int)
         messages = await s.messages.list(limit=1000)
         print(f"Two processes, {EACH} times each: n is {n}, and there are {len(messages)} messages.")
@@ -40,4 +42,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(sys.argv[1]) if sys.argv[1:] else main())
+    asyncio.run(work(*sys.argv[1:]) if sys.argv[1:] else main())

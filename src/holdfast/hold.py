@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -200,7 +200,8 @@ class Holdfast:
         try:
             yield
         finally:
-            cause.current.reset(token)
+            with suppress(ValueError):  # ended in another context, as a generator is that nobody finished
+                cause.current.reset(token)
 
     async def sweep(self) -> Swept:
         """Remove what nobody can see any more: expired values, deleted sessions' cells, and log records beyond

@@ -89,6 +89,24 @@ def run_page(page: Path, *, folder: Path) -> int:
     return ran
 
 
+def paste(shown: list[Block], *, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Paste blocks into `python -m asyncio`, in that folder, each followed by Enter, and end the input.
+
+    The prompt goes on after an error, which it tells on stderr. Raises TimeoutExpired if it does not end.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "asyncio"],
+        cwd=folder,
+        env=_environment() | {"PYTHONIOENCODING": "utf-8"},
+        input="".join(f"{block.code}\n\n" for block in shown if block.not_run is None),
+        encoding="utf-8",
+        capture_output=True,
+        timeout=EXAMPLE_TIMEOUT_S,
+    )
+    print(done.stdout, done.stderr, sep="\n")
+    return done
+
+
 @contextlib.contextmanager
 def _as_main() -> Iterator[dict[str, object]]:
     """A fresh `__main__`, so that classes of a page find their module and no page sees another's names."""
@@ -103,11 +121,10 @@ def _as_main() -> Iterator[dict[str, object]]:
 
 def run_example(example: Path, *, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run one example in that folder. Raises CalledProcessError if it fails and TimeoutExpired if it does not end."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
     done = subprocess.run(
         [sys.executable, "-W", "error", str(example)],
         cwd=folder,
-        env=environment | {"PYTHONPATH": str(ROOT / "src")},
+        env=_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -116,3 +133,9 @@ def run_example(example: Path, *, folder: Path) -> subprocess.CompletedProcess[s
     print(done.stdout, done.stderr, sep="\n")
     done.check_returncode()
     return done
+
+
+def _environment() -> dict[str, str]:
+    """The environment of a reader who configured nothing."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
+    return kept | {"PYTHONPATH": str(ROOT / "src")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -18,9 +17,11 @@ from holdfast.cli.session.tail import tail_session
 from holdfast.cli.state.diff import diff_state
 from holdfast.cli.state.get import get_state
 from holdfast.cli.state.history import show_history
+from holdfast.cli.state.negative import TakesNegativeNumbers
 from holdfast.cli.state.set import set_state
 from holdfast.cli.stats import stats
 from holdfast.cli.store import Where
+from holdfast.cli.version import own_version
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -49,17 +50,14 @@ session.command("show")(show_session)
 session.command("tail")(tail_session)
 session.command("rm")(remove_sessions)
 state.command("get")(get_state)
-state.command("set")(set_state)
+state.command("set", cls=TakesNegativeNumbers)(set_state)
 state.command("diff")(diff_state)
 state.command("history")(show_history)
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        try:
-            typer.echo(f"holdfast {version('holdfast')}")
-        except PackageNotFoundError:
-            typer.echo("holdfast (not installed)")
+        typer.echo(f"holdfast {own_version() or '(run from source)'}")
         raise typer.Exit
 
 
@@ -69,7 +67,11 @@ def options(
     store: Annotated[
         str | None,
         typer.Option(
-            "--store", "-s", envvar="HOLDFAST_URL", metavar="URL", help="The store: a URL, or the path of a file."
+            "--store",
+            "-s",
+            envvar="HOLDFAST_URL",
+            metavar="URL",
+            help="The store: a URL, or the path of a file. `demo` does not use HOLDFAST_URL.",
         ),
     ] = None,
     space: Annotated[str, typer.Option("--space", metavar="NAME", help="The space in it.")] = "default",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import AsyncIterator, Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 import apsw
 import msgspec
 import typer
 
-from holdfast.cli.failure import exit_code
+from holdfast.cli.failure import exit_code, remedy_of
 from holdfast.cli.finding import Finding
 from holdfast.cli.output import OutputOption, note, write_rows
 from holdfast.cli.store import Where, file_of, require, run, where
 from holdfast.cli.store_file import examine_file
+from holdfast.cli.version import own_version
 from holdfast.errors import Corrupt, HoldfastError
 from holdfast.hold import Holdfast
 from holdfast.kernel.commit import Read
@@ -27,6 +27,9 @@ SCOPES_MAX = 2_000
 
 RECORDS_MAX = 200_000
 """… as long as there are no more records than this in them."""
+
+TOLD_BEFORE = frozenset(("schema", "sqlite", "driver", "file_bytes"))
+"""Figures of the store that stand with the environment and the file."""
 
 COLUMNS = ("area", "name", "value", "verdict", "remedy")
 
@@ -71,12 +74,12 @@ async def _examine(place: Where) -> tuple[list[Finding], HoldfastError | None]:
 
 
 def _environment() -> Iterator[Finding]:
-    try:
-        holdfast = version("holdfast")
-    except PackageNotFoundError:
-        holdfast = "not installed"
+    if (holdfast := own_version()) is not None:
+        yield Finding("environment", "holdfast", holdfast)
+    else:
+        remedy = "Fine in a clone; elsewhere: pip install holdfast."
+        yield Finding("environment", "holdfast", "run from source", "note", remedy)
     for name, value in {
-        "holdfast": holdfast,
         "python": sys.version.split()[0],
         "system": platform.platform(terse=True),
         "apsw": apsw.apsw_version(),
@@ -100,14 +103,15 @@ def _traits(place: Where, kernel: Kernel) -> Iterator[Finding]:
 
 async def _contents(hold: Holdfast, kernel: Kernel) -> AsyncIterator[Finding]:
     for name, figure in (await kernel.stats()).items():
-        yield Finding("contents", name.replace("_", " "), figure)
+        if name not in TOLD_BEFORE:
+            yield Finding("contents", name.replace("_", " "), figure)
     sessions = 0
     async for _ in hold.sessions.iterate():
         sessions += 1
     yield Finding("contents", "sessions", sessions)
     scopes, records, whole = await read_logs(kernel)
-    seen = f"{records:,} records of {scopes:,} scopes, without a gap"
-    yield Finding("contents", "logs", seen if whole else f"{seen}; more were not read")
+    part = f"{records:,} records of {scopes:,} scopes are without a gap; more were not read"
+    yield Finding("contents", "logs", "all read, without a gap" if whole else part)
 
 
 async def read_logs(kernel: Kernel) -> tuple[int, int, bool]:
@@ -139,4 +143,4 @@ async def _read_log(kernel: Kernel, scope: str) -> int:
 
 
 def _broken(area: str, name: str, failure: HoldfastError) -> Finding:
-    return Finding(area, name, f"[{failure.code}] {failure.args[0]}", "problem", failure.remedy)
+    return Finding(area, name, f"[{failure.code}] {failure.args[0]}", "problem", remedy_of(failure))

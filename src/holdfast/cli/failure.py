@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -30,6 +31,25 @@ EXIT_CODES: dict[type[HoldfastError], int] = {
 }
 """Every other error is a plain failure: 1."""
 
+REMEDIES: dict[type[HoldfastError], str] = {
+    errors.InvalidValue: "See the command's --help; a stored value is JSON: finite numbers, integers of 64 bits.",
+    errors.TooLarge: "Split it into several keys.",
+    errors.NotFound: "Check the id with `holdfast session list`; it may have been deleted.",
+    errors.AlreadyExists: "Choose another id.",
+    errors.Conflict: "Read it again with `holdfast state get` and repeat.",
+    errors.Gone: "See what exists now with `holdfast session list`.",
+    errors.Compacted: "See what is there now with `holdfast session show`, and go on from its version or from now.",
+    errors.Diverged: "See what is there now with `holdfast session show`, and go on from its version or from now.",
+}
+"""What to do at a command line, where the remedy of the class speaks of calls."""
+
+USAGE: type[Exception] = typer.BadParameter.__mro__[1]
+"""What every mistake in the arguments is; typer does not give it a public name."""
+
+STORE_OPTIONS = ("-s", "--store", "--space")
+
+LOOKS_LIKE_A_STORE = re.compile(r"unexpected extra argument.*\(([^ ()]*(?:://|\.db|\.sqlite)[^ ()]*)")
+
 BROKEN_PIPE = 141
 """What the shell shows for a program that SIGPIPE ended."""
 
@@ -39,10 +59,43 @@ def exit_code(error: HoldfastError) -> int:
     return next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), 1)
 
 
+def remedy_of(error: HoldfastError) -> str:
+    """What to do about this error at a command line. A remedy of this very occurrence stands as it is."""
+    if "remedy" in vars(error):
+        return error.remedy
+    return REMEDIES.get(type(error), error.remedy)
+
+
 def report(error: HoldfastError) -> None:
     """Tell of an error and its remedy, on stderr."""
     message = str(error.args[0]) if error.args else str(error)
-    print(f"error: {printable(message)} [{error.code}]\n       {error.remedy}", file=sys.stderr)
+    print(f"error: {printable(message)} [{error.code}]\n       {remedy_of(error)}", file=sys.stderr)
+
+
+def explain(error: Any) -> None:
+    """Say a mistake in the arguments in plain words, and where a store that was named in the wrong place belongs."""
+    message = str(error.message).replace("Value error, ", "").replace("Input should be", "it must be")
+    message = re.sub(r", (unable to parse|unable to interpret|input is) .*", "", message)
+    command = error.ctx.command.name if error.ctx is not None else None
+    option = getattr(error, "option_name", None)
+    argument = LOOKS_LIKE_A_STORE.search(message)
+    if option in STORE_OPTIONS or argument:
+        named = option if option in STORE_OPTIONS else "-s"
+        if command != "conform":
+            example = argument[1] if argument else "NAME" if named == "--space" else "app.db"
+            message += f"\nPut {named} before the command: holdfast {named} {example} {_path(error.ctx)}"
+        elif named != "--space":
+            message += "\nThe store is its argument: holdfast conform app.db"
+    error.message = message
+
+
+def _path(ctx: Any) -> str:
+    """The command as it is written after `holdfast`."""
+    names: list[str] = []
+    while ctx is not None and ctx.parent is not None:
+        names.insert(0, ctx.info_name)
+        ctx = ctx.parent
+    return " ".join([*names, "…"])
 
 
 class Program(TyperGroup):
@@ -56,6 +109,9 @@ class Program(TyperGroup):
         except HoldfastError as error:
             report(error)
             raise typer.Exit(exit_code(error)) from error
+        except USAGE as error:
+            explain(error)
+            raise
         except BrokenPipeError as gone:
             _close_stdout()
             raise typer.Exit(BROKEN_PIPE) from gone

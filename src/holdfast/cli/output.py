@@ -46,16 +46,28 @@ def chosen(output: Format | None) -> Format:
     return output or (Format.TABLE if sys.stdout.isatty() else Format.JSONL)
 
 
-def write_rows(rows: Iterable[Row], output: Format | None, *, columns: Sequence[str] = ()) -> None:
-    """Print rows: a table of these columns (all, if none are named), one array, or one document to the line."""
+def write_rows(
+    rows: Iterable[Row],
+    output: Format | None,
+    *,
+    columns: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    none: str = "",
+) -> None:
+    """Print rows: a table of these columns (all, if none are named), one array, or one document to the line.
+
+    Where a table would be empty, `none` says so on stderr instead. For `whole` see `write_table`.
+    """
     format = chosen(output)
     if format is Format.JSONL:
         for row in rows:
             write_line(row)
     elif format is Format.JSON:
         write_line(list(rows))
+    elif (found := list(rows)) or not none:
+        write_table(found, columns, whole=whole)
     else:
-        write_table(list(rows), columns)
+        note(none)
 
 
 def write_document(document: Any, output: Format | None) -> None:
@@ -77,18 +89,32 @@ def write_text(text: str) -> None:
     _write(text.encode())
 
 
-def write_table(rows: Sequence[Row], columns: Sequence[str] = ()) -> None:
-    """Print a table: a column that no row fills is left out."""
+def write_table(rows: Sequence[Row], columns: Sequence[str] = (), *, whole: Sequence[str] = ()) -> None:
+    """Print a table: a column that no row fills is left out.
+
+    Long values go on in the next line. If columns are named as `whole`, every row is one line instead: those columns
+    are shown in full, the others are cut to what is left of the width.
+    """
     names = list(columns or dict.fromkeys(name for row in rows for name in row))
     names = [name for name in names if not rows or any(row.get(name) not in (None, "", []) for row in rows)]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
         numbers = all(isinstance(row.get(name), int | float) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if numbers and rows else "left", overflow="fold")
+        table.add_column(
+            name.replace("_", " "),
+            justify="right" if numbers and rows else "left",
+            overflow="fold",
+            no_wrap=name in whole,
+        )
     for row in rows:
-        table.add_row(*(Text(shown(row.get(name))) for name in names))
+        table.add_row(*(_cell(row.get(name), cut=bool(whole) and name not in whole) for name in names))
     sys.stdout.flush()
     console().print(table)
+
+
+def _cell(value: Any, *, cut: bool) -> Text:
+    text = shown(value)
+    return Text(text, no_wrap=True, overflow="ellipsis") if cut else Text(text)
 
 
 def console() -> Console:

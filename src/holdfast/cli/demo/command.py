@@ -30,7 +30,16 @@ def demo(
     path: Annotated[
         Path, typer.Argument(metavar="[PATH]", help="The folder to work through.", exists=True, file_okay=False)
     ] = Path(),
-    store: Annotated[str, typer.Option("--store", "-s", metavar="FILE", help="Where to keep the work.")] = STORE,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            "-s",
+            metavar="FILE",
+            help=f"Where to keep the work: {STORE} if no store is named, here or before the command. "
+            "HOLDFAST_URL is not used.",
+        ),
+    ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a progress bar.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Forget an earlier run over this folder.")] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Repeat the kills of a run that printed this seed.")] = None,
@@ -44,7 +53,7 @@ def demo(
     holdfast demo
     holdfast demo ~/src/project --store scratch.db --plain
     """
-    url = to_url(store)
+    url = to_url(_chosen_store(ctx, store))
     if file_of(url) is None:
         raise typer.BadParameter("the demo's processes share a file: name one", param_hint="--store")
     number = random.randrange(SEED_MAX) if seed is None else seed
@@ -66,6 +75,16 @@ def demo(
         raise typer.Exit(1)
 
 
+def _chosen_store(ctx: typer.Context, own: str | None) -> str:
+    """The store that was named on the command line, before or after the command. What the environment names is spared:
+    trying the demo writes to no store that was set up for something else."""
+    source = ctx.find_root().get_parameter_source("store")
+    before = where(ctx).store if source is not None and source.name == "COMMANDLINE" else None
+    if own and before and to_url(own) != to_url(before):
+        raise typer.BadParameter(f"two stores are named, {before} and {own}: name one", param_hint="--store")
+    return own or before or STORE
+
+
 async def _demo(url: str, space: str, root: bytes, *, again: bool, seed: int, stage: Screen) -> Proof:
     async with Holdfast.open(url, space=space) as hold:
         with hold.acting(by="demo"):
@@ -76,7 +95,9 @@ async def _demo(url: str, space: str, root: bytes, *, again: bool, seed: int, st
                 stage.say(f"done already, at {finished:%Y-%m-%d %H:%M:%S} UTC (--again starts anew); proving it again")
             else:
                 await _perform(hold, ledger, plan, (url, space), seed, stage)
-            stage.say(f"proving: reading the log back, counting {plan.files:,} files again")
+            stage.say(
+                f"proving: reading the log back, counting {plan.files:,} {'file' if plan.files == 1 else 'files'} again"
+            )
             proof = await prove(ledger, plan, progress=lambda done: stage.progress(done, plan.files, "recounting"))
             stage.say(f"kept in {url}: holdfast -s {file_of(url)} session show {ledger.work.id}")
             return proof
@@ -101,7 +122,7 @@ async def _perform(
     hold: Holdfast, ledger: Ledger, plan: Plan, arguments: tuple[str, str], seed: int, stage: Screen
 ) -> None:
     done = (await ledger.totals()).files
-    size = f"{plan.files:,} files, {plan.bytes / 2**20:,.1f} MiB"
+    size = f"{plan.files:,} {'file' if plan.files == 1 else 'files'}, {plan.bytes / 2**20:,.1f} MiB"
     if done:
         stage.say(f"going on with {plan.root}: {done:,} of {size} are done; seed {seed}")
     else:

@@ -13,7 +13,8 @@ from holdfast.cli.output import Format, OutputOption, chosen, note, write_line, 
 from holdfast.cli.session.record import fields_of
 from holdfast.cli.store import opened, run
 
-COLUMNS = ("id", "status", "user", "app", "agent", "mode", "channel", "tags", "task", "created_at", "last_activity")
+COLUMNS = ("id", "status", "user", "app", "agent", "mode", "channel", "tags", "last_activity", "task")
+WHOLE = ("id", "status", "last_activity")
 
 
 class Order(StrEnum):
@@ -69,9 +70,10 @@ def list_sessions(
                 return
             if every:
                 rows = [fields_of(found) async for found in hold.sessions.iterate(cursor=cursor, **filters)]
-                return write_rows(rows, output, columns=COLUMNS)
+                return write_rows(rows, output, columns=COLUMNS, whole=WHOLE, none="no sessions")
             page = await hold.sessions.list(limit=limit, cursor=cursor, **filters)
-            write_rows([fields_of(found) for found in page.items], output, columns=COLUMNS)
+            rows = [fields_of(found) for found in page.items]
+            write_rows(rows, output, columns=COLUMNS, whole=WHOLE, none="no sessions")
             if page.next is not None:
                 note(f"there may be more: --cursor '{page.next}'")
 

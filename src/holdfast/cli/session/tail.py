@@ -12,12 +12,19 @@ from holdfast.cli.session.record import the_session
 from holdfast.cli.store import opened, run
 from holdfast.model.change import KINDS
 
+DIGITS_MAX = 20
+"""No version has so many digits."""
+
 
 def tail_session(
     ctx: typer.Context,
     id: Annotated[str, typer.Argument(metavar="ID", help="The session's id.")],
     after: Annotated[
-        str, typer.Option(help='Where to begin: "now", "beginning", or the cursor of a change.', metavar="PLACE")
+        str,
+        typer.Option(
+            help='Where to begin: "now", "beginning", after a version, or after the cursor of a change.',
+            metavar="PLACE",
+        ),
     ] = "now",
     kind: Annotated[
         list[str] | None, typer.Option("--kind", "-k", help=f"Only changes of this kind: {', '.join(sorted(KINDS))}.")
@@ -31,6 +38,7 @@ def tail_session(
 
     \b
     holdfast -s app.db session tail 0197a2c4-… --kind message
+    holdfast -s app.db session tail 0197a2c4-… --after 42
     holdfast -s app.db session tail 0197a2c4-… --after 42.1.0.9f3c21aa07d4e6b8.1733
     """
     format = chosen(output)
@@ -43,7 +51,7 @@ def tail_session(
             async with opened(ctx) as hold:
                 session = await the_session(hold, id)
                 left = limit
-                async with session.changes(after=after, kinds=set(kind) if kind else None) as changes:
+                async with session.changes(after=_place(after), kinds=set(kind) if kind else None) as changes:
                     if format is Format.TABLE:
                         note(f"following session/{id} after {after}")
                     async for change in changes:
@@ -63,11 +71,31 @@ def _write(change: Change, format: Format) -> None:
     if format is Format.JSONL:
         write_line(fields_of(change))
         return
-    what = f"{change.namespace}:{change.key}" if change.namespace else change.key or ""
-    value = f" = {shown(change.value)}" if change.op in ("set", "append") else ""
     by = f"  by {change.by}" if change.by else ""
-    at = change.at.strftime("%H:%M:%S.%f")[:-3]
-    write_text(printable(f"{at}  {change.seq:>6}  {change.kind:<7} {change.op:<6} {what}{value}{by}"))
+    at = change.at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    write_text(printable(f"{at}  {change.seq:>6}  {change.kind:<7} {change.op:<6} {_said(change)}{by}"))
+
+
+def _place(after: str) -> str | int:
+    """Where to begin: digits alone are a version."""
+    return int(after) if after.isascii() and after.isdecimal() and len(after) < DIGITS_MAX else after
+
+
+def _said(change: Change) -> str:
+    """What changed, for people: without the times and ids that the store keeps for itself."""
+    key, value = change.key or "", change.value
+    if change.namespace:
+        key = f"{change.namespace}:{key}"
+    if change.op not in ("set", "append"):
+        return key
+    if change.kind == "message" and isinstance(value, dict):
+        more = f"  {shown(value['metadata'])}" if value.get("metadata") else ""
+        return f"{value.get('role')}: {shown(value.get('content'))}{more}"
+    if change.kind == "event" and isinstance(value, dict):
+        return f"{value.get('type')} {shown(value['data'])}" if value.get("data") else str(value.get("type"))
+    if change.kind == "session" and isinstance(value, dict):
+        value = {name: part for name, part in value.items() if name != "id" and not name.endswith("_us")}
+    return f"{key} = {shown(value)}"
 
 
 def fields_of(change: Change) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def diff_state(
         async with opened(ctx) as hold:
             found = await state_at(hold, scope, namespace).diff(since=since, until=until)
         rows = [_fields(item) for item in found.items if not keys or item.key in keys]
-        write_rows(rows, output, columns=COLUMNS)
+        write_rows(rows, output, columns=COLUMNS, none="no difference")
         if any(not item.known for item in found.items):
             note("the log no longer reaches the earlier value of some keys: their change says set or deleted")
         note(f"{scope}: version {found.since} compared with version {found.until}")

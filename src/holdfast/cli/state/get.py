@@ -32,7 +32,7 @@ def get_state(
             if key is None:
                 values = (await state.snapshot()).values
                 if chosen(output) is Format.TABLE:
-                    write_rows([{"key": key, "value": value} for key, value in values.items()], output)
+                    write_rows([{"key": key, "value": value} for key, value in values.items()], output, none="no keys")
                 else:
                     write_document(values, output)
                 return

@@ -30,7 +30,7 @@ def show_history(
         async with opened(ctx) as hold:
             found = await state_at(hold, scope, namespace).history(key, limit=limit)
         columns = ("version", "at", "by", "value", "deleted")
-        write_rows([msgspec.structs.asdict(past) for past in found.items], output, columns=columns)
+        write_rows([msgspec.structs.asdict(past) for past in found.items], output, columns=columns, none="no values")
         if not found.complete:
             note("there were earlier values: ask for more with --limit, unless the log no longer reaches them")
 
