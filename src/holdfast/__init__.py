@@ -7,6 +7,7 @@ from holdfast.errors import AlreadyExists, Conflict, HoldfastError, NotFound
 from holdfast.handles.changes import Changes
 from holdfast.handles.session import Session
 from holdfast.handles.state import State
+from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.change import Change
@@ -40,6 +41,7 @@ __all__ = [
     "Scope",
     "Session",
     "SessionStatus",
+    "SessionSurface",
     "SessionTransaction",
     "Snapshot",
     "State",

@@ -127,7 +127,10 @@ class Holdfast:
         return state_of(Alone(self._store), scope, namespace=namespace)
 
     async def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]:
-        """All state of several scopes, as of one moment where the backend spans them. A scope without any is {}."""
+        """All state of several scopes, as of one moment where the backend spans them. A scope without any is {}.
+
+        Raises NotFound for a session that does not exist.
+        """
         places = {scope: self.state(scope, namespace).place for scope in listed(scopes, "scopes")}
         found = await Alone(self._store).look(lambda work: states(work, [*places.values()]))
         return {

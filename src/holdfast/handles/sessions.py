@@ -205,8 +205,6 @@ class Sessions:
 
 
 def _status(status: SessionStatus | str) -> SessionStatus:
-    try:
+    if isinstance(status, str) and status in {*SessionStatus}:
         return SessionStatus(status)
-    except ValueError as problem:
-        known = ", ".join(SessionStatus)
-        raise InvalidValue(f"{shown(status)} is no status; there are {known}", path="status") from problem
+    raise InvalidValue(f"{shown(status)} is no status; there are {', '.join(SessionStatus)}", path="status")

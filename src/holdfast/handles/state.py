@@ -112,7 +112,9 @@ class State:
         """Store several values in one commit; returns their version."""
         limit = self._place.value_bytes_max
         given = codec.mapping(values, "values")
-        raws = {key: codec.encode(value, bytes_max=limit, what=str(key)[:80]) for key, value in given.items()}
+        raws = {
+            key: codec.encode(value, bytes_max=limit, what=f"the value of {shown(key)}") for key, value in given.items()
+        }
 
         def stage(work: Work) -> None:
             for key, raw in raws.items():

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import Holdfast
+from holdfast import Holdfast, NotFound, Scope
 from holdfast.errors import TooLarge, TypeMismatch
 
 
@@ -46,3 +46,15 @@ async def test_a_value_that_is_too_large_is_named_and_measured() -> None:
             with pytest.raises(TooLarge, match="the value of 'x'") as refused:
                 await s.state.set("x", "y" * length)
             assert refused.value.size > refused.value.limit
+
+
+async def test_the_state_of_a_session_that_is_gone_is_not_found_among_many() -> None:
+    async with Holdfast.open("memory://") as hold:
+        s = await hold.sessions.create(id="here")
+        assert await hold.state_many([Scope.session("here"), Scope.user("nobody")]) == {
+            Scope.session("here"): {},
+            Scope.user("nobody"): {},
+        }
+        await hold.sessions.delete(s.id)
+        with pytest.raises(NotFound):
+            await hold.state_many([Scope.session("here")])

@@ -12,10 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from holdfast.cli.demo.files import unspell
-
-FILE_BYTES_MAX = 8 * 1024 * 1024
-"""A larger file is noted with its size and not read."""
+from holdfast.cli.demo.files import FILE_BYTES_MAX, unspell
 
 IDENTIFIERS = 10
 """How many of the most used identifiers are kept."""

@@ -17,7 +17,10 @@ from msgspec import Struct
 FILES_MAX = 5_000
 """The list ends after so many files …"""
 
-BYTES_MAX = 128 * 1024 * 1024
+FILE_BYTES_MAX = 8 * 1024 * 1024
+"""A larger file is noted with its size and not read."""
+
+BYTES_MAX = 32 * 1024 * 1024
 """… or so many bytes in them …"""
 
 LIST_BYTES_MAX = 768 * 1024
@@ -56,7 +59,7 @@ def list_files(root: bytes, *, store: Path, files_max: int = FILES_MAX, bytes_ma
     own = os.fsencode(os.path.abspath(store))
     names: list[str] = []
     left_out = {"folder": 0, "link": 0, "other": 0}
-    size = spelt = 0
+    size = to_read = spelt = 0
     capped = None
     for found in _walk(os.path.abspath(root), own):
         if found.kind != "file":
@@ -65,7 +68,7 @@ def list_files(root: bytes, *, store: Path, files_max: int = FILES_MAX, bytes_ma
         name = spell(os.path.relpath(found.path, root))
         if len(names) == files_max:
             capped = f"the first {files_max:,} files"
-        elif size + found.size > bytes_max and names:
+        elif to_read + _read_of(found) > bytes_max and names:
             capped = f"the first {len(names):,} files, about {bytes_max // 2**20} MiB"
         elif spelt + len(name.encode()) > LIST_BYTES_MAX:
             capped = f"the first {len(names):,} files, {LIST_BYTES_MAX // 1024} KiB of names"
@@ -73,8 +76,14 @@ def list_files(root: bytes, *, store: Path, files_max: int = FILES_MAX, bytes_ma
             break
         names.append(name)
         size += found.size
+        to_read += _read_of(found)
         spelt += len(name.encode())
     return Listing(names, size, left_out["folder"], left_out["link"], left_out["other"], capped)
+
+
+def _read_of(found: Found) -> int:
+    """The bytes that counting the file will read: none of a file that is too large."""
+    return found.size if found.size <= FILE_BYTES_MAX else 0
 
 
 def _walk(root: bytes, own: bytes) -> Iterator[Found]:
