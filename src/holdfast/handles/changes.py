@@ -62,6 +62,7 @@ class Changes:
         life: Life | None = None,
         members: Members | None = None,
     ) -> None:
+        store.check_open()
         self._store = store
         self._places = {scope: _parse(after) for scope, after in places.items()}
         self._kinds = None if kinds is None else _known(kinds)

@@ -40,12 +40,16 @@ class Store:
         self._pid = os.getpid()
         self.closed = False
 
-    def work(self) -> Work:
-        """A new unit of work, at this moment, with the cause of the current task."""
+    def check_open(self) -> None:
+        """Raise Closed if the store is closed, or was opened in the process that this one was forked from."""
         if self.closed:
             raise Closed("this store is closed")
         if self._pid != os.getpid():
             raise Closed("this store was opened before the fork: open it after, or start the process with spawn")
+
+    def work(self) -> Work:
+        """A new unit of work, at this moment, with the cause of the current task."""
+        self.check_open()
         return Work(
             self.writer,
             now_us=self.clock.now_us(),
@@ -55,6 +59,7 @@ class Store:
 
     async def patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call that does no harm when repeated; again while the store is unavailable, as reads are."""
+        self.check_open()
         try:
             return await call()
         except Unavailable:
@@ -62,8 +67,7 @@ class Store:
 
     def feed(self) -> Feed:
         """The reader loop of the running event loop."""
-        if self.closed:
-            raise Closed("this store is closed")
+        self.check_open()
         loop = asyncio.get_running_loop()
         for other in list(self._feeds):  # a copy: other threads open feeds too
             if other.is_closed():
