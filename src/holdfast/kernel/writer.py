@@ -174,7 +174,9 @@ class Lane:
 
     def _start(self) -> None:
         # An empty context: the pump must not carry the first caller's trace or cause.
-        self._pump = self._loop.create_task(self._run(), context=contextvars.Context(), name="holdfast writer")
+        pump = self._loop.create_task(self._run(), context=contextvars.Context(), name="holdfast writer")
+        if not pump.done():  # a loop whose tasks start eagerly may have run it to its end already
+            self._pump = pump
 
     async def _run(self) -> None:
         batch: list[Waiting] = []

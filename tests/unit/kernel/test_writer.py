@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextvars import Context
+from typing import Any
 
 import pytest
 
@@ -226,6 +228,33 @@ async def test_the_pump_does_not_carry_the_context_of_the_caller_that_started_it
     name.set("ada")
     await writer.commit(put("user/a"))
     assert seen == ["nobody"]
+
+
+async def test_a_loop_whose_tasks_start_eagerly_may_run_the_pump_to_its_end_before_it_is_known() -> None:
+    """As asyncio.eager_task_factory does, which is newer than the oldest Python supported."""
+
+    class Ended(asyncio.Future[None]):
+        def set_name(self, name: str) -> None:
+            pass
+
+    def eager(
+        loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, None], *, context: Context
+    ) -> asyncio.Future[None]:
+        with pytest.raises(StopIteration):  # a kernel in memory never waits, so neither does the pump
+            context.run(coro.send, None)
+        ended = Ended(loop=loop)
+        ended.set_result(None)
+        return ended
+
+    writer = Writer(MemoryKernel(), clock=LeapingClock(), ids=SeededIds())
+    asyncio.get_running_loop().set_task_factory(eager)  # type: ignore[arg-type]
+    try:
+        async with asyncio.timeout(10):
+            outcomes = [await writer.commit(put("user/a")) for _ in range(3)]
+            await writer.close()
+    finally:
+        asyncio.get_running_loop().set_task_factory(None)
+    assert outcomes == [Committed({"user/a": n}) for n in (1, 2, 3)]
 
 
 # --- lost replies ----------------------------------------------------------------------------------------------------
