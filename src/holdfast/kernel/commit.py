@@ -290,13 +290,17 @@ class Found(Struct, frozen=True, gc=False):
         return (self.order, self.scope, self.key)
 
 
+TOMBSTONE_US = 30 * 24 * 3600 * 1_000_000
+"""How long a dropped scope keeps its seq and epoch, unless a sweep is told otherwise."""
+
+
 class Retention(Struct, frozen=True):
     """What a sweep leaves: log records younger than `age_us` or among the newest `count` of a scope;
     tombstones of dropped scopes younger than `tombstone_us`. None keeps without bound."""
 
     age_us: int | None = None
     count: int | None = None
-    tombstone_us: int | None = 30 * 24 * 3600 * 1_000_000
+    tombstone_us: int | None = TOMBSTONE_US
 
 
 class Swept(Struct, frozen=True):

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from holdfast.errors import Closed, Diverged, HoldfastError, Indeterminate, Unavailable
-from holdfast.kernel.commit import Commit, CommitId, Committed, Conflict, Outcome
+from holdfast.kernel.commit import TOMBSTONE_US, Commit, CommitId, Committed, Conflict, Outcome
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.patience import TRIES, again, pause_s
 
@@ -62,8 +62,8 @@ class Writer:
         """Send one commit and wait for its outcome.
 
         Raises what the kernel's outcome says (TooLarge, Unsupported, InvalidValue: never sent), Unavailable (surely
-        not applied), Indeterminate (unknown: the reply was lost and could not be had again), Diverged (the store
-        answered with less history than it had acknowledged), Closed.
+        not applied), Indeterminate (unknown: the reply was lost and could not be had again), Diverged (applied, but the
+        store answered with less history than it had acknowledged), Closed.
         """
         if self._closed:
             raise Closed("this store is closed")
@@ -126,7 +126,7 @@ class Lane:
         self._queue: deque[Waiting] = deque()
         self._doors: deque[asyncio.Future[None]] = deque()
         self._pump: asyncio.Task[None] | None = None
-        self._known: dict[str, int] = {}
+        self._known: dict[str, tuple[int, int]] = {}  # of each scope the last seq acknowledged, and when that was
 
     @property
     def waiting(self) -> int:
@@ -174,7 +174,9 @@ class Lane:
 
     def _start(self) -> None:
         # An empty context: the pump must not carry the first caller's trace or cause.
-        self._pump = self._loop.create_task(self._run(), context=contextvars.Context(), name="holdfast writer")
+        pump = self._loop.create_task(self._run(), context=contextvars.Context(), name="holdfast writer")
+        if not pump.done():  # a loop whose tasks start eagerly may have run it to its end already
+            self._pump = pump
 
     async def _run(self) -> None:
         batch: list[Waiting] = []
@@ -268,20 +270,27 @@ class Lane:
         _give_up(unsettled)
 
     def _compare(self, commit: Commit, outcome: Committed) -> Outcome:
-        """Diverged if the store answers with a seq that it had already acknowledged for something else."""
+        """Diverged if the store answers with a seq that it had already acknowledged for something else.
+
+        An acknowledgement as old as a tombstone may live proves nothing: the scope may have been dropped just after
+        it, by another process, its tombstone swept, and its count begun anew.
+        """
         known = self._known
         if len(known) > _KNOWN_MAX:
             known.clear()
+        at_us = commit.at_us
         for scope, seq in outcome.seqs.items():
-            before = known.get(scope, 0)
-            if seq <= before and not outcome.replayed:
+            before, then_us = known.get(scope, (0, 0))
+            if seq > before or at_us - then_us >= TOMBSTONE_US:
+                known[scope] = (seq, at_us)
+            elif not outcome.replayed:
                 return Diverged(
-                    f"{scope} was at {before} and is now at {seq}: the store lost history it had acknowledged",
+                    f"this commit was applied, as {seq} of {scope}, which had been at {before} before: "
+                    "the store lost history it had acknowledged",
                     scope=scope,
                     expected=before + 1,
                     found=seq,
                 )
-            known[scope] = max(seq, before)
         for part in commit.scopes:
             if part.drop:  # once its tombstone is swept its count begins anew
                 known.pop(part.scope, None)

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextvars import Context
+from typing import Any
 
 import pytest
 
 from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.errors import Closed, Diverged, Indeterminate, InvalidValue, StoreFull, TooLarge, Unavailable
-from holdfast.kernel.commit import Append, Commit, Committed, Conflict, Outcome, Put, Read, ScopeCommit, Unchanged
+from holdfast.kernel.commit import (
+    TOMBSTONE_US,
+    Append,
+    Commit,
+    Committed,
+    Conflict,
+    Outcome,
+    Put,
+    Read,
+    Retention,
+    ScopeCommit,
+    Unchanged,
+)
 from holdfast.kernel.patience import TRIES
 from holdfast.kernel.writer import BATCH_BYTES_MAX, BATCH_MAX, Writer
 from holdfast.testing.clock import LeapingClock, ManualClock, SeededIds, settle
@@ -228,6 +242,33 @@ async def test_the_pump_does_not_carry_the_context_of_the_caller_that_started_it
     assert seen == ["nobody"]
 
 
+async def test_a_loop_whose_tasks_start_eagerly_may_run_the_pump_to_its_end_before_it_is_known() -> None:
+    """As asyncio.eager_task_factory does, which is newer than the oldest Python supported."""
+
+    class Ended(asyncio.Future[None]):
+        def set_name(self, name: str) -> None:
+            pass
+
+    def eager(
+        loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, None], *, context: Context
+    ) -> asyncio.Future[None]:
+        with pytest.raises(StopIteration):  # a kernel in memory never waits, so neither does the pump
+            context.run(coro.send, None)
+        ended = Ended(loop=loop)
+        ended.set_result(None)
+        return ended
+
+    writer = Writer(MemoryKernel(), clock=LeapingClock(), ids=SeededIds())
+    asyncio.get_running_loop().set_task_factory(eager)  # type: ignore[arg-type]
+    try:
+        async with asyncio.timeout(10):
+            outcomes = [await writer.commit(put("user/a")) for _ in range(3)]
+            await writer.close()
+    finally:
+        asyncio.get_running_loop().set_task_factory(None)
+    assert outcomes == [Committed({"user/a": n}) for n in (1, 2, 3)]
+
+
 # --- lost replies ----------------------------------------------------------------------------------------------------
 
 
@@ -328,7 +369,7 @@ async def test_a_store_that_answers_with_less_history_than_it_acknowledged_has_d
     for _ in range(3):
         await writer.commit(put("user/a"))
     store.space("default").scopes.pop("user/a")  # a failover to a replica that never saw it
-    with pytest.raises(Diverged) as lost:
+    with pytest.raises(Diverged, match="this commit was applied, as 1 of user/a") as lost:
         await writer.commit(put("user/a"))
     assert (lost.value.scope, lost.value.expected, lost.value.found) == ("user/a", 4, 1)
 
@@ -340,6 +381,27 @@ async def test_a_scope_dropped_by_this_writer_may_begin_anew_once_its_tombstone_
     await writer.commit(Commit((ScopeCommit("session/a", drop=True),), at_us=0))
     store.space("default").scopes.pop("session/a")
     assert await writer.commit(put("session/a")) == Committed({"session/a": 1})
+
+
+@pytest.mark.parametrize(("later_us", "begun_anew"), [(TOMBSTONE_US, True), (TOMBSTONE_US - 1, False)])
+async def test_a_scope_dropped_by_another_writer_may_begin_anew_once_its_tombstone_may_be_gone(
+    later_us: int, begun_anew: bool
+) -> None:
+    """What a writer remembers of a scope is as good as the tombstone that its drop would have left."""
+    store = MemoryStore()
+    mine, other = (Writer(MemoryKernel(store), clock=LeapingClock(), ids=SeededIds(n)) for n in range(2))
+    for _ in range(3):
+        await mine.commit(put("session/a"))
+    await other.commit(Commit((ScopeCommit("session/a", drop=True),), at_us=0))
+    await other.kernel.sweep(now_us=later_us, retention=Retention(tombstone_us=later_us))
+    late = put("session/a")
+    late.at_us = later_us
+    if not begun_anew:
+        with pytest.raises(Diverged):
+            await mine.commit(late)
+        return
+    assert await mine.commit(late) == Committed({"session/a": 1})
+    assert await mine.commit(put("session/a", b"2")) == Committed({"session/a": 2})
 
 
 async def test_a_defect_of_the_kernel_is_told_to_its_batch_as_unknown_and_the_next_is_sent() -> None:
