@@ -20,6 +20,10 @@ class Cursor(Protocol):
         """Run to the first row; `fetchall()` on what it returns runs to the end."""
         ...
 
+    def close(self, *, force: bool = False) -> None:
+        """Give up what was not run to the end."""
+        ...
+
 
 WRITE_SIZES = (256, 128, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 """Close enough that any number of rows up to 256 takes three steps or so."""

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from holdfast.backends.sqlite.bulk import Cursor
-from holdfast.backends.sqlite.read import give_up
 from holdfast.errors import Compacted, Corrupt, Diverged, Gone, InvalidValue
 from holdfast.kernel.commit import CommitId, Moved, Record
 
@@ -44,13 +43,9 @@ def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> 
     rows = cursor.execute(_FORWARD, (space, scope, after, limit)).fetchall()
     if rows and rows[0][0] == after + 1:  # the record after the cursor is there, so nothing was trimmed or lost
         return _records(scope, rows)
-    cursor.execute("BEGIN")
-    try:
-        ends = cursor.execute(_ENDS, (space, scope)).fetchall()
-        rows = cursor.execute(_FORWARD, (space, scope, after, limit)).fetchall()
-    except BaseException:
-        give_up(cursor)
-        raise
+    cursor.execute("BEGIN")  # `Readers.here` ends it should anything raise
+    ends = cursor.execute(_ENDS, (space, scope)).fetchall()
+    rows = cursor.execute(_FORWARD, (space, scope, after, limit)).fetchall()
     cursor.execute("COMMIT")
     if not ends:
         if after > 0:

@@ -2,15 +2,13 @@
 
 A head is put together from the scope's row and its newest record. One scope with at most one key takes one statement,
 which is one cut by itself; anything more runs inside a transaction.
+What raises in the middle of it leaves it open: `Readers.here` ends it.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
-
-import apsw
 
 from holdfast.backends.sqlite.bulk import LOOKUP_SIZES, Cursor
 from holdfast.errors import Corrupt
@@ -56,19 +54,9 @@ def read_views(cursor: Cursor, space: int, reads: Sequence[Read], now_us: int) -
     if len(reads) == 1 and not reads[0].ranges and len(reads[0].keys) <= 1:
         return [_view_of_one(cursor, space, reads[0], now_us)]
     cursor.execute("BEGIN")
-    try:
-        views = [_view(cursor, space, read, now_us) for read in reads]
-    except BaseException:
-        give_up(cursor)
-        raise
+    views = [_view(cursor, space, read, now_us) for read in reads]
     cursor.execute("COMMIT")
     return views
-
-
-def give_up(cursor: Cursor) -> None:
-    """End a read transaction after an error. If the disk failed it has ended already, and that is what to tell."""
-    with contextlib.suppress(apsw.Error):
-        cursor.execute("ROLLBACK")
 
 
 def head_of(scope: str, row: Sequence[Any]) -> Head:

@@ -1,11 +1,13 @@
 """The connections that read: one for every thread, used in place, so that a point read is a few steps and no hop.
 
 Every reading function runs its statements to their end: a statement left open would hold its snapshot, and the log
-could never be begun anew.
+could never be begun anew. One that is interrupted cannot, and an exception out of a signal handler may strike at any
+step; so a read that did not return is tidied up after, at once and again before the next one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from collections.abc import Callable
@@ -28,12 +30,21 @@ THREADS = 2
 class Reader:
     """One thread's connection. The lock is for `close`, which comes from another thread."""
 
-    __slots__ = ("__weakref__", "connection", "cursor", "lock")
+    __slots__ = ("__weakref__", "connection", "cursor", "lock", "tidy")
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
         self.cursor: Cursor = connection.cursor()
         self.lock = threading.Lock()
+        self.tidy = True  # False: a read began and has not returned
+
+    def tidy_up(self) -> None:
+        """End the statement and the transaction that an interrupted read left open."""
+        self.cursor.close(force=True)
+        self.cursor = self.connection.cursor()
+        if self.connection.in_transaction:
+            self.cursor.execute("ROLLBACK")
+        self.tidy = True
 
 
 class Readers:
@@ -58,7 +69,17 @@ class Readers:
         with reader.lock:
             if self._closed is not None:
                 raise self._closed
-            return read(reader.cursor, *args)
+            if not reader.tidy:
+                reader.tidy_up()
+            reader.tidy = False
+            try:
+                answer = read(reader.cursor, *args)
+            except BaseException:
+                with contextlib.suppress(apsw.Error):
+                    reader.tidy_up()
+                raise
+            reader.tidy = True
+            return answer
 
     def in_thread(self, read: Callable[..., T], *args: Any) -> Any:
         """The same in a reader thread; returns a concurrent future."""
@@ -101,6 +122,7 @@ class Readers:
             else:
                 connection = connect(self._opening, waits_s=waits_s)
             tune(connection, self._opening, cache_kib=READER_CACHE_KIB)
-            reader = self._local.reader = Reader(connection)
+            reader = Reader(connection)
             self._all.add(reader)
+            self._local.reader = reader
             return reader
