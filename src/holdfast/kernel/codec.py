@@ -30,6 +30,9 @@ from holdfast.kernel.limits import DEPTH_MAX, VALUE_BYTES_MAX
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 """The integers that JSON readers here give back as they were."""
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What decoding raises for bytes that no encoder has written; msgspec leaves text that is not UTF-8 to Python."""
+
 _FRAME_BYTES = frozenset(range(0x20))
 _PATH_MAX = 200
 _MANY = 12  # items from which looking at all at once is quicker than at one after the other
@@ -151,7 +154,7 @@ def decode(raw: bytes) -> Any:
     """The value as JSON types. Raises Corrupt for bytes that no `encode` has written."""
     try:
         return _decode_plain(raw)
-    except msgspec.DecodeError as problem:
+    except UNREADABLE as problem:
         raise _unreadable(raw) from problem
 
 
@@ -168,7 +171,7 @@ def decode_as(raw: bytes, kind: Any) -> Any:
         return decoder(raw)
     except msgspec.ValidationError as problem:
         raise TypeMismatch(f"the stored value is not {_name(kind)}: {_short(problem)}", type=kind) from problem
-    except msgspec.DecodeError as problem:
+    except UNREADABLE as problem:
         raise _unreadable(raw) from problem
     except (TypeError, NotImplementedError) as problem:
         raise _untypable(kind, problem) from problem

@@ -50,7 +50,7 @@ def decode(cell: Cell) -> SessionRecord:
     """The record in a cell."""
     try:
         return _decoder.decode(cell.value)
-    except msgspec.MsgspecError as problem:
+    except codec.UNREADABLE as problem:
         raise Corrupt(f"a session record that cannot be read: {problem}") from problem
 
 
