@@ -70,12 +70,12 @@ def _decoder(kind: Any) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(kind, dec_hook=_decode_foreign).decode
 
 
-def encode(value: Any, *, bytes_max: int = VALUE_BYTES_MAX, what: str = "the value") -> bytes:
+def encode(value: Any, *, bytes_max: int = VALUE_BYTES_MAX, what: str = "the value", key: str | None = None) -> bytes:
     """The bytes of a value. Raises InvalidValue (with `path`) for what would not come back as it is.
 
     A NaN or infinity, a set, tuple, bytes or other rich type outside a typed value, a key that is not text, an
     integer beyond 64 bits, a lone surrogate, a cycle, or more than DEPTH_MAX containers in each other are refused; and
-    with TooLarge, naming `what` it is, whatever has more than `bytes_max` bytes.
+    with TooLarge, naming `what` it is, and of which key, whatever has more than `bytes_max` bytes.
     """
     kind = type(value)
     try:
@@ -87,8 +87,11 @@ def encode(value: Any, *, bytes_max: int = VALUE_BYTES_MAX, what: str = "the val
             _look_through((value,), 0, bytes_max)
         raw = _encoder.encode(value)
     except (_NotPlain, ValueError, TypeError):
+        what = what if key is None else f"{what} of {shown(key)}"
         return check_size(_encode_typed(value, bytes_max, what), bytes_max, what)
-    return check_size(raw, bytes_max, what)
+    if len(raw) > bytes_max:
+        check_size(raw, bytes_max, what if key is None else f"{what} of {shown(key)}")
+    return raw
 
 
 def _look_through(items: Collection[Any], depth: int, room: int) -> int:

@@ -139,7 +139,7 @@ Check = Absent | Present | Unchanged | Untouched | HeadAt
 Need = Literal["must_exist", "must_not_exist", "create"]
 
 
-class ScopeCommit(Struct, frozen=True):
+class ScopeCommit(Struct, frozen=True, gc=False):
     """What one commit asks of, and does to, one scope.
 
     need     "must_exist" (the default: a blind write never brings a deleted scope back), "must_not_exist",
@@ -171,7 +171,7 @@ class ScopeCommit(Struct, frozen=True):
         return bool(self.puts or self.appends or self.deletes or self.body or self.drop)
 
 
-class Commit(Struct):
+class Commit(Struct, gc=False):
     """An atomic, conditional set of writes to one scope, or to several where the backend spans them.
 
     `at_us` is the time of the commit: what its checks take as now, and what the records say.
@@ -188,7 +188,7 @@ class Commit(Struct):
 # --- outcomes -------------------------------------------------------------------------------------
 
 
-class Committed(Struct, frozen=True):
+class Committed(Struct, frozen=True, gc=False):
     """Applied and as durable as the backend's traits say. `seqs` has the new seq of every scope written.
 
     `replayed`: this commit id had been applied before; the seqs are those of that first time.
@@ -198,7 +198,7 @@ class Committed(Struct, frozen=True):
     replayed: bool = False
 
 
-class Conflict(Struct, frozen=True):
+class Conflict(Struct, frozen=True, gc=False):
     """Not applied, without a trace: the first condition of the first scope that did not hold.
 
     `what` names the condition: "need", "epoch", or the check's class in lower case. `expected` is what was
@@ -232,7 +232,7 @@ class Range(Struct, frozen=True, gc=False):
     reverse: bool = False
 
 
-class Read(Struct, frozen=True):
+class Read(Struct, frozen=True, gc=False):
     """What to read of one scope."""
 
     scope: str
@@ -240,7 +240,7 @@ class Read(Struct, frozen=True):
     ranges: tuple[Range, ...] = ()
 
 
-class View(Struct, frozen=True):
+class View(Struct, frozen=True, gc=False):
     """What one scope held: absent keys are missing from `cells`; `ranges` answers each range in turn."""
 
     scope: str
@@ -249,7 +249,7 @@ class View(Struct, frozen=True):
     ranges: tuple[tuple[Cell, ...], ...] = ()
 
 
-class Record(Struct, frozen=True):
+class Record(Struct, frozen=True, gc=False):
     """One commit as one scope's log keeps it. `touched` lists the keys put, completed or deleted.
 
     `op` is "write", or "drop" for the record that ended an epoch (its `epoch` is the one that ended).
@@ -265,7 +265,7 @@ class Record(Struct, frozen=True):
     op: Literal["write", "drop"] = "write"
 
 
-class Moved(Struct, frozen=True):
+class Moved(Struct, frozen=True, gc=False):
     """Scopes that committed, each with a seq it had reached, and the position to continue from.
 
     `more` says that the limit cut the answer short. `position` is opaque text, made by the same backend.

@@ -125,6 +125,9 @@ def _weigh(part: ScopeCommit, traits: Traits) -> tuple[int, int]:
             raise InvalidValue(f"a commit drops {part.scope} and writes to it", path=part.scope)
         operations = 1
     _key_bytes(part.scope)
+    size = len(part.body)
+    if operations == 1 and part.puts:
+        return 1, size + _weigh_put(part.puts[0], part.puts[0].key, traits)
     if len(part.appends) > APPENDS_MAX:
         raise TooLarge(
             f"a commit of {len(part.appends)} appends to {part.scope}; the limit is {APPENDS_MAX}",
@@ -132,7 +135,6 @@ def _weigh(part: ScopeCommit, traits: Traits) -> tuple[int, int]:
             size=len(part.appends),
             limit=APPENDS_MAX,
         )
-    size = len(part.body)
     for put in part.puts:
         size += _weigh_put(put, put.key, traits)
     for append in part.appends:
@@ -158,6 +160,8 @@ def _weigh_put(put: Put | Append, key: str, traits: Traits) -> int:
             limit=traits.value_bytes_max,
         )
     size = _key_bytes(key, more=STAMP_BYTES if isinstance(put, Append) else 0) + value_bytes
+    if not put.entries:
+        return size
     if len(put.entries) > 1 and len({(entry.index, entry.value, entry.order) for entry in put.entries}) < len(
         put.entries
     ):
