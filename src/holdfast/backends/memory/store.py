@@ -112,6 +112,10 @@ class IndexData:
         return (Found(*self.cursors[i], self.payloads[self.cursors[i]]) for i in places)
 
 
+MOVES_KEPT = 1_000
+"""Moves beyond one of each scope that are kept before all but the last of each are forgotten."""
+
+
 class SpaceData:
     """One space: its scopes, indexes, the order of all commits, and the ids each writer has used."""
 
@@ -150,6 +154,8 @@ class SpaceData:
         """Note that a scope committed."""
         self.moves.append((self.moves_end, scope, seq))
         self.moves_end += 1
+        if len(self.moves) > 2 * len(self.scopes) + MOVES_KEPT:
+            self.trim_moves()
 
     def trim_moves(self) -> None:
         """Keep the last move of each scope, which tells of it from every earlier position, and none of forgotten ones.
