@@ -50,6 +50,12 @@ class Plan(Struct, frozen=True, gc=False):
 
 def evaluate(commit: Commit, head: GetHead, cell: GetCell, touched: GetTouched) -> Conflict | list[Plan]:
     """Judge every condition: the first that fails is the Conflict, else there is a plan for every written scope."""
+    if len(commit.scopes) == 1:  # nearly every commit
+        (part,) = commit.scopes
+        before = head(part.scope)
+        if (conflict := _judge(part, before, cell, touched)) is not None:
+            return conflict
+        return [_plan(commit, part, before)] if part.writes else []
     heads = [head(part.scope) for part in commit.scopes]
     for part, before in zip(commit.scopes, heads, strict=True):
         if (conflict := _judge(part, before, cell, touched)) is not None:

@@ -29,7 +29,8 @@ OPERATIONS_MAX = 90
 """The default limit of puts, appends and deletes in one commit."""
 
 COMMIT_BYTES_MAX = 3 * MIB
-"""The default limit of one commit's keys, values, entries and bodies together."""
+"""The default limit of one commit's keys, values, entries and bodies together. A value that followers see stands in the
+body of the log record too, so about half of it is left for values."""
 
 DEPTH_MAX = 64
 """How deep a value may be nested."""
@@ -97,7 +98,7 @@ def check_commit(commit: Commit, traits: Traits) -> None:
         )
     if size > traits.commit_bytes_max:
         raise TooLarge(
-            f"a commit of {size} bytes; the limit is {traits.commit_bytes_max}",
+            f"a commit of {size} bytes, cells and log together; the limit is {traits.commit_bytes_max}",
             what="commit",
             size=size,
             limit=traits.commit_bytes_max,
