@@ -19,7 +19,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from holdfast.errors import ReadOnlyStore, StoreFull, Unavailable
+from holdfast.backends.sqlite.errors import NO_SPACE
+from holdfast.errors import ReadOnlyStore, Unavailable
 
 try:
     import fcntl
@@ -36,7 +37,7 @@ class Turns:
 
     def __init__(self, path: Path) -> None:
         self.path = path.with_name(path.name + "-lock")
-        self._fd = _open(self.path)
+        self.fd = _open(self.path)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -64,13 +65,15 @@ class Turns:
 
     def close(self) -> None:
         """Release the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
     def _take(self, byte: int) -> bool:
+        if self.fd < 0:
+            return True
         try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
         except (BlockingIOError, PermissionError):
             return False
         except OSError:  # no such locks here: go on without
@@ -78,9 +81,9 @@ class Turns:
         return True
 
     def _give(self, byte: int) -> None:
-        if fcntl is not None:
+        if fcntl is not None and self.fd >= 0:
             with contextlib.suppress(OSError):
-                fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, byte)
+                fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, byte)
 
 
 def _open(path: Path) -> int:
@@ -89,5 +92,6 @@ def _open(path: Path) -> int:
     except PermissionError as error:
         raise ReadOnlyStore(f"{path} cannot be written: {error.strerror}", path=str(path)) from error
     except OSError as error:
-        kind = StoreFull if error.errno == 28 else Unavailable
-        raise kind(f"{path} cannot be opened: {error.strerror}", path=str(path)) from error
+        if error.errno in NO_SPACE:  # a store that was copied without its side file, on a full disk
+            return -1
+        raise Unavailable(f"{path} cannot be opened: {error.strerror}", path=str(path)) from error

@@ -12,6 +12,7 @@ and the store must be closed (`broken` says why).
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 
 import apsw
@@ -21,11 +22,12 @@ from holdfast.backends.sqlite.commit import Batch, Call
 from holdfast.backends.sqlite.connection import WRITER_CACHE_KIB, Opening, abandon, connect, release, tune
 from holdfast.backends.sqlite.errors import is_full, translated
 from holdfast.backends.sqlite.heads import Heads
+from holdfast.backends.sqlite.reserve import ROOM_BYTES, Reserve, What
 from holdfast.backends.sqlite.schema import ensure_schema
 from holdfast.backends.sqlite.turns import Turns
 from holdfast.backends.sqlite.writes import StaleHead
 from holdfast.errors import HoldfastError, Indeterminate, StoreFull, StoreLocked
-from holdfast.kernel.commit import Outcome
+from holdfast.kernel.commit import Commit, Outcome
 
 Failpoint = Callable[[str], None]
 """Called with the name of the place that is reached: batch.begun, batch.decided, batch.written, batch.committed,
@@ -33,24 +35,27 @@ sweep.begun, sweep.written, sweep.committed, checkpoint.begun, checkpoint.done. 
 the process."""
 
 
+STAGES: dict[What, tuple[int, ...]] = {"adds": (ROOM_BYTES,), "removes": (ROOM_BYTES, 0)}
+"""What is kept of the reserve when no space is left, at the first and the second try to make some."""
+
+
 class Writer:
     """Opened and used by one thread."""
 
-    def __init__(self, opening: Opening, failpoint: Failpoint | None) -> None:
+    def __init__(
+        self, opening: Opening, failpoint: Failpoint | None, begin_anew: Callable[[apsw.Connection], bool]
+    ) -> None:
         self.broken: BaseException | None = None
         self._opening = opening
         self._failpoint = failpoint
+        self._begin_anew = begin_anew
         self._turns = Turns(opening.path)
+        self.reserve = Reserve(opening.path, self._turns.fd, max_pages=opening.max_pages)
+        self.was_full = False
+        self._tried = 0  # how many of `STAGES` were tried since a transaction last succeeded
         try:
-            self.connection = connect(opening, waits_s=opening.busy_timeout_s)
+            self.connection = self._connect()
         except BaseException:
-            self._turns.close()
-            raise
-        try:
-            ensure_schema(self.connection, opening, self._turns)
-            tune(self.connection, opening, cache_kib=WRITER_CACHE_KIB)
-        except BaseException:
-            release(self.connection)
             self._turns.close()
             raise
         self.cursor: Cursor = self.connection.cursor()
@@ -58,6 +63,7 @@ class Writer:
 
     def apply(self, calls: Sequence[Call]) -> None:
         """Apply the calls behind one barrier and fill in their outcomes. What it raises holds for all of them."""
+        self._tried = 0
         try:
             self._apply_together(calls)
         except Exception as error:
@@ -71,17 +77,19 @@ class Writer:
                 calls[0].outcomes = [failure]
 
     @contextlib.contextmanager
-    def transaction(self, name: str) -> Iterator[Cursor]:
+    def transaction(self, name: str, what: What = "adds") -> Iterator[Cursor]:
         """A write transaction for anything but commits. Remembered heads are forgotten after it."""
         try:
             with self._turns.held():
                 self.cursor.execute("BEGIN IMMEDIATE")
                 try:
                     self._reach(f"{name}.begun")
+                    self.reserve.begin(self.connection)
                     yield self.cursor
                     self._reach(f"{name}.written")
-                    self._commit()
+                    self._commit(what)
                     self.heads.distrust()
+                    self.reserve.forget()
                 except BaseException:
                     self._roll_back()
                     raise
@@ -89,19 +97,73 @@ class Writer:
         except apsw.Error as error:
             raise translated(error, self._opening.path, self.connection) from error
 
+    def make_room(self, kept_bytes: int) -> bool:
+        """On a full disk: give up the reserve but for so many bytes, and let the log be written again from its
+        beginning; whether that could be done."""
+        self.was_full = True
+        self.reserve.release(kept_bytes)
+        return self._begin_anew(self.connection)
+
+    def disk_bytes(self) -> int:
+        """What the file system has left."""
+        return shutil.disk_usage(self._opening.path.parent).free
+
     def close(self) -> None:
         """Release the connection; the last one of all processes checkpoints the log and removes it."""
         if self.broken is not None:
             abandon(self.connection)
         else:
             release(self.connection)
+
+    def leave(self) -> None:
+        """After the last connection of this store was closed: leave the side file as the next opening needs it."""
+        if self.broken is None:
+            self.reserve.settle()
         self._turns.close()
 
-    def _apply_together(self, calls: Sequence[Call]) -> None:
+    def _connect(self) -> apsw.Connection:
+        self.reserve.lend()
         try:
-            self._attempt(calls)
+            return self._connected()
+        except StoreFull:
+            if not self.reserve.release(0):
+                raise
+            return self._connected()
+
+    def _connected(self) -> apsw.Connection:
+        connection = connect(self._opening, waits_s=self._opening.busy_timeout_s)
+        try:
+            ensure_schema(connection, self._opening, self._turns)
+            tune(connection, self._opening, cache_kib=WRITER_CACHE_KIB)
+            self.reserve.refill(connection)
+        except BaseException as error:
+            failure = translated(error, self._opening.path, connection) if isinstance(error, apsw.Error) else error
+            release(connection)
+            raise failure from (error if failure is not error else None)
+        return connection
+
+    def _apply_together(self, calls: Sequence[Call]) -> None:
+        """Apply them; where no space is left, make some and do it again, at most twice."""
+        what: What = "removes" if all(_removes(commit) for call in calls for commit in call.commits) else "adds"
+        while True:
+            try:
+                self._apply_as_found(calls, what)
+            except (StoreFull, apsw.Error) as error:
+                if self.broken is not None or not is_full(error, self.connection) or self._tried >= len(STAGES[what]):
+                    raise
+                self.make_room(STAGES[what][self._tried])
+                self._tried += 1
+            else:
+                break
+        if self._tried:
+            self._tried = 0
+            self.reserve.refill(self.connection)
+
+    def _apply_as_found(self, calls: Sequence[Call], what: What) -> None:
+        try:
+            self._attempt(calls, what)
         except (StaleHead, apsw.ConstraintError):
-            self._attempt(calls)
+            self._attempt(calls, what)
 
     def _apply_singly(self, calls: Sequence[Call]) -> None:
         for call in calls:
@@ -118,18 +180,19 @@ class Writer:
                     outcomes += single.outcomes
             call.outcomes = outcomes
 
-    def _attempt(self, calls: Sequence[Call]) -> None:
+    def _attempt(self, calls: Sequence[Call], what: What) -> None:
         self._turns.enter()
         try:
             self.cursor.execute("BEGIN IMMEDIATE")
             self._reach("batch.begun")
+            self.reserve.begin(self.connection)
             self.heads.refresh()
             batch = Batch(self.connection, self.cursor, self.heads)
             batch.decide(calls)
             self._reach("batch.decided")
             batch.write()
             self._reach("batch.written")
-            self._commit()
+            self._commit(what)
             self.heads.settle()
         except BaseException:
             self._roll_back()
@@ -138,7 +201,8 @@ class Writer:
             self._turns.leave()
         self._reach("batch.committed")
 
-    def _commit(self) -> None:
+    def _commit(self, what: What) -> None:
+        self.reserve.admit(self.connection, what)
         try:
             self.cursor.execute("COMMIT")
         except apsw.Error as error:
@@ -150,9 +214,11 @@ class Writer:
                 "applied, and the store is closed",
                 path=str(self._opening.path),
             ) from error
+        self.reserve.committed(self.connection)
 
     def _roll_back(self) -> None:
         self.heads.clear()
+        self.reserve.forget()
         try:
             if self.connection.in_transaction:
                 self.cursor.execute("ROLLBACK")
@@ -162,6 +228,12 @@ class Writer:
     def _reach(self, name: str) -> None:
         if self._failpoint is not None:
             self._failpoint(name)
+
+
+def _removes(commit: Commit) -> bool:
+    """Whether it only drops scopes and deletes cells: what frees a full store, once it is swept."""
+    parts = [part for part in commit.scopes if part.writes]
+    return bool(parts) and all((part.drop or part.deletes) and not (part.puts or part.appends) for part in parts)
 
 
 def _may_lie_in_one(error: Exception, failure: HoldfastError) -> bool:
