@@ -61,14 +61,12 @@ class Checkpointer:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def begin_anew(self, writer: apsw.Connection) -> bool:
-        """Copy all of the log into the file now, so that the next commit overwrites it from its beginning; whether that
-        could be done. In the writer's thread, outside of a transaction; waits for readers at most `READERS_WAIT_S`."""
-        if self._broken:
-            return False
+    def begin_anew(self, writer: apsw.Connection) -> None:
+        """Copy all of the log into the file now, as far as that can be done, so that the next commit overwrites it from
+        its beginning. In the writer's thread, between transactions; waits for readers at most `READERS_WAIT_S`."""
         writer.set_busy_handler(Waiting(READERS_WAIT_S, on_loop=False))
         try:
-            return self._checkpoint(writer, apsw.SQLITE_CHECKPOINT_RESTART) is not None
+            self._checkpoint(writer, apsw.SQLITE_CHECKPOINT_RESTART)
         finally:
             writer.set_busy_handler(Waiting(self._opening.busy_timeout_s, on_loop=False))
 

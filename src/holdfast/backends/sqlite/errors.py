@@ -43,9 +43,9 @@ def is_full(error: BaseException, connection: apsw.Connection | None) -> bool:
     """
     if isinstance(error, (apsw.FullError, StoreFull)):
         return True
-    if not isinstance(error, (apsw.IOError, apsw.CantOpenError)) or connection is None or getattr(error, "extendedresult", 0) in SYNCS:
+    if connection is None or getattr(error, "extendedresult", 0) in SYNCS:
         return False
-    return connection.system_errno in NO_SPACE
+    return isinstance(error, (apsw.IOError, apsw.CantOpenError)) and connection.system_errno in NO_SPACE
 
 
 def translated(error: BaseException, path: Path, connection: apsw.Connection | None = None) -> HoldfastError:

@@ -11,10 +11,11 @@ and the steps become smaller. There all free pages go back to the file system; o
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from holdfast.backends.sqlite.bulk import Cursor
-from holdfast.backends.sqlite.reserve import ROOM_BYTES
+from holdfast.backends.sqlite.reserve import Given
 from holdfast.backends.sqlite.writer import Writer
 from holdfast.backends.sqlite.writes import CellKey
 from holdfast.errors import StoreFull
@@ -121,9 +122,7 @@ class Sweep:
     async def _sweep_expired(self) -> None:
         while self._left > 0:
             cells = await self._look(find_expired, self._limits, self._count())
-            removed = 0
-            if cells:
-                removed = await self._remove(lambda writer: remove_expired(writer, self._limits, cells[: self._count()]))
+            removed = await self._remove_expired(cells) if cells else 0
             if not removed:
                 return
             self._cells += removed
@@ -158,6 +157,11 @@ class Sweep:
                 self._scopes += 1
                 self._left -= 1
 
+    async def _remove_expired(self, cells: list[CellKey]) -> int:
+        limits = self._limits
+        removed: int = await self._remove(lambda writer: remove_expired(writer, limits, cells[: self._count()]))
+        return removed
+
     async def _remove_garbage(self, ended: Ended) -> tuple[int, bool]:
         space = self._limits.space
         answer: tuple[int, bool] = await self._remove(
@@ -182,9 +186,9 @@ class Sweep:
             except StoreFull:
                 if self._small == len(STEPS_ON_FULL) - 1:
                     raise
-                kept_bytes = 0 if self._small else ROOM_BYTES
+                given: Given = "all" if self._small else "growth"
                 self._small += 1
-                await self._act(lambda writer, kept=kept_bytes: writer.make_room(kept))
+                await self._act(partial(make_room, given=given))
             else:
                 self._small = max(0, self._small - 1)
                 return answer
@@ -306,6 +310,11 @@ def forget_scope(writer: Writer, space: int, trim: Trim) -> bool:
     return True
 
 
+def make_room(writer: Writer, given: Given) -> None:
+    """See `Writer.make_room`."""
+    writer.make_room(given)
+
+
 def give_back(writer: Writer, pages: int) -> bool:
     """Return free pages to the file system, a few at a time, when they are a good part of the file or the disk is full;
     whether to go on with it."""
@@ -321,7 +330,7 @@ def give_back(writer: Writer, pages: int) -> bool:
 def settle(writer: Writer) -> None:
     """After a full disk: have the file cut to what it holds, and take the reserve again."""
     if writer.was_full or writer.disk_bytes() < DISK_BYTES_MIN:
-        writer.make_room(ROOM_BYTES)
+        writer.make_room("growth")
         writer.was_full = not writer.reserve.refill(writer.connection)
 
 

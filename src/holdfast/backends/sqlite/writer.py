@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import apsw
@@ -22,7 +23,7 @@ from holdfast.backends.sqlite.commit import Batch, Call
 from holdfast.backends.sqlite.connection import WRITER_CACHE_KIB, Opening, abandon, connect, release, tune
 from holdfast.backends.sqlite.errors import is_full, translated
 from holdfast.backends.sqlite.heads import Heads
-from holdfast.backends.sqlite.reserve import ROOM_BYTES, Reserve, What
+from holdfast.backends.sqlite.reserve import Given, Reserve, What
 from holdfast.backends.sqlite.schema import ensure_schema
 from holdfast.backends.sqlite.turns import Turns
 from holdfast.backends.sqlite.writes import StaleHead
@@ -35,15 +36,15 @@ sweep.begun, sweep.written, sweep.committed, checkpoint.begun, checkpoint.done. 
 the process."""
 
 
-STAGES: dict[What, tuple[int, ...]] = {"adds": (ROOM_BYTES,), "removes": (ROOM_BYTES, 0)}
-"""What is kept of the reserve when no space is left, at the first and the second try to make some."""
+STAGES: dict[What, tuple[Given, ...]] = {"adds": ("growth",), "removes": ("growth", "all")}
+"""What is given up of the reserve when no space is left, at the first and the second try to make some."""
 
 
 class Writer:
     """Opened and used by one thread."""
 
     def __init__(
-        self, opening: Opening, failpoint: Failpoint | None, begin_anew: Callable[[apsw.Connection], bool]
+        self, opening: Opening, failpoint: Failpoint | None, begin_anew: Callable[[apsw.Connection], None]
     ) -> None:
         self.broken: BaseException | None = None
         self._opening = opening
@@ -67,7 +68,7 @@ class Writer:
         try:
             self._apply_together(calls)
         except Exception as error:
-            failure = translated(error, self._opening.path, self.connection)
+            failure = self._translated(error)
             failure.__cause__ = error if failure is not error else None
             if self.broken is not None or not _may_lie_in_one(error, failure):
                 raise failure from error
@@ -95,21 +96,26 @@ class Writer:
                     raise
             self._reach(f"{name}.committed")
         except apsw.Error as error:
-            raise translated(error, self._opening.path, self.connection) from error
+            raise self._translated(error) from error
 
-    def make_room(self, kept_bytes: int) -> bool:
-        """On a full disk: give up the reserve but for so many bytes, and let the log be written again from its
-        beginning; whether that could be done."""
+    def make_room(self, given: Given) -> None:
+        """On a full disk: give up so much of the reserve, and let the log be written again from its beginning."""
         self.was_full = True
-        self.reserve.release(kept_bytes)
-        return self._begin_anew(self.connection)
+        self.reserve.give_up(self.connection, given)
+        self._begin_anew(self.connection)
 
     def disk_bytes(self) -> int:
-        """What the file system has left."""
-        return shutil.disk_usage(self._opening.path.parent).free
+        """What the file system has left; as good as endless where it does not say."""
+        try:
+            return shutil.disk_usage(self._opening.path.parent).free
+        except OSError:
+            return sys.maxsize
 
     def close(self) -> None:
         """Release the connection; the last one of all processes checkpoints the log and removes it."""
+        if self.broken is None and self.disk_bytes() < self.reserve.size():
+            with contextlib.suppress(apsw.Error):  # so that the last checkpoint has what it may need of the disk
+                self.make_room("growth")
         if self.broken is not None:
             abandon(self.connection)
         else:
@@ -126,8 +132,7 @@ class Writer:
         try:
             return self._connected()
         except StoreFull:
-            if not self.reserve.release(0):
-                raise
+            self.reserve.lend("all")
             return self._connected()
 
     def _connected(self) -> apsw.Connection:
@@ -153,6 +158,8 @@ class Writer:
                     raise
                 self.make_room(STAGES[what][self._tried])
                 self._tried += 1
+                if self.broken is not None:
+                    raise
             else:
                 break
         if self._tried:
@@ -175,7 +182,7 @@ class Writer:
                 except Exception as error:
                     if self.broken is not None:
                         raise
-                    outcomes.append(translated(error, self._opening.path, self.connection))
+                    outcomes.append(self._translated(error))
                 else:
                     outcomes += single.outcomes
             call.outcomes = outcomes
@@ -224,6 +231,21 @@ class Writer:
                 self.cursor.execute("ROLLBACK")
         except apsw.Error as error:
             self.broken = self.broken or error
+
+    def _translated(self, error: BaseException) -> HoldfastError:
+        if not isinstance(error, (apsw.BusyError, apsw.LockedError)):
+            return translated(error, self._opening.path, self.connection)
+        path, holder = str(self._opening.path), self._turns.holder()
+        message = f"another process held {path} for more than {self._opening.busy_timeout_s:g} s: {error}"
+        if not holder:  # it does not take turns, so nothing tells which one it is
+            return StoreLocked(message, path=path)
+        return StoreLocked(
+            f"{message}; it is the turn of process {holder}",
+            remedy=f"If process {holder} is stopped, let it go on (kill -CONT {holder}) or end it. If it waits too, "
+            "find what else holds the file (a backup, a database browser).",
+            path=path,
+            process=holder,
+        )
 
     def _reach(self, name: str) -> None:
         if self._failpoint is not None:
