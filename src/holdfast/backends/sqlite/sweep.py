@@ -324,12 +324,13 @@ def give_back(writer: Writer, pages: int) -> bool:
         return False
     with writer.transaction("sweep", "removes") as cursor:
         cursor.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+    writer.was_full = full
     return full
 
 
 def settle(writer: Writer) -> None:
     """After a full disk: have the file cut to what it holds, and take the reserve again."""
-    if writer.was_full or writer.disk_bytes() < DISK_BYTES_MIN:
+    if writer.was_full:
         writer.make_room("growth")
         writer.was_full = not writer.reserve.refill(writer.connection)
 

@@ -166,3 +166,36 @@ async def test_a_commit_refused_for_lack_of_room_may_be_sent_again_under_a_new_i
     assert isinstance(await sent(kernel, large), StoreFull)
     assert await applied(kernel, lane.put("s/a", "k", b"small")) == {"s/a": 1}
     await kernel.close()
+
+
+async def test_a_commit_that_found_no_space_at_any_write_is_applied_once_when_it_is_sent_again(tmp_path: Path) -> None:
+    """G5, G6: StoreFull is sure. The same id sent again is a first time, and once more a repeat."""
+    vfs = FaultyVfs()
+    kernel = await SqliteKernel.open(tmp_path / "store.db", vfs=vfs.name)
+    lane = Lane()
+    writes = left = 0
+
+    def refuse(kind: str) -> None:
+        nonlocal writes
+        writes += kind == "log"
+        if kind == "log" and writes > left:
+            raise apsw.FullError("no room")
+
+    while writes <= 200:
+        commit = lane.put(f"s/{left}", "k", bytes(20_000))
+        writes = 0
+        vfs.on_write = refuse
+        outcome = await sent(kernel, commit)
+        vfs.on_write = lambda kind: None
+        if isinstance(outcome, Committed):
+            break
+        assert isinstance(outcome, StoreFull)
+        assert f"s/{left}" not in await kernel.scopes()
+        assert await sent(kernel, commit) == Committed({f"s/{left}": 1})
+        assert await sent(kernel, commit) == Committed({f"s/{left}": 1}, replayed=True)
+        left += 1
+    assert left > 10
+    await kernel.close()
+    kernel = await SqliteKernel.open(tmp_path / "store.db")
+    assert len(await kernel.scopes()) == left + 1
+    await kernel.close()
