@@ -88,7 +88,8 @@ class Writer:
                     self.reserve.begin(self.connection)
                     yield self.cursor
                     self._reach(f"{name}.written")
-                    self._commit(what)
+                    self.reserve.admit(self.connection, what)
+                    self._commit()
                     self.heads.distrust()
                     self.reserve.forget()
                 except BaseException:
@@ -199,7 +200,9 @@ class Writer:
             self._reach("batch.decided")
             batch.write()
             self._reach("batch.written")
-            self._commit(what)
+            self.reserve.admit(self.connection, what)
+            self._commit()
+            self.reserve.committed(self.connection)
             self.heads.settle()
         except BaseException:
             self._roll_back()
@@ -208,8 +211,7 @@ class Writer:
             self._turns.leave()
         self._reach("batch.committed")
 
-    def _commit(self, what: What) -> None:
-        self.reserve.admit(self.connection, what)
+    def _commit(self) -> None:
         try:
             self.cursor.execute("COMMIT")
         except apsw.Error as error:
@@ -221,7 +223,6 @@ class Writer:
                 "applied, and the store is closed",
                 path=str(self._opening.path),
             ) from error
-        self.reserve.committed(self.connection)
 
     def _roll_back(self) -> None:
         self.heads.clear()
