@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ from holdfast.backends.sqlite import SqliteKernel
 from holdfast.backends.sqlite.turns import PATIENCE_S, Turns
 from holdfast.errors import StoreLocked
 from tests.unit.backends.sqlite.drafts import Lane, applied, start, value_of
+
+Begin = Callable[[str, Path], "subprocess.Popen[str]"]
 
 IN_THE_ROOM = """
 import os, signal, sys
@@ -78,6 +80,22 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Starts children, and leaves none behind that a failed test has stopped."""
+    children: list[subprocess.Popen[str]] = []
+
+    def begin(script: str, path: Path) -> subprocess.Popen[str]:
+        children.append(start(script, path))
+        return children[-1]
+
+    yield begin
+    for child in children:
+        if child.poll() is None:
+            child.kill()
+            child.communicate()
+
+
+@pytest.fixture
 def turns(path: Path) -> Iterator[Turns]:
     turns = Turns(path)
     yield turns
@@ -103,10 +121,10 @@ def end(child: subprocess.Popen[str]) -> None:
     assert child.returncode == 0, errors
 
 
-async def test_a_process_stopped_in_its_turn_is_waited_for_once(path: Path) -> None:
+async def test_a_process_stopped_in_its_turn_is_waited_for_once(begin: Begin, path: Path) -> None:
     """Ten commits, and of the ten waits of a second that they would take, one."""
     kernel = await SqliteKernel.open(path)
-    child = start(IN_THE_ROOM, path)
+    child = begin(IN_THE_ROOM, path)
     wait_until_stopped(child)
     lane = Lane()
     begun = time.monotonic()
@@ -121,9 +139,9 @@ async def test_a_process_stopped_in_its_turn_is_waited_for_once(path: Path) -> N
     await kernel.close()
 
 
-def test_once_it_goes_on_it_is_waited_for_again(path: Path, turns: Turns) -> None:
+def test_once_it_goes_on_it_is_waited_for_again(begin: Begin, path: Path, turns: Turns) -> None:
     """Fairness returns: the others do not overtake it in its next turn."""
-    child = start(IN_THE_ROOM, path)
+    child = begin(IN_THE_ROOM, path)
     wait_until_stopped(child)
     turns.enter()  # in vain
     turns.leave()
@@ -138,10 +156,10 @@ def test_once_it_goes_on_it_is_waited_for_again(path: Path, turns: Turns) -> Non
     end(child)
 
 
-def test_a_process_stopped_on_the_bench_is_waited_for_once(path: Path, turns: Turns) -> None:
+def test_a_process_stopped_on_the_bench_is_waited_for_once(begin: Begin, path: Path, turns: Turns) -> None:
     """Whoever comes next goes past it, and still waits for the room."""
     turns.enter()
-    child = start(ON_THE_BENCH, path)
+    child = begin(ON_THE_BENCH, path)
     assert line_of(child) == "ready"
     while turns.waiting() != child.pid:
         pass
@@ -158,10 +176,10 @@ def test_a_process_stopped_on_the_bench_is_waited_for_once(path: Path, turns: Tu
     assert turns.waiting() is None
 
 
-async def test_a_process_stopped_in_a_commit_is_named_to_everybody_who_waits(path: Path) -> None:
+async def test_a_process_stopped_in_a_commit_is_named_to_everybody_who_waits(begin: Begin, path: Path) -> None:
     """Nothing can be done while it holds SQLite's lock, but it is said; nothing is lost, and afterwards all goes on."""
     kernel = await SqliteKernel.open(path, busy_timeout_s=0.05)
-    child = start(IN_A_COMMIT, path)
+    child = begin(IN_A_COMMIT, path)
     wait_until_stopped(child)
     lanes = [Lane(f"w{n}") for n in range(5)]
     sent = [kernel.commit([lane.put("s/2", lane.writer, b"v")]) for lane in lanes]
@@ -183,9 +201,9 @@ async def test_a_process_stopped_in_a_commit_is_named_to_everybody_who_waits(pat
     await kernel.close()
 
 
-async def test_a_lock_held_by_a_program_that_takes_no_turns_names_nobody(path: Path) -> None:
+async def test_a_lock_held_by_a_program_that_takes_no_turns_names_nobody(begin: Begin, path: Path) -> None:
     kernel = await SqliteKernel.open(path, busy_timeout_s=0.05)
-    child = start(FOREIGN, path)
+    child = begin(FOREIGN, path)
     assert line_of(child) == "held"
     with pytest.raises(StoreLocked, match="another process") as refusal:
         await kernel.commit([Lane().put("s/1", "k", b"v")])
