@@ -39,7 +39,7 @@ def examine_file(path: Path) -> Iterator[Finding]:
 
 
 def _examine_wal(path: Path) -> Iterator[Finding]:
-    for suffix, name in (("-wal", "write-ahead log"), ("-shm", "shared memory"), ("-lock", "turn lock")):
+    for suffix, name in (("-wal", "write-ahead log"), ("-shm", "shared memory"), ("-lock", "turns and reserve")):
         beside = path.with_name(path.name + suffix)
         if beside.exists():
             size = beside.stat().st_size

@@ -20,7 +20,7 @@ from queue import SimpleQueue
 
 import apsw
 
-from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, abandon, connect, release, tune
+from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, Waiting, abandon, connect, release, tune
 from holdfast.backends.sqlite.errors import is_full
 from holdfast.backends.sqlite.writer import Failpoint
 from holdfast.errors import Closed
@@ -30,6 +30,7 @@ AGAIN = 1_000
 REST = 200
 PAGES_MAX = 16_000
 PASSES = 4
+READERS_WAIT_S = 0.25
 
 
 class Checkpointer:
@@ -59,6 +60,15 @@ class Checkpointer:
         self._bell.put(False)
         if self._thread.ident is not None:
             self._thread.join()
+
+    def begin_anew(self, writer: apsw.Connection) -> None:
+        """Copy all of the log into the file now, as far as that can be done, so that the next commit overwrites it from
+        its beginning. In the writer's thread, between transactions; waits for readers at most `READERS_WAIT_S`."""
+        writer.set_busy_handler(Waiting(READERS_WAIT_S, on_loop=False))
+        try:
+            self._checkpoint(writer, apsw.SQLITE_CHECKPOINT_RESTART)
+        finally:
+            writer.set_busy_handler(Waiting(self._opening.busy_timeout_s, on_loop=False))
 
     def _grown(self, writer: apsw.Connection, _database: str, pages: int) -> int:
         """After every commit, in the writer's thread."""
@@ -103,13 +113,13 @@ class Checkpointer:
                 break
         self._rest = True
 
-    def _checkpoint(self, connection: apsw.Connection) -> int | None:
-        """One passive checkpoint; up to which page the log is copied, None if it could not be made now."""
+    def _checkpoint(self, connection: apsw.Connection, mode: int = apsw.SQLITE_CHECKPOINT_PASSIVE) -> int | None:
+        """One checkpoint; up to which page the log is copied, None if it could not be made now."""
         if self._failpoint is not None:
             self._failpoint("checkpoint.begun")
         try:
             with self._one_at_a_time:
-                copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)[1]
+                copied = connection.wal_checkpoint(mode=mode)[1]
         except apsw.IOError as error:
             if not is_full(error, connection):
                 self._broken = True

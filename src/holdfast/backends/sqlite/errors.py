@@ -41,11 +41,11 @@ def is_full(error: BaseException, connection: apsw.Connection | None) -> bool:
     Not so when the sync found no space (file systems that allocate late, quotas of a server): by then every frame is in
     the log, and whoever opens the store next may find the transaction there.
     """
-    if isinstance(error, apsw.FullError):
+    if isinstance(error, (apsw.FullError, StoreFull)):
         return True
-    if not isinstance(error, apsw.IOError) or connection is None or getattr(error, "extendedresult", 0) in SYNCS:
+    if connection is None or getattr(error, "extendedresult", 0) in SYNCS:
         return False
-    return connection.system_errno in NO_SPACE
+    return isinstance(error, (apsw.IOError, apsw.CantOpenError)) and connection.system_errno in NO_SPACE
 
 
 def translated(error: BaseException, path: Path, connection: apsw.Connection | None = None) -> HoldfastError:

@@ -43,7 +43,9 @@ class SqliteStore:
         self._refusal: Closed | None = None
         self._closed = False
         self._checkpointer = Checkpointer(opening, failpoint, self._break)
-        self._writer = WriterThread(lambda: Writer(opening, failpoint), on_broken=self._break)
+        self._writer = WriterThread(
+            lambda: Writer(opening, failpoint, self._checkpointer.begin_anew), on_broken=self._break
+        )
         self._file: forks.FileId | None = None
 
     @classmethod
@@ -168,6 +170,8 @@ class SqliteStore:
             self._checkpointer.stop()
             writer = self._writer.writer
             self.readers.close(refusal, checkpoint=writer is not None and writer.broken is None)
+            if writer is not None:
+                writer.leave()
             forks.forget(self)
             self._closed = True
 

@@ -4,17 +4,18 @@ What to remove is looked for on a reading connection, so that a long search hold
 most `STEP` rows at a time and judges anew what could have changed since: whether a cell is still expired, a scope still
 dropped. Records below a scope's newest only ever become older, so those need no second look.
 
-Removing works on a full store as far as its log file has room: a checkpoint first lets the log be begun anew.
+Removing works on a full store: where no space is left, the log is begun anew and the reserve given up (see `reserve`),
+and the steps become smaller. There all free pages go back to the file system; otherwise only when they are many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
-import apsw
-
 from holdfast.backends.sqlite.bulk import Cursor
+from holdfast.backends.sqlite.reserve import Given
 from holdfast.backends.sqlite.writer import Writer
 from holdfast.backends.sqlite.writes import CellKey
 from holdfast.errors import StoreFull
@@ -25,8 +26,15 @@ STEP = 500
 
 PAGE = 1_000
 
+STEPS_ON_FULL = (STEP, 70, 10, 1)
+"""What a step becomes each time that no space is left."""
+
 FREE_PAGES_MIN = 2_000
-FREE_PAGES_STEP = 500
+GIVE_BACK_STEPS = 20
+"""How many steps of returning pages one sweep makes at most."""
+
+DISK_BYTES_MIN = 64 * 1024 * 1024
+"""With less left on the disk than that, free pages are returned however few they are."""
 
 _EXPIRED = (
     "SELECT c.scope, c.epoch, c.key FROM cells c CROSS JOIN scopes s ON s.id = c.scope AND s.epoch = c.epoch "
@@ -100,7 +108,7 @@ class Sweep:
         self._left = budget
         self._look = look
         self._act = act
-        self._step = STEP
+        self._small = 0  # the present step in STEPS_ON_FULL
         self._cells = self._records = self._scopes = 0
 
     async def run(self) -> Swept:
@@ -108,13 +116,13 @@ class Sweep:
         await self._sweep_expired()
         await self._sweep_garbage()
         await self._sweep_records()
-        await self._remove(give_back)
+        await self._give_back()
         return Swept(self._cells, self._records, self._scopes, more=self._left <= 0)
 
     async def _sweep_expired(self) -> None:
         while self._left > 0:
-            cells = await self._look(find_expired, self._limits, min(self._step, self._left))
-            removed = await self._remove(remove_expired, self._limits, cells) if cells else 0
+            cells = await self._look(find_expired, self._limits, self._count())
+            removed = await self._remove_expired(cells) if cells else 0
             if not removed:
                 return
             self._cells += removed
@@ -125,8 +133,7 @@ class Sweep:
             for ended in epochs:
                 done = False
                 while not done and self._left > 0:
-                    count = min(self._step, self._left)
-                    removed, done = await self._remove(remove_garbage, self._limits.space, ended, count)
+                    removed, done = await self._remove_garbage(ended)
                     self._cells += removed
                     self._left -= removed
 
@@ -140,21 +147,51 @@ class Sweep:
     async def _trim(self, trim: Trim) -> None:
         removed = -1
         while removed and self._left > 0:
-            removed = await self._remove(remove_records, trim, min(self._step, self._left))
+            removed = await self._remove(lambda writer: remove_records(writer, trim, self._count()))
             if not trim.over:
                 self._records += removed
             self._left -= removed
-        if trim.over and self._left > 0 and await self._remove(forget_scope, self._limits.space, trim):
-            self._scopes += 1
-            self._left -= 1
+        if trim.over and self._left > 0:
+            space = self._limits.space
+            if await self._remove(lambda writer: forget_scope(writer, space, trim)):
+                self._scopes += 1
+                self._left -= 1
 
-    async def _remove(self, remove: Callable[..., Any], *args: Any) -> Any:
-        try:
-            return await self._act(lambda writer: remove(writer, *args))
-        except StoreFull:
-            self._step = max(1, STEP // 50)
-            await self._act(make_room)
-            return await self._act(lambda writer: remove(writer, *args))
+    async def _remove_expired(self, cells: list[CellKey]) -> int:
+        limits = self._limits
+        removed: int = await self._remove(lambda writer: remove_expired(writer, limits, cells[: self._count()]))
+        return removed
+
+    async def _remove_garbage(self, ended: Ended) -> tuple[int, bool]:
+        space = self._limits.space
+        answer: tuple[int, bool] = await self._remove(
+            lambda writer: remove_garbage(writer, space, ended, self._count())
+        )
+        return answer
+
+    async def _give_back(self) -> None:
+        for _ in range(GIVE_BACK_STEPS):
+            if not await self._remove(lambda writer: give_back(writer, STEPS_ON_FULL[self._small])):
+                break
+        await self._act(settle)
+
+    def _count(self) -> int:
+        return min(STEPS_ON_FULL[self._small], self._left)
+
+    async def _remove(self, remove: Callable[[Writer], Any]) -> Any:
+        """Run it in the writer; where no space is left, make some and run it again, in smaller steps."""
+        while True:
+            try:
+                answer = await self._act(remove)
+            except StoreFull:
+                if self._small == len(STEPS_ON_FULL) - 1:
+                    raise
+                given: Given = "all" if self._small else "growth"
+                self._small += 1
+                await self._act(partial(make_room, given=given))
+            else:
+                self._small = max(0, self._small - 1)
+                return answer
 
 
 # --- looking, on a reading connection -------------------------------------------------------------
@@ -222,7 +259,7 @@ def _older(cursor: Cursor, limits: Limits, scope: int, kept: int, end: int) -> I
 def remove_expired(writer: Writer, limits: Limits, cells: list[CellKey]) -> int:
     """Remove these cells if they are still expired; returns how many were."""
     removed = 0
-    with writer.transaction("sweep") as cursor:
+    with writer.transaction("sweep", "removes") as cursor:
         for at in cells:
             for entries, apart, name in cursor.execute(_REMOVE_CELL, (*at, limits.now_us)).fetchall():
                 removed += 1
@@ -233,7 +270,7 @@ def remove_expired(writer: Writer, limits: Limits, cells: list[CellKey]) -> int:
 def remove_garbage(writer: Writer, space: int, ended: Ended, count: int) -> tuple[int, bool]:
     """Remove up to `count` cells of an ended epoch; returns how many, and whether that was the last of it."""
     scope, epoch, name = ended
-    with writer.transaction("sweep") as cursor:
+    with writer.transaction("sweep", "removes") as cursor:
         rows = cursor.execute(_EPOCH_CELLS, (scope, epoch, count)).fetchall()
         for key, entries, apart in rows:
             _clear_elsewhere(cursor, (space, name, (scope, epoch, key)), entries, apart)
@@ -247,7 +284,7 @@ def remove_garbage(writer: Writer, space: int, ended: Ended, count: int) -> tupl
 def remove_records(writer: Writer, trim: Trim, count: int) -> int:
     """Remove up to `count` of the records below the trim's floor; returns how many. The newest is kept."""
     below = (trim.scope, trim.floor, count)
-    with writer.transaction("sweep") as cursor:
+    with writer.transaction("sweep", "removes") as cursor:
         cursor.execute(_REMOVE_RECORDS, below)
         removed = writer.connection.changes()
         if removed:
@@ -259,7 +296,7 @@ def remove_records(writer: Writer, trim: Trim, count: int) -> int:
 
 def forget_scope(writer: Writer, space: int, trim: Trim) -> bool:
     """Remove the last trace of a dropped scope, unless it has been revived since."""
-    with writer.transaction("sweep") as cursor:
+    with writer.transaction("sweep", "removes") as cursor:
         cursor.execute("DELETE FROM scopes WHERE id = ? AND NOT live", (trim.scope,))
         if not writer.connection.changes():
             return False
@@ -273,18 +310,29 @@ def forget_scope(writer: Writer, space: int, trim: Trim) -> bool:
     return True
 
 
-def make_room(writer: Writer) -> None:
-    """Let the log file be written again from its beginning: the room it has is all there is on a full disk."""
-    writer.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+def make_room(writer: Writer, given: Given) -> None:
+    """See `Writer.make_room`."""
+    writer.make_room(given)
 
 
-def give_back(writer: Writer) -> None:
-    """Return free pages to the file system, a few at a time, when they are a good part of the file."""
-    cursor = writer.cursor
-    free = cursor.execute("PRAGMA freelist_count").fetchall()[0][0]
-    if free >= FREE_PAGES_MIN and free * 4 >= cursor.execute("PRAGMA page_count").fetchall()[0][0]:
-        with writer.transaction("sweep"):
-            cursor.execute(f"PRAGMA incremental_vacuum({FREE_PAGES_STEP})").fetchall()
+def give_back(writer: Writer, pages: int) -> bool:
+    """Return free pages to the file system, a few at a time, when they are a good part of the file or the disk is full;
+    whether to go on with it."""
+    connection = writer.connection
+    free, full = connection.pragma("freelist_count"), writer.was_full or writer.disk_bytes() < DISK_BYTES_MIN
+    if not free or not (full or (free >= FREE_PAGES_MIN and free * 4 >= connection.pragma("page_count"))):
+        return False
+    with writer.transaction("sweep", "removes") as cursor:
+        cursor.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+    writer.was_full = full
+    return full
+
+
+def settle(writer: Writer) -> None:
+    """After a full disk: have the file cut to what it holds, and take the reserve again."""
+    if writer.was_full:
+        writer.make_room("growth")
+        writer.was_full = not writer.reserve.refill(writer.connection)
 
 
 def _clear_elsewhere(cursor: Cursor, owner: tuple[int, str, CellKey], entries: str | None, apart: int | None) -> None:

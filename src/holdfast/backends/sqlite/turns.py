@@ -1,34 +1,57 @@
 """Taking turns between processes: fairness in front of SQLite's write lock, not safety.
 
 SQLite's own waiting is a lottery: whoever polls at the right moment gets the lock, so a busy process can starve another
-for half a second. Here a side file `<store>-lock` has two bytes to lock. A writer first takes the waiting bench, then
+for half a second. Here a side file `<store>-lock` has two places to lock. A writer first takes the waiting bench, then
 the room, then gives up the bench; so while one waits, the one that just left cannot overtake it.
 
-    byte 0  room: held while writing        byte 1  bench: held by whoever is next
+    from byte 0      room: held while writing
+    from byte 2**30  bench: held by whoever is next
+
+How many bytes are locked tells one turn of a process from its next: who finds the place taken is told by F_GETLK.
 
 POSIX record locks: they belong to the process, so a forked child never holds one by accident and the end of a process
-frees them. Whoever waits longer than `PATIENCE_S` goes on without: BEGIN IMMEDIATE decides, as it does alone where
-there are no such locks. (flock was tried: a forked child shares the lock and may keep it when its parent dies.)
+frees them. (flock was tried: a forked child shares the lock and may keep it when its parent dies.)
+
+Whoever waits longer than `PATIENCE_S` goes on without: BEGIN IMMEDIATE decides, as it does alone where there are no
+such locks. A process that was waited for in vain (stopped, in a debugger, in a suspended machine) is not waited for
+again in that turn of its: it costs the others one wait, not one a commit.
+
+The file is also where the reserve stands (see `reserve`), which has no more to do with it than that both must outlive
+the closing of the store.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import struct
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from holdfast.errors import ReadOnlyStore, StoreFull, Unavailable
+from holdfast.backends.sqlite.errors import NO_SPACE
+from holdfast.errors import ReadOnlyStore, Unavailable
 
 try:
     import fcntl
 except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
-ROOM, BENCH = 0, 1
+ROOM, BENCH = 0, 2**30
+TURNS_MAX = 2**20
+"""After so many the numbers of turns begin anew."""
+
 PATIENCE_S = 1.0
 POLL_S = 0.0002
+
+
+class Holder(NamedTuple):
+    """Who has a place, and in which turn of its own."""
+
+    process: int
+    turn: int
 
 
 class Turns:
@@ -36,7 +59,9 @@ class Turns:
 
     def __init__(self, path: Path) -> None:
         self.path = path.with_name(path.name + "-lock")
-        self._fd = _open(self.path)
+        self.fd = _open(self.path)
+        self._turn = 0
+        self._in_vain: dict[int, Holder] = {}  # place -> who did not let go of it
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -48,15 +73,21 @@ class Turns:
             self.leave()
 
     def enter(self) -> None:
-        """Wait for the room, at most `PATIENCE_S`."""
-        if fcntl is None or (self._take(BENCH) and self._take(ROOM)):
-            self._give(BENCH)
-            return
-        until = time.monotonic() + PATIENCE_S
-        for byte in (BENCH, ROOM):
-            while not self._take(byte) and time.monotonic() < until:
-                time.sleep(POLL_S)
+        """Wait for bench and room, at most `PATIENCE_S` each, and not for a process that was waited for in vain."""
+        self._turn = (self._turn + 1) % TURNS_MAX
+        self._wait(BENCH)
+        self._wait(ROOM)
         self._give(BENCH)
+
+    def holder(self) -> int | None:
+        """The process that is in the room, 0 where the system does not tell; None if nobody else is."""
+        holder = self._holder(ROOM)
+        return None if holder is None else holder.process
+
+    def waiting(self) -> int | None:
+        """The same of the bench: who is next."""
+        holder = self._holder(BENCH)
+        return None if holder is None else holder.process
 
     def leave(self) -> None:
         """Leave the room; allowed also when it was not held."""
@@ -64,23 +95,67 @@ class Turns:
 
     def close(self) -> None:
         """Release the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
-    def _take(self, byte: int) -> bool:
+    def _wait(self, place: int) -> None:
+        if self._take(place):
+            return
+        until = time.monotonic() + PATIENCE_S
+        first = self._holder(place)
+        while not self._take(place):
+            holder = self._holder(place)
+            if holder is not None and holder == self._in_vain.get(place):
+                return
+            if time.monotonic() >= until:
+                if holder is not None and holder == first:  # else they take turns: it is crowded
+                    self._in_vain[place] = holder
+                return
+            time.sleep(POLL_S)
+
+    def _holder(self, place: int) -> Holder | None:
+        if fcntl is None or self.fd < 0:
+            return None
         try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+            answer = fcntl.fcntl(self.fd, fcntl.F_GETLK, _FLOCK.pack(*_in_order(fcntl.F_WRLCK, 0, place, 1, 0)))
+        except OSError:
+            return None
+        kind, _, _, turn, process = _from_order(*_FLOCK.unpack(answer))
+        return None if kind == fcntl.F_UNLCK else Holder(max(0, process), turn)  # -1: it runs on another machine
+
+    def _take(self, place: int) -> bool:
+        if fcntl is None or self.fd < 0:
+            return True
+        try:
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1 + self._turn, place)
         except (BlockingIOError, PermissionError):
             return False
         except OSError:  # no such locks here: go on without
             return True
         return True
 
-    def _give(self, byte: int) -> None:
-        if fcntl is not None:
+    def _give(self, place: int) -> None:
+        if fcntl is not None and self.fd >= 0:
             with contextlib.suppress(OSError):
-                fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, byte)
+                fcntl.lockf(self.fd, fcntl.LOCK_UN, TURNS_MAX, place)
+
+
+if sys.platform == "linux":
+    _FLOCK = struct.Struct("@hhqqi4x")  # l_type, l_whence, l_start, l_len, l_pid
+
+    def _in_order(kind: int, whence: int, start: int, length: int, process: int) -> tuple[int, ...]:
+        return kind, whence, start, length, process
+
+    _from_order = _in_order
+else:
+    _FLOCK = struct.Struct("@qqihh")  # l_start, l_len, l_pid, l_type, l_whence
+
+    def _in_order(kind: int, whence: int, start: int, length: int, process: int) -> tuple[int, ...]:
+        return start, length, process, kind, whence
+
+    def _from_order(start: int, length: int, process: int, kind: int, whence: int) -> tuple[int, ...]:
+        return kind, whence, start, length, process
 
 
 def _open(path: Path) -> int:
@@ -89,5 +164,6 @@ def _open(path: Path) -> int:
     except PermissionError as error:
         raise ReadOnlyStore(f"{path} cannot be written: {error.strerror}", path=str(path)) from error
     except OSError as error:
-        kind = StoreFull if error.errno == 28 else Unavailable
-        raise kind(f"{path} cannot be opened: {error.strerror}", path=str(path)) from error
+        if error.errno in NO_SPACE:  # a store that was copied without its side file, on a full disk
+            return -1
+        raise Unavailable(f"{path} cannot be opened: {error.strerror}", path=str(path)) from error

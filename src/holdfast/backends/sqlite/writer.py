@@ -12,6 +12,8 @@ and the store must be closed (`broken` says why).
 from __future__ import annotations
 
 import contextlib
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import apsw
@@ -21,11 +23,12 @@ from holdfast.backends.sqlite.commit import Batch, Call
 from holdfast.backends.sqlite.connection import WRITER_CACHE_KIB, Opening, abandon, connect, release, tune
 from holdfast.backends.sqlite.errors import is_full, translated
 from holdfast.backends.sqlite.heads import Heads
+from holdfast.backends.sqlite.reserve import Given, Reserve, What
 from holdfast.backends.sqlite.schema import ensure_schema
 from holdfast.backends.sqlite.turns import Turns
 from holdfast.backends.sqlite.writes import StaleHead
 from holdfast.errors import HoldfastError, Indeterminate, StoreFull, StoreLocked
-from holdfast.kernel.commit import Outcome
+from holdfast.kernel.commit import Commit, Outcome
 
 Failpoint = Callable[[str], None]
 """Called with the name of the place that is reached: batch.begun, batch.decided, batch.written, batch.committed,
@@ -33,24 +36,27 @@ sweep.begun, sweep.written, sweep.committed, checkpoint.begun, checkpoint.done. 
 the process."""
 
 
+STAGES: dict[What, tuple[Given, ...]] = {"adds": ("growth",), "removes": ("growth", "all")}
+"""What is given up of the reserve when no space is left, at the first and the second try to make some."""
+
+
 class Writer:
     """Opened and used by one thread."""
 
-    def __init__(self, opening: Opening, failpoint: Failpoint | None) -> None:
+    def __init__(
+        self, opening: Opening, failpoint: Failpoint | None, begin_anew: Callable[[apsw.Connection], None]
+    ) -> None:
         self.broken: BaseException | None = None
         self._opening = opening
         self._failpoint = failpoint
+        self._begin_anew = begin_anew
         self._turns = Turns(opening.path)
+        self.reserve = Reserve(opening.path, self._turns.fd, max_pages=opening.max_pages)
+        self.was_full = False
+        self._tried = 0  # how many of `STAGES` were tried since a transaction last succeeded
         try:
-            self.connection = connect(opening, waits_s=opening.busy_timeout_s)
+            self.connection = self._connect()
         except BaseException:
-            self._turns.close()
-            raise
-        try:
-            ensure_schema(self.connection, opening, self._turns)
-            tune(self.connection, opening, cache_kib=WRITER_CACHE_KIB)
-        except BaseException:
-            release(self.connection)
             self._turns.close()
             raise
         self.cursor: Cursor = self.connection.cursor()
@@ -58,10 +64,11 @@ class Writer:
 
     def apply(self, calls: Sequence[Call]) -> None:
         """Apply the calls behind one barrier and fill in their outcomes. What it raises holds for all of them."""
+        self._tried = 0
         try:
             self._apply_together(calls)
         except Exception as error:
-            failure = translated(error, self._opening.path, self.connection)
+            failure = self._translated(error)
             failure.__cause__ = error if failure is not error else None
             if self.broken is not None or not _may_lie_in_one(error, failure):
                 raise failure from error
@@ -71,37 +78,100 @@ class Writer:
                 calls[0].outcomes = [failure]
 
     @contextlib.contextmanager
-    def transaction(self, name: str) -> Iterator[Cursor]:
+    def transaction(self, name: str, what: What = "adds") -> Iterator[Cursor]:
         """A write transaction for anything but commits. Remembered heads are forgotten after it."""
         try:
             with self._turns.held():
                 self.cursor.execute("BEGIN IMMEDIATE")
                 try:
                     self._reach(f"{name}.begun")
+                    self.reserve.begin(self.connection)
                     yield self.cursor
                     self._reach(f"{name}.written")
+                    self.reserve.admit(self.connection, what)
                     self._commit()
                     self.heads.distrust()
+                    self.reserve.forget()
                 except BaseException:
                     self._roll_back()
                     raise
             self._reach(f"{name}.committed")
         except apsw.Error as error:
-            raise translated(error, self._opening.path, self.connection) from error
+            raise self._translated(error) from error
+
+    def make_room(self, given: Given) -> None:
+        """On a full disk: give up so much of the reserve, and let the log be written again from its beginning."""
+        self.was_full = True
+        self.reserve.give_up(self.connection, given)
+        self._begin_anew(self.connection)
+
+    def disk_bytes(self) -> int:
+        """What the file system has left; as good as endless where it does not say."""
+        try:
+            return shutil.disk_usage(self._opening.path.parent).free
+        except OSError:
+            return sys.maxsize
 
     def close(self) -> None:
         """Release the connection; the last one of all processes checkpoints the log and removes it."""
+        if self.broken is None and self.disk_bytes() < self.reserve.size():
+            with contextlib.suppress(apsw.Error):  # so that the last checkpoint has what it may need of the disk
+                self.make_room("growth")
         if self.broken is not None:
             abandon(self.connection)
         else:
             release(self.connection)
+
+    def leave(self) -> None:
+        """After the last connection of this store was closed: leave the side file as the next opening needs it."""
+        if self.broken is None:
+            self.reserve.settle()
         self._turns.close()
 
-    def _apply_together(self, calls: Sequence[Call]) -> None:
+    def _connect(self) -> apsw.Connection:
+        self.reserve.lend()
         try:
-            self._attempt(calls)
+            return self._connected()
+        except StoreFull:
+            self.reserve.lend("all")
+            return self._connected()
+
+    def _connected(self) -> apsw.Connection:
+        connection = connect(self._opening, waits_s=self._opening.busy_timeout_s)
+        try:
+            ensure_schema(connection, self._opening, self._turns)
+            tune(connection, self._opening, cache_kib=WRITER_CACHE_KIB)
+            self.reserve.refill(connection)
+        except BaseException as error:
+            failure = translated(error, self._opening.path, connection) if isinstance(error, apsw.Error) else error
+            release(connection)
+            raise failure from (error if failure is not error else None)
+        return connection
+
+    def _apply_together(self, calls: Sequence[Call]) -> None:
+        """Apply them; where no space is left, make some and do it again, at most twice."""
+        what: What = "removes" if all(_removes(commit) for call in calls for commit in call.commits) else "adds"
+        while True:
+            try:
+                self._apply_as_found(calls, what)
+            except (StoreFull, apsw.Error) as error:
+                if self.broken is not None or not is_full(error, self.connection) or self._tried >= len(STAGES[what]):
+                    raise
+                self.make_room(STAGES[what][self._tried])
+                self._tried += 1
+                if self.broken is not None:
+                    raise
+            else:
+                break
+        if self._tried:
+            self._tried = 0
+            self.reserve.refill(self.connection)
+
+    def _apply_as_found(self, calls: Sequence[Call], what: What) -> None:
+        try:
+            self._attempt(calls, what)
         except (StaleHead, apsw.ConstraintError):
-            self._attempt(calls)
+            self._attempt(calls, what)
 
     def _apply_singly(self, calls: Sequence[Call]) -> None:
         for call in calls:
@@ -113,23 +183,26 @@ class Writer:
                 except Exception as error:
                     if self.broken is not None:
                         raise
-                    outcomes.append(translated(error, self._opening.path, self.connection))
+                    outcomes.append(self._translated(error))
                 else:
                     outcomes += single.outcomes
             call.outcomes = outcomes
 
-    def _attempt(self, calls: Sequence[Call]) -> None:
+    def _attempt(self, calls: Sequence[Call], what: What) -> None:
         self._turns.enter()
         try:
             self.cursor.execute("BEGIN IMMEDIATE")
             self._reach("batch.begun")
+            self.reserve.begin(self.connection)
             self.heads.refresh()
             batch = Batch(self.connection, self.cursor, self.heads)
             batch.decide(calls)
             self._reach("batch.decided")
             batch.write()
             self._reach("batch.written")
+            self.reserve.admit(self.connection, what)
             self._commit()
+            self.reserve.committed(self.connection)
             self.heads.settle()
         except BaseException:
             self._roll_back()
@@ -153,15 +226,37 @@ class Writer:
 
     def _roll_back(self) -> None:
         self.heads.clear()
+        self.reserve.forget()
         try:
             if self.connection.in_transaction:
                 self.cursor.execute("ROLLBACK")
         except apsw.Error as error:
             self.broken = self.broken or error
 
+    def _translated(self, error: BaseException) -> HoldfastError:
+        if not isinstance(error, (apsw.BusyError, apsw.LockedError)):
+            return translated(error, self._opening.path, self.connection)
+        path, holder = str(self._opening.path), self._turns.holder()
+        message = f"another process held {path} for more than {self._opening.busy_timeout_s:g} s: {error}"
+        if not holder:  # it does not take turns, so nothing tells which one it is
+            return StoreLocked(message, path=path)
+        return StoreLocked(
+            f"{message}; it is the turn of process {holder}",
+            remedy=f"If process {holder} is stopped, let it go on (kill -CONT {holder}) or end it. If it waits too, "
+            "find what else holds the file (a backup, a database browser).",
+            path=path,
+            process=holder,
+        )
+
     def _reach(self, name: str) -> None:
         if self._failpoint is not None:
             self._failpoint(name)
+
+
+def _removes(commit: Commit) -> bool:
+    """Whether it only drops scopes and deletes cells: what frees a full store, once it is swept."""
+    parts = [part for part in commit.scopes if part.writes]
+    return bool(parts) and all((part.drop or part.deletes) and not (part.puts or part.appends) for part in parts)
 
 
 def _may_lie_in_one(error: Exception, failure: HoldfastError) -> bool:
