@@ -12,6 +12,7 @@ from importlib import resources
 
 import apsw
 
+from holdfast.backends.sqlite import gate
 from holdfast.backends.sqlite.connection import Opening
 from holdfast.backends.sqlite.turns import Turns
 from holdfast.errors import Corrupt, ReadOnlyStore, StoreLocked, StoreTooNew, Unavailable
@@ -79,7 +80,7 @@ def _use_wal(connection: apsw.Connection, opening: Opening) -> None:
         except apsw.BusyError as busy:
             if time.monotonic() >= until:
                 raise StoreLocked(f"another process holds {opening.path}", path=str(opening.path)) from busy
-            time.sleep(0.001)
+            gate.wait(0.001)
     if mode != "wal":
         raise Unavailable(f"{opening.path} cannot use a write-ahead log here (journal mode {mode})", mode=mode)
 

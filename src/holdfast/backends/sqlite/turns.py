@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from holdfast.backends.sqlite import gate
 from holdfast.errors import ReadOnlyStore, StoreFull, Unavailable
 
 try:
@@ -55,7 +56,7 @@ class Turns:
         until = time.monotonic() + PATIENCE_S
         for byte in (BENCH, ROOM):
             while not self._take(byte) and time.monotonic() < until:
-                time.sleep(POLL_S)
+                gate.wait(POLL_S)
         self._give(BENCH)
 
     def leave(self) -> None:

@@ -6,7 +6,8 @@ After any error the transaction is rolled back and everything remembered is forg
 in the log that is taken, and the batch is decided once more. A batch that fails for a reason that may lie in one of
 its commits (no space, a value that cannot be bound) is taken apart and its commits are sent alone. When COMMIT itself
 fails for anything but a lack of space, the page cache may lie about what is on the disk: the batch is Indeterminate,
-and the store must be closed (`broken` says why).
+and the store must be closed (`broken` says why). So it is when the path does not lead to the written file any more
+(`place`).
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ import apsw
 
 from holdfast.backends.sqlite.bulk import Cursor
 from holdfast.backends.sqlite.commit import Batch, Call
-from holdfast.backends.sqlite.connection import WRITER_CACHE_KIB, Opening, abandon, connect, release, tune
+from holdfast.backends.sqlite.connection import WRITER_CACHE_KIB, Opening, Waiting, abandon, connect, release, tune
 from holdfast.backends.sqlite.errors import is_full, translated
 from holdfast.backends.sqlite.heads import Heads
+from holdfast.backends.sqlite.place import Place
 from holdfast.backends.sqlite.schema import ensure_schema
 from holdfast.backends.sqlite.turns import Turns
 from holdfast.backends.sqlite.writes import StaleHead
-from holdfast.errors import HoldfastError, Indeterminate, StoreFull, StoreLocked
+from holdfast.errors import Closed, HoldfastError, Indeterminate, StoreFull, StoreLocked, Unavailable
 from holdfast.kernel.commit import Outcome
+
+WAITS_AT_CLOSE_S = 1.0
 
 Failpoint = Callable[[str], None]
 """Called with the name of the place that is reached: batch.begun, batch.decided, batch.written, batch.committed,
@@ -38,6 +42,7 @@ class Writer:
 
     def __init__(self, opening: Opening, failpoint: Failpoint | None) -> None:
         self.broken: BaseException | None = None
+        self.lost: Closed | None = None  # then `broken` too
         self._opening = opening
         self._failpoint = failpoint
         self._turns = Turns(opening.path)
@@ -49,6 +54,11 @@ class Writer:
         try:
             ensure_schema(self.connection, opening, self._turns)
             tune(self.connection, opening, cache_kib=WRITER_CACHE_KIB)
+            self.place = Place.of(self.connection, opening.path)
+        except Unavailable:  # what stands under its names by now may be somebody else's
+            abandon(self.connection)
+            self._turns.close()
+            raise
         except BaseException:
             release(self.connection)
             self._turns.close()
@@ -75,12 +85,15 @@ class Writer:
         """A write transaction for anything but commits. Remembered heads are forgotten after it."""
         try:
             with self._turns.held():
+                self.check_place()
                 self.cursor.execute("BEGIN IMMEDIATE")
                 try:
                     self._reach(f"{name}.begun")
                     yield self.cursor
                     self._reach(f"{name}.written")
                     self._commit()
+                    if self.lost is not None:
+                        raise self.lost  # nothing that anybody sees was to change
                     self.heads.distrust()
                 except BaseException:
                     self._roll_back()
@@ -89,8 +102,19 @@ class Writer:
         except apsw.Error as error:
             raise translated(error, self._opening.path, self.connection) from error
 
+    def check_place(self) -> None:
+        """Raise Closed if the path does not lead to the open files any more; then the store must be closed."""
+        self._lose(self.lost or self.place.lost_lately())
+        if self.lost is not None:
+            raise self.lost
+
     def close(self) -> None:
         """Release the connection; the last one of all processes checkpoints the log and removes it."""
+        if self.broken is None:
+            self._lose(self.place.lost())
+        if self.lost is not None and self.broken is self.lost:
+            self.connection.set_busy_handler(Waiting(WAITS_AT_CLOSE_S, on_loop=False))
+            self.place.leave(self.connection)
         if self.broken is not None:
             abandon(self.connection)
         else:
@@ -111,7 +135,7 @@ class Writer:
                 try:
                     self._apply_together([single])
                 except Exception as error:
-                    if self.broken is not None:
+                    if self.broken is not None and self.lost is None:
                         raise
                     outcomes.append(translated(error, self._opening.path, self.connection))
                 else:
@@ -121,6 +145,7 @@ class Writer:
     def _attempt(self, calls: Sequence[Call]) -> None:
         self._turns.enter()
         try:
+            self.check_place()
             self.cursor.execute("BEGIN IMMEDIATE")
             self._reach("batch.begun")
             self.heads.refresh()
@@ -130,6 +155,12 @@ class Writer:
             batch.write()
             self._reach("batch.written")
             self._commit()
+            if self.lost is not None:
+                raise Indeterminate(
+                    f"{self.lost}; it had written the commit by then, which may be found again where the file went",
+                    remedy=self.lost.remedy,
+                    path=str(self._opening.path),
+                ) from self.lost
             self.heads.settle()
         except BaseException:
             self._roll_back()
@@ -139,6 +170,7 @@ class Writer:
         self._reach("batch.committed")
 
     def _commit(self) -> None:
+        """COMMIT, and see where that went: nothing may be acknowledged if `lost` is set after it."""
         try:
             self.cursor.execute("COMMIT")
         except apsw.Error as error:
@@ -150,6 +182,12 @@ class Writer:
                 "applied, and the store is closed",
                 path=str(self._opening.path),
             ) from error
+        self._lose(self.place.lost())
+
+    def _lose(self, lost: Closed | None) -> None:
+        if lost is not None:
+            self.lost = lost
+            self.broken = self.broken or lost
 
     def _roll_back(self) -> None:
         self.heads.clear()
