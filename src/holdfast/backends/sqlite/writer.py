@@ -22,7 +22,7 @@ from holdfast.backends.sqlite.commit import Batch, Call
 from holdfast.backends.sqlite.connection import WRITER_CACHE_KIB, Opening, Waiting, abandon, connect, release, tune
 from holdfast.backends.sqlite.errors import is_full, translated
 from holdfast.backends.sqlite.heads import Heads
-from holdfast.backends.sqlite.place import Place
+from holdfast.backends.sqlite.place import Place, file_id
 from holdfast.backends.sqlite.schema import ensure_schema
 from holdfast.backends.sqlite.turns import Turns
 from holdfast.backends.sqlite.writes import StaleHead
@@ -52,6 +52,8 @@ class Writer:
             self._turns.close()
             raise
         try:
+            if (identity := file_id(opening.path)) is not None:  # before anything of it is read
+                self._turns.hold_file(identity)
             ensure_schema(self.connection, opening, self._turns)
             tune(self.connection, opening, cache_kib=WRITER_CACHE_KIB)
             self.place = Place.of(self.connection, opening.path)

@@ -18,6 +18,7 @@ from holdfast.backends.sqlite import SqliteKernel, SqliteStore, place
 from holdfast.errors import Closed, HoldfastError, Indeterminate, Unavailable
 from holdfast.kernel.commit import Retention
 from tests.unit.backends.sqlite.drafts import NOW_US, Lane, applied, finished, start, value_of
+from tests.unit.backends.sqlite.striking import Striking
 
 LOST = "removed or replaced"
 
@@ -267,56 +268,6 @@ async def test_opening_again_in_one_process_closes_the_store_that_lost_its_file(
 
 # --- while it opens -------------------------------------------------------------------------------
 
-_names = itertools.count()
-
-
-class Striking(apsw.VFS):
-    """Calls `strike` after the n-th call of SQLite to its file layer."""
-
-    def __init__(self, strike: Callable[[], None], *, after: int) -> None:
-        self.name = f"striking{next(_names)}"
-        self.left = after
-        self._strike = strike
-        super().__init__(self.name, "")
-
-    def count(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self._strike()
-
-    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
-        file = _File(self, name, flags)
-        self.count()
-        return file
-
-    def xAccess(self, path: str, flags: int) -> bool:
-        found = super().xAccess(path, flags)
-        self.count()
-        return found
-
-
-class _File(apsw.VFSFile):
-    def __init__(self, vfs: Striking, name: Any, flags: list[int]) -> None:
-        self._vfs = vfs
-        super().__init__("", name, flags)
-
-    def xRead(self, amount: int, offset: int) -> bytes:
-        data = super().xRead(amount, offset)
-        self._vfs.count()
-        return data
-
-    def xWrite(self, data: Any, offset: int) -> None:
-        super().xWrite(data, offset)
-        self._vfs.count()
-
-    def xSync(self, flags: int) -> None:
-        super().xSync(flags)
-        self._vfs.count()
-
-    def xLock(self, level: int) -> None:
-        super().xLock(level)
-        self._vfs.count()
-
 
 def replace_log(path: Path) -> None:
     path.with_name("store.db-wal").unlink(missing_ok=True)
@@ -369,11 +320,8 @@ async def test_a_store_whose_files_are_removed_while_it_opens_is_the_one_at_the_
 
 async def test_an_opening_that_met_a_removal_says_what_to_do(path: Path) -> None:
     """A definite error that trying again cures."""
-    vfs = Striking(lambda: None, after=10**6)
     await (await SqliteKernel.open(path)).close()
-    await (await SqliteKernel.open(path, vfs=vfs.name)).close()
-    vfs.left = 2  # the second thing to be opened is the log
-    vfs._strike = lambda: replace_log(path)
+    vfs = Striking(lambda: replace_log(path), after=0)
     with pytest.raises(Unavailable, match="while"):
         for vfs.left in range(2, 30):
             await (await SqliteKernel.open(path, vfs=vfs.name)).close()
@@ -498,3 +446,39 @@ async def test_processes_that_lose_their_files_lost_nothing_acknowledged(path: P
     await again.close()
     if loss not in KEPT:
         await check_what_is_left(path, loss)
+
+
+OPENING_THE_OTHER = """
+import asyncio, sys
+from holdfast.backends.sqlite import SqliteKernel
+from holdfast.errors import StoreLocked
+from tests.unit.backends.sqlite.drafts import Lane, applied
+
+async def main(path):
+    try:
+        kernel = await SqliteKernel.open(path)
+    except StoreLocked as error:
+        assert "before" in str(error) and "every process" in error.remedy, error
+        return print("refused")
+    await applied(kernel, Lane("other").put("s/other", "k", b"v"))
+    await kernel.close()
+    print("opened")
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("loss", ["the file is unlinked", "a backup is renamed over it"])
+async def test_a_file_is_not_opened_beside_the_one_it_took_the_place_of(path: Path, loss: str) -> None:
+    """G6: who opens it would take the other's log and index for its own, and lose what it was told is durable."""
+    kernel, _ = await opened(path)
+    await (await SqliteKernel.open(path)).close()  # one of two of this process: the other still counts
+    assert finished(start(OPENING_THE_OTHER, path)) == "opened\n"
+    LOSSES[loss](path)
+    assert finished(start(OPENING_THE_OTHER, path)) == "refused\n"
+    await kernel.close()
+    assert finished(start(OPENING_THE_OTHER, path)) == "opened\n"
+    again = await SqliteKernel.open(path)
+    assert await value_of(again, "s/other", "k") == b"v"
+    assert await value_of(again, "s/1", "k") == (b"backup" if loss in BACKUP else None)
+    await again.close()
