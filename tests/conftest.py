@@ -23,4 +23,8 @@ def blocking_calls_are_errors() -> Iterator[BlockBuster]:
     with blockbuster_ctx("holdfast") as watch:
         # The tracer of coverage guards its own data by a lock, in whatever thread and frame it is called.
         watch.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
+        # Where a store's files are is looked up as shortly as they are read, at most every 20 ms on a loop.
+        watch.functions["os.stat"].can_block_in("sqlite/place.py", "lost")
+        # While another thread forks, nobody may be inside SQLite; that thread stops the process anyway.
+        watch.functions["time.sleep"].can_block_in("sqlite/gate.py", {"before_fork", "_give_way"})
         yield watch

@@ -3,6 +3,8 @@ long: so each is atomic by itself, for the tasks of one event loop and for those
 
 from __future__ import annotations
 
+import os
+import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -53,7 +55,6 @@ class MemoryKernel(Kernel):
         self.traits = traits
         self._store: MemoryStore = store if store is not None else MemoryStore()
         self._data: SpaceData = self._store.space(space)
-        self._lock = self._data.lock
         self._path = self.commit_path(self._data, traits)
         self._watches: set[object] = set()
         self._closed = False
@@ -61,7 +62,16 @@ class MemoryKernel(Kernel):
     def _open(self) -> SpaceData:
         if self._closed:
             raise Closed("this memory store is closed")
+        if self._data.pid != os.getpid():
+            raise Closed(
+                "this memory store was made before the fork: make one after it, or start the process with spawn"
+            )
         return self._data
+
+    @property
+    def _lock(self) -> threading.RLock:
+        """What every verb holds. Raises Closed when there is nothing to hold it for."""
+        return self._open().lock
 
     async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
         """See `Kernel.read`."""

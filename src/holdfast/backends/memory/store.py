@@ -6,6 +6,7 @@ Cells, heads and records are frozen and hold bytes and text only: handing them o
 
 from __future__ import annotations
 
+import os
 import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
@@ -119,10 +120,11 @@ MOVES_KEPT = 1_000
 class SpaceData:
     """One space: its scopes, indexes, the order of all commits, and the ids each writer has used."""
 
-    __slots__ = ("indexes", "lanes", "lock", "moves", "moves_end", "moves_floor", "names", "scopes", "watchers")
+    __slots__ = ("indexes", "lanes", "lock", "moves", "moves_end", "moves_floor", "names", "pid", "scopes", "watchers")
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # held by every verb, for event loops in several threads
+        self.pid = os.getpid()  # a forked child may find the lock held, by a thread that it does not have
         self.scopes: dict[str, ScopeData] = {}
         self.names: list[str] = []  # of self.scopes, sorted
         self.indexes: dict[tuple[str, str], IndexData] = {}

@@ -20,9 +20,11 @@ from queue import SimpleQueue
 
 import apsw
 
-from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, Waiting, abandon, connect, release, tune
+from holdfast.backends.sqlite import gate
+from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, Waiting, abandon, connect_beside, release
 from holdfast.backends.sqlite.errors import is_full
-from holdfast.backends.sqlite.writer import Failpoint
+from holdfast.backends.sqlite.place import Place
+from holdfast.backends.sqlite.writer import Failpoint, Writer
 from holdfast.errors import Closed
 
 PAGES = 4_000
@@ -45,15 +47,21 @@ class Checkpointer:
         self._pages = 0
         self._ask_at = PAGES
         self._wait_at = PAGES_MAX
+        self._place: Place | None = None
         self._one_at_a_time = threading.Lock()
         self._rest = False  # set by the thread, cleared by the writer
         self._broken = False
         self._thread = threading.Thread(target=self._run, name="holdfast-sqlite-checkpoint", daemon=True)
 
-    def start(self, writer: apsw.Connection) -> None:
-        """Watch this connection's log."""
-        writer.set_wal_hook(self._grown)
+    def start(self, writer: Writer) -> None:
+        """Watch the log of the writer's connection."""
+        self._place = writer.place
+        writer.connection.set_wal_hook(self._grown)
         self._thread.start()
+
+    def leave_log(self) -> None:
+        """The store is broken: the log stays as it is from now on."""
+        self._broken = True
 
     def stop(self) -> None:
         """End the thread after the checkpoint it may be at. Blocks."""
@@ -89,23 +97,26 @@ class Checkpointer:
     def _run(self) -> None:
         try:
             while self._bell.get() and not self._broken:
-                with contextlib.suppress(apsw.Error):  # of opening; the writer will meet it too
+                with gate.Inside(self), contextlib.suppress(apsw.Error, Closed):  # the writer will meet it too
                     self._pass(self._connected())
         finally:
             if self.connection is not None:
-                if self._broken:
-                    abandon(self.connection)
-                else:
-                    release(self.connection)
+                with gate.Inside(self):
+                    if self._broken:
+                        abandon(self.connection)
+                    else:
+                        release(self.connection)
 
     def _connected(self) -> apsw.Connection:
         if self.connection is None:
-            self.connection = connect(self._opening, waits_s=self._opening.busy_timeout_s)
-            tune(self.connection, self._opening, cache_kib=READER_CACHE_KIB)
+            self.connection = connect_beside(
+                self._opening, self._place, waits_s=self._opening.busy_timeout_s, cache_kib=READER_CACHE_KIB
+            )
         return self.connection
 
     def _pass(self, connection: apsw.Connection) -> None:
         for _ in range(PASSES):
+            gate.wait(0)  # let a fork go first
             copied = self._checkpoint(connection)
             if copied is None:
                 return

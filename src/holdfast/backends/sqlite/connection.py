@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import apsw
 
+from holdfast.backends.sqlite import gate
+from holdfast.backends.sqlite.place import Place
 from holdfast.kernel.limits import Durability
 
 STATEMENTS_CACHED = 300
@@ -57,7 +59,7 @@ class Waiting:
         if self.on_loop:
             apsw.sleep(1)
         else:
-            time.sleep(0.0002 if calls < 20 else 0.001)
+            gate.wait(0.0002 if calls < 20 else 0.001)
         return True
 
 
@@ -74,6 +76,21 @@ def connect(opening: Opening, *, waits_s: float, on_loop: bool = False) -> apsw.
     # Without this SQLite looks at bound values while planning, and plans again whenever they change: a point read of
     # two tables with a partial index took 21 µs instead of 7.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    return connection
+
+
+def connect_beside(
+    opening: Opening, place: Place | None, *, waits_s: float, cache_kib: int, on_loop: bool = False
+) -> apsw.Connection:
+    """A tuned connection to the files that the writer has open. Raises Closed if the path leads elsewhere by now."""
+    connection = connect(opening, waits_s=waits_s, on_loop=on_loop)
+    try:
+        if place is not None and (lost := place.lost()) is not None:  # before it reads: it would open another's log
+            raise lost
+        tune(connection, opening, cache_kib=cache_kib)
+    except BaseException:
+        abandon(connection)
+        raise
     return connection
 
 
@@ -94,8 +111,9 @@ def tune(connection: apsw.Connection, opening: Opening, *, cache_kib: int) -> No
 
 def abandon(connection: apsw.Connection) -> None:
     """Close without the checkpoint that the last connection would run: after a failed sync the log is the truth."""
-    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    release(connection)
+    with contextlib.suppress(apsw.ConnectionClosedError):  # by another thread
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        release(connection)
 
 
 def release(connection: apsw.Connection) -> None:

@@ -60,6 +60,8 @@ def translated(error: BaseException, path: Path, connection: apsw.Connection | N
         return StoreFull(f"no space is left for {path}: {error}", path=str(path))
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
         return StoreLocked(f"another process holds {path}: {error}", path=str(path))
+    if getattr(error, "extendedresult", 0) == apsw.SQLITE_READONLY_DBMOVED:  # noticed by SQLite as it makes the tables
+        return Unavailable(f"{path} was removed or replaced while it was being opened", path=str(path))
     if isinstance(error, (apsw.ReadOnlyError, apsw.PermissionsError)):
         return ReadOnlyStore(f"{path} cannot be written: {error}", path=str(path))
     if isinstance(error, apsw.NotADBError):

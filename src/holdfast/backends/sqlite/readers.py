@@ -8,17 +8,19 @@ step; so a read that did not return is tidied up after, at once and again before
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
-import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import apsw
 
+from holdfast.backends.sqlite import gate
 from holdfast.backends.sqlite.bulk import Cursor
-from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, connect, release, tune
+from holdfast.backends.sqlite.connection import READER_CACHE_KIB, Opening, abandon, connect_beside, release
 from holdfast.backends.sqlite.errors import READ_ERRORS, translated
+from holdfast.backends.sqlite.place import Place
 from holdfast.errors import Closed
 
 T = TypeVar("T")
@@ -28,15 +30,16 @@ THREADS = 2
 
 
 class Reader:
-    """One thread's connection. The lock is for `close`, which comes from another thread."""
+    """One thread's connection. The lock is for whoever closes it, which may be another thread."""
 
-    __slots__ = ("__weakref__", "connection", "cursor", "lock", "tidy")
+    __slots__ = ("checkpoint", "connection", "cursor", "lock", "tidy")
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
         self.cursor: Cursor = connection.cursor()
         self.lock = threading.Lock()
         self.tidy = True  # False: a read began and has not returned
+        self.checkpoint = True  # False: not even if this is the last connection that closes
 
     def tidy_up(self) -> None:
         """End the statement and the transaction that an interrupted read left open."""
@@ -46,6 +49,34 @@ class Reader:
             self.cursor.execute("ROLLBACK")
         self.tidy = True
 
+    def close(self) -> None:
+        """Wait for what is being read, then close the connection."""
+        with gate.Inside(self.lock), self.lock:
+            if self.checkpoint:
+                release(self.connection)
+            else:
+                abandon(self.connection)
+
+
+class Tenancy:
+    """What a thread has of its reader: when the thread ends, the connection closes.
+
+    The reader itself is held by `Readers`. In a forked child the other threads end before anything can be poisoned, and
+    would close what was inherited.
+    """
+
+    __slots__ = ("_pid", "_readers", "reader")
+
+    def __init__(self, reader: Reader, readers: set[Reader]) -> None:
+        self.reader = reader
+        self._readers = readers
+        self._pid = os.getpid()
+
+    def __del__(self) -> None:
+        if self._pid == os.getpid() and self.reader in self._readers:
+            self._readers.discard(self.reader)
+            self.reader.close()
+
 
 class Readers:
     """All reading of one store."""
@@ -54,7 +85,9 @@ class Readers:
         self._opening = opening
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._all: weakref.WeakSet[Reader] = weakref.WeakSet()
+        self._all: set[Reader] = set()
+        self.place: Place | None = None  # once the writer has it
+        self._checkpoint = True
         self._closed: Closed | None = None
         self._pool = ThreadPoolExecutor(
             THREADS, thread_name_prefix="holdfast-sqlite-reader", initializer=self._wait_long
@@ -63,23 +96,28 @@ class Readers:
     def here(self, read: Callable[..., T], *args: Any) -> T:
         """Run `read(cursor, *args)` on this thread. Raises apsw.BusyError if it would have to wait."""
         try:
-            reader: Reader = self._local.reader
+            reader: Reader = self._local.tenancy.reader
         except AttributeError:
-            reader = self._open()
-        with reader.lock:
-            if self._closed is not None:
-                raise self._closed
-            if not reader.tidy:
-                reader.tidy_up()
-            reader.tidy = False
-            try:
-                answer = read(reader.cursor, *args)
-            except BaseException:
-                with contextlib.suppress(apsw.Error):
+            with gate.Inside(object()):
+                reader = self._open()
+        try:
+            gate.enter(reader)
+            with reader.lock:
+                if self._closed is not None:
+                    raise self._closed
+                if not reader.tidy:
                     reader.tidy_up()
-                raise
-            reader.tidy = True
-            return answer
+                reader.tidy = False
+                try:
+                    answer = read(reader.cursor, *args)
+                except BaseException:
+                    with contextlib.suppress(apsw.Error):
+                        reader.tidy_up()
+                    raise
+                reader.tidy = True
+                return answer
+        finally:
+            gate.leave(reader)
 
     def in_thread(self, read: Callable[..., T], *args: Any) -> Any:
         """The same in a reader thread; returns a concurrent future."""
@@ -87,21 +125,25 @@ class Readers:
             raise self._closed
         return self._pool.submit(self._in_pool, read, args)
 
-    def connections(self) -> list[apsw.Connection]:
-        """Every open one."""
-        return [reader.connection for reader in self._all]
+    def leave_log(self) -> None:
+        """The store is broken: no connection may copy the log into the file when it closes."""
+        with self._lock:
+            self._checkpoint = False
+            for reader in tuple(self._all):
+                reader.checkpoint = False
 
-    def close(self, refusal: Closed, *, checkpoint: bool) -> None:
+    def inherited(self) -> list[Any]:
+        """What a forked child must never finalise."""
+        return [self, *self._all]
+
+    def close(self, refusal: Closed) -> None:
         """Wait for what is being read, then close every connection. Blocks."""
         with self._lock:
             self._closed = self._closed or refusal
         self._pool.shutdown(wait=True)
-        for reader in tuple(self._all):
-            with reader.lock:
-                if not checkpoint:
-                    reader.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-                release(reader.connection)
-        self._all.clear()
+        while self._all:
+            with contextlib.suppress(KeyError):  # another thread closes too
+                self._all.pop().close()
 
     def _in_pool(self, read: Callable[..., T], args: tuple[Any, ...]) -> T:
         try:
@@ -117,12 +159,15 @@ class Readers:
         with self._lock:
             if self._closed is not None:
                 raise self._closed
-            if waits_s is None:
-                connection = connect(self._opening, waits_s=WAITS_ON_LOOP_S, on_loop=True)
-            else:
-                connection = connect(self._opening, waits_s=waits_s)
-            tune(connection, self._opening, cache_kib=READER_CACHE_KIB)
+            connection = connect_beside(
+                self._opening,
+                self.place,
+                waits_s=WAITS_ON_LOOP_S if waits_s is None else waits_s,
+                cache_kib=READER_CACHE_KIB,
+                on_loop=waits_s is None,
+            )
             reader = Reader(connection)
+            reader.checkpoint = self._checkpoint
             self._all.add(reader)
-            self._local.reader = reader
+            self._local.tenancy = Tenancy(reader, self._all)
             return reader

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import time
 from importlib import resources
+from typing import Any
 
 import apsw
 
+from holdfast.backends.sqlite import gate
 from holdfast.backends.sqlite.connection import Opening
 from holdfast.backends.sqlite.turns import Turns
 from holdfast.errors import Corrupt, ReadOnlyStore, StoreLocked, StoreTooNew, Unavailable
 
 APPLICATION_ID = 0x48466173  # "HFas"
 VERSION = 1
+
+_IDENTITY = (
+    "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), "
+    "(SELECT count(*) FROM sqlite_schema)"
+)
+"""In one statement, which is one cut: another process may be making the store at this moment."""
 
 
 def ensure_schema(connection: apsw.Connection, opening: Opening, turns: Turns) -> None:
@@ -39,9 +47,8 @@ def ensure_schema(connection: apsw.Connection, opening: Opening, turns: Turns) -
 
 def _is_current(connection: apsw.Connection, opening: Opening) -> bool:
     """True: ours and current; False: empty. Reads only."""
-    application = connection.pragma("application_id")
-    version = connection.pragma("user_version")
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0][0]
+    row: tuple[Any, ...] = connection.execute(_IDENTITY).fetchall()[0]
+    application, version, tables = row
     if application == APPLICATION_ID:
         if version > VERSION:
             raise _too_new(connection, opening, version)
@@ -79,7 +86,7 @@ def _use_wal(connection: apsw.Connection, opening: Opening) -> None:
         except apsw.BusyError as busy:
             if time.monotonic() >= until:
                 raise StoreLocked(f"another process holds {opening.path}", path=str(opening.path)) from busy
-            time.sleep(0.001)
+            gate.wait(0.001)
     if mode != "wal":
         raise Unavailable(f"{opening.path} cannot use a write-ahead log here (journal mode {mode})", mode=mode)
 

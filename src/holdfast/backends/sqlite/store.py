@@ -7,7 +7,6 @@ too, as two processes would.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from holdfast.backends.sqlite.connection import Opening
 from holdfast.backends.sqlite.errors import READ_ERRORS, translated
 from holdfast.backends.sqlite.filesystem import check_filesystem
 from holdfast.backends.sqlite.heads import SpaceCache
+from holdfast.backends.sqlite.place import FileId, file_id
 from holdfast.backends.sqlite.readers import Readers
 from holdfast.backends.sqlite.writer import Failpoint, Writer
 from holdfast.backends.sqlite.writer_thread import WriterThread
@@ -44,9 +44,11 @@ class SqliteStore:
         self._closed = False
         self._checkpointer = Checkpointer(opening, failpoint, self._break)
         self._writer = WriterThread(
-            lambda: Writer(opening, failpoint, self._checkpointer.begin_anew), on_broken=self._break
+            lambda: Writer(opening, failpoint, self._checkpointer.begin_anew),
+            on_broken=self._break,
+            on_ended=self._let_go_if_broken,
         )
-        self._file: forks.FileId | None = None
+        self._inherited = False
 
     @classmethod
     async def open(
@@ -71,7 +73,8 @@ class SqliteStore:
 
         Raises UnsafeFilesystem, ReadOnlyStore, StoreFull, StoreLocked, StoreTooNew, Corrupt (not a database, or another
         program's: it is left as it is), InvalidValue (no such folder, another durability), Closed (the file was
-        inherited by a fork). Cancelled while it opens, it closes what it opened.
+        inherited by a fork), Unavailable (the file was removed or replaced meanwhile). Cancelled while it opens, it
+        closes what it opened.
         """
         if durability not in ("fsync", "process"):
             raise InvalidValue(f"durability is fsync or process, not {durability!r}", path="durability")
@@ -92,17 +95,20 @@ class SqliteStore:
         _check_path(path)
         forks.check_not_inherited(str(path))
         check_filesystem(path.resolve(), mounts=mounts)
+        forks.close_the_lost()
         store = cls(opening, failpoint)
+        forks.register(store)
         try:
             store._writer.start()
-        except (apsw.Error, OSError) as error:
-            raise translated(error, path) from error
+        except BaseException as error:
+            forks.forget(store)
+            if isinstance(error, (apsw.Error, OSError)):
+                raise translated(error, path) from error
+            raise
         writer = store._writer.writer
         assert writer is not None
-        store._checkpointer.start(writer.connection)
-        status = os.stat(path)
-        store._file = (status.st_dev, status.st_ino)
-        forks.register(store)
+        store.readers.place = writer.place
+        store._checkpointer.start(writer)
         return store
 
     async def space(self, name: str) -> SpaceCache:
@@ -141,13 +147,13 @@ class SqliteStore:
 
     async def look(self, read: Callable[..., T], *args: Any) -> T:
         """Read in a reader thread."""
-        self.check_open()
+        await self._check_place()
         answer: T = await asyncio.wrap_future(self.readers.in_thread(read, *args))
         return answer
 
     async def look_here(self, read: Callable[..., T], *args: Any) -> T:
         """Read on this thread: for what takes microseconds. When the file is locked for longer, in a reader thread."""
-        self.check_open()
+        await self._check_place()
         try:
             return self.readers.here(read, *args)
         except apsw.BusyError:
@@ -155,9 +161,18 @@ class SqliteStore:
         except READ_ERRORS as error:
             raise translated(error, self.opening.path) from error
 
+    async def _check_place(self) -> None:
+        """Raise Closed if the store is closed, or has to be because the path leads elsewhere by now.
+
+        What is read before that is noticed, at most `place.FRESH_S` later, is what the open file holds.
+        """
+        self.check_open()
+        if self.readers.place is not None and self.readers.place.lost_lately() is not None:
+            await self.writer.perform(Writer.check_place)  # in the thread that ends with it
+
     async def close(self) -> None:
         """Finish what was sent, end the threads, close the connections. Allowed twice, from any loop."""
-        if self._refusal is not None and self._file is None:
+        if self._inherited:
             return  # a forked child's: nothing of it may be touched
         refusal = self._refusal = self._refusal or Closed(f"{self.opening.path} is closed")
         await asyncio.shield(asyncio.to_thread(self._close_blocking, refusal))
@@ -167,42 +182,59 @@ class SqliteStore:
             if self._closed:
                 return
             self._writer.stop(refusal)
-            self._checkpointer.stop()
-            writer = self._writer.writer
-            self.readers.close(refusal, checkpoint=writer is not None and writer.broken is None)
-            if writer is not None:
-                writer.leave()
+            self._let_go(refusal)
             forks.forget(self)
             self._closed = True
 
+    def _let_go(self, refusal: Closed) -> None:
+        """Close the other connections. Allowed twice, and in two threads at once."""
+        writer = self._writer.writer
+        if writer is not None and writer.broken is not None:
+            self._leave_log()
+        self._checkpointer.stop()
+        self.readers.close(refusal)
+        if writer is not None:
+            writer.leave()
+
+    def _let_go_if_broken(self) -> None:
+        """The writer ended: what it lost must not stay open, or the next to open the path finds its index in use."""
+        writer = self._writer.writer
+        if self._refusal is not None and writer is not None and writer.broken is not None:
+            self._let_go(self._refusal)
+
     def _break(self, refusal: Closed) -> None:
-        """A sync failed: nothing more may be written or checkpointed here. Called in the thread that saw it."""
+        """A sync failed, or the file is lost: nothing more may be written or checkpointed here. Called in the thread
+        that saw it."""
         self._refusal = refusal
+        self._leave_log()
         writer = self._writer.writer
         if writer is not None and writer.broken is None:
             writer.broken = refusal
-        for connection in self.readers.connections():
-            with contextlib.suppress(apsw.Error):
-                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+    def _leave_log(self) -> None:
+        self._checkpointer.leave_log()
+        self.readers.leave_log()
 
     # --- forks ------------------------------------------------------------------------------------------
 
-    def file_id(self) -> forks.FileId | None:
+    def file_id(self) -> FileId | None:
         """See `forks.Forkable`."""
-        return self._file
+        place = self.readers.place
+        return file_id(self.opening.path) if place is None else place.ids[0]
+
+    def close_if_lost(self) -> None:
+        """See `forks.Forkable`."""
+        lost = None if self.readers.place is None else self.readers.place.lost()
+        if lost is not None:
+            self._refusal = self._refusal or lost
+            self._close_blocking(self._refusal)
 
     def poison(self) -> list[Any]:
         """See `forks.Forkable`."""
         self._refusal = Closed(f"{self.opening.path} was opened before this process was forked: open it in the child")
-        self._file = None
+        self._inherited = True
         writer = self._writer.writer
-        held: list[Any] = [
-            *self.readers.connections(),
-            writer,
-            self._checkpointer.connection,
-            self.readers,
-            self._writer,
-        ]
+        held: list[Any] = [*self.readers.inherited(), writer, self._checkpointer.connection, self._writer]
         if writer is not None:
             held += [writer.connection, writer.cursor]
         return [one for one in held if one is not None]

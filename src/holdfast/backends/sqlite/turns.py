@@ -1,4 +1,4 @@
-"""Taking turns between processes: fairness in front of SQLite's write lock, not safety.
+"""Taking turns between processes, which is fairness in front of SQLite's write lock; and who has which file open.
 
 SQLite's own waiting is a lottery: whoever polls at the right moment gets the lock, so a busy process can starve another
 for half a second. Here a side file `<store>-lock` has two places to lock. A writer first takes the waiting bench, then
@@ -6,8 +6,12 @@ the room, then gives up the bench; so while one waits, the one that just left ca
 
     from byte 0      room: held while writing
     from byte 2**30  bench: held by whoever is next
+    2**62 + inode    of the store's file: shared by all who have it open
 
 How many bytes are locked tells one turn of a process from its next: who finds the place taken is told by F_GETLK.
+
+The last is safety. Who opens a file that took the place of one that a process still has open would share its index, and
+take its log for their own; so they are refused until it is closed.
 
 POSIX record locks: they belong to the process, so a forked child never holds one by accident and the end of a process
 frees them. (flock was tried: a forked child shares the lock and may keep it when its parent dies.)
@@ -31,8 +35,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from holdfast.backends.sqlite import gate
 from holdfast.backends.sqlite.errors import NO_SPACE
-from holdfast.errors import ReadOnlyStore, Unavailable
+from holdfast.backends.sqlite.place import FileId
+from holdfast.errors import ReadOnlyStore, StoreLocked, Unavailable
 
 try:
     import fcntl
@@ -43,8 +49,12 @@ ROOM, BENCH = 0, 2**30
 TURNS_MAX = 2**20
 """After so many the numbers of turns begin anew."""
 
+FILES, FILES_SIZE = 2**62, 2**61
+
 PATIENCE_S = 1.0
 POLL_S = 0.0002
+
+_here: set[Turns] = set()  # of this process, all that are open
 
 
 class Holder(NamedTuple):
@@ -62,6 +72,8 @@ class Turns:
         self.fd = _open(self.path)
         self._turn = 0
         self._in_vain: dict[int, Holder] = {}  # place -> who did not let go of it
+        self._byte: int | None = None  # of the file that is open
+        _here.add(self)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -93,11 +105,55 @@ class Turns:
         """Leave the room; allowed also when it was not held."""
         self._give(ROOM)
 
+    def hold_file(self, identity: FileId) -> None:
+        """Tell other processes which file is open here under this name.
+
+        Raises StoreLocked if one of them has another file open that was here before.
+        """
+        self._byte = FILES + identity[1] % FILES_SIZE
+        self._share()
+        until = time.monotonic() + PATIENCE_S
+        while not self._is_only_file():
+            if time.monotonic() >= until:
+                path = self.path.with_name(self.path.name.removesuffix("-lock"))
+                raise StoreLocked(
+                    f"another process still has the file open that was at {path} before",
+                    remedy="Close the store in every process before its file is replaced; then open it again.",
+                    path=str(path),
+                )
+            gate.wait(POLL_S)  # others may be looking at this very moment, which takes the same locks
+
     def close(self) -> None:
-        """Release the file."""
+        """Release the file. Allowed twice."""
+        _here.discard(self)
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+            for other in list(_here):  # closing a file ends all locks that the process has on it
+                if other.path == self.path:
+                    other._share()
+
+    def _share(self) -> None:
+        if fcntl is not None and self.fd >= 0 and self._byte is not None:
+            with contextlib.suppress(OSError):
+                fcntl.lockf(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, self._byte)
+
+    def _is_only_file(self) -> bool:
+        if fcntl is None or self.fd < 0:
+            return True
+        assert self._byte is not None
+        rest = ((FILES, self._byte - FILES), (self._byte + 1, FILES + FILES_SIZE - self._byte - 1))
+        return all(self._is_free(first, size) for first, size in rest if size)
+
+    def _is_free(self, first: int, size: int) -> bool:
+        try:
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, size, first)
+            fcntl.lockf(self.fd, fcntl.LOCK_UN, size, first)
+        except (BlockingIOError, PermissionError):
+            return False
+        except OSError:  # no such locks here: go on without
+            return True
+        return True
 
     def _wait(self, place: int) -> None:
         if self._take(place):
@@ -112,7 +168,7 @@ class Turns:
                 if holder is not None and holder == first:  # else they take turns: it is crowded
                     self._in_vain[place] = holder
                 return
-            time.sleep(POLL_S)
+            gate.wait(POLL_S)
 
     def _holder(self, place: int) -> Holder | None:
         if fcntl is None or self.fd < 0:

@@ -6,7 +6,8 @@ After any error the transaction is rolled back and everything remembered is forg
 in the log that is taken, and the batch is decided once more. A batch that fails for a reason that may lie in one of
 its commits (no space, a value that cannot be bound) is taken apart and its commits are sent alone. When COMMIT itself
 fails for anything but a lack of space, the page cache may lie about what is on the disk: the batch is Indeterminate,
-and the store must be closed (`broken` says why).
+and the store must be closed (`broken` says why). So it is when the path does not lead to the written file any more
+(`place`).
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ import apsw
 
 from holdfast.backends.sqlite.bulk import Cursor
 from holdfast.backends.sqlite.commit import Batch, Call
-from holdfast.backends.sqlite.connection import WRITER_CACHE_KIB, Opening, abandon, connect, release, tune
+from holdfast.backends.sqlite.connection import WRITER_CACHE_KIB, Opening, Waiting, abandon, connect, release, tune
 from holdfast.backends.sqlite.errors import is_full, translated
 from holdfast.backends.sqlite.heads import Heads
+from holdfast.backends.sqlite.place import Place, file_id
 from holdfast.backends.sqlite.reserve import Given, Reserve, What
 from holdfast.backends.sqlite.schema import ensure_schema
 from holdfast.backends.sqlite.turns import Turns
 from holdfast.backends.sqlite.writes import StaleHead
-from holdfast.errors import HoldfastError, Indeterminate, StoreFull, StoreLocked
+from holdfast.errors import Closed, HoldfastError, Indeterminate, StoreFull, StoreLocked, Unavailable
 from holdfast.kernel.commit import Commit, Outcome
+
+WAITS_AT_CLOSE_S = 1.0
 
 Failpoint = Callable[[str], None]
 """Called with the name of the place that is reached: batch.begun, batch.decided, batch.written, batch.committed,
@@ -47,6 +51,7 @@ class Writer:
         self, opening: Opening, failpoint: Failpoint | None, begin_anew: Callable[[apsw.Connection], None]
     ) -> None:
         self.broken: BaseException | None = None
+        self.lost: Closed | None = None  # then `broken` too
         self._opening = opening
         self._failpoint = failpoint
         self._begin_anew = begin_anew
@@ -82,6 +87,7 @@ class Writer:
         """A write transaction for anything but commits. Remembered heads are forgotten after it."""
         try:
             with self._turns.held():
+                self.check_place()
                 self.cursor.execute("BEGIN IMMEDIATE")
                 try:
                     self._reach(f"{name}.begun")
@@ -90,6 +96,8 @@ class Writer:
                     self._reach(f"{name}.written")
                     self.reserve.admit(self.connection, what)
                     self._commit()
+                    if self.lost is not None:
+                        raise self.lost  # nothing that anybody sees was to change
                     self.heads.distrust()
                     self.reserve.forget()
                 except BaseException:
@@ -98,6 +106,12 @@ class Writer:
             self._reach(f"{name}.committed")
         except apsw.Error as error:
             raise self._translated(error) from error
+
+    def check_place(self) -> None:
+        """Raise Closed if the path does not lead to the open files any more; then the store must be closed."""
+        self._lose(self.lost or self.place.lost_lately())
+        if self.lost is not None:
+            raise self.lost
 
     def make_room(self, given: Given) -> None:
         """On a full disk: give up so much of the reserve, and let the log be written again from its beginning."""
@@ -114,7 +128,12 @@ class Writer:
 
     def close(self) -> None:
         """Release the connection; the last one of all processes checkpoints the log and removes it."""
-        if self.broken is None and self.disk_bytes() < self.reserve.size():
+        if self.broken is None:
+            self._lose(self.place.lost())
+        if self.lost is not None and self.broken is self.lost:
+            self.connection.set_busy_handler(Waiting(WAITS_AT_CLOSE_S, on_loop=False))
+            self.place.leave(self.connection)
+        elif self.broken is None and self.disk_bytes() < self.reserve.size():
             with contextlib.suppress(apsw.Error):  # so that the last checkpoint has what it may need of the disk
                 self.make_room("growth")
         if self.broken is not None:
@@ -123,8 +142,9 @@ class Writer:
             release(self.connection)
 
     def leave(self) -> None:
-        """After the last connection of this store was closed: leave the side file as the next opening needs it."""
-        if self.broken is None:
+        """After the last connection of this store was closed: leave the side file as the next opening needs it. Allowed
+        twice."""
+        if self.broken is None and self._turns.fd >= 0:
             self.reserve.settle()
         self._turns.close()
 
@@ -139,9 +159,15 @@ class Writer:
     def _connected(self) -> apsw.Connection:
         connection = connect(self._opening, waits_s=self._opening.busy_timeout_s)
         try:
+            if (identity := file_id(self._opening.path)) is not None:  # before anything of it is read
+                self._turns.hold_file(identity)
             ensure_schema(connection, self._opening, self._turns)
             tune(connection, self._opening, cache_kib=WRITER_CACHE_KIB)
+            self.place = Place.of(connection, self._opening.path)
             self.reserve.refill(connection)
+        except Unavailable:  # what stands under its names by now may be somebody else's
+            abandon(connection)
+            raise
         except BaseException as error:
             failure = translated(error, self._opening.path, connection) if isinstance(error, apsw.Error) else error
             release(connection)
@@ -181,7 +207,7 @@ class Writer:
                 try:
                     self._apply_together([single])
                 except Exception as error:
-                    if self.broken is not None:
+                    if self.broken is not None and self.lost is None:
                         raise
                     outcomes.append(self._translated(error))
                 else:
@@ -191,6 +217,7 @@ class Writer:
     def _attempt(self, calls: Sequence[Call], what: What) -> None:
         self._turns.enter()
         try:
+            self.check_place()
             self.cursor.execute("BEGIN IMMEDIATE")
             self._reach("batch.begun")
             self.reserve.begin(self.connection)
@@ -202,6 +229,12 @@ class Writer:
             self._reach("batch.written")
             self.reserve.admit(self.connection, what)
             self._commit()
+            if self.lost is not None:
+                raise Indeterminate(
+                    f"{self.lost}; it had written the commit by then, which may be found again where the file went",
+                    remedy=self.lost.remedy,
+                    path=str(self._opening.path),
+                ) from self.lost
             self.reserve.committed(self.connection)
             self.heads.settle()
         except BaseException:
@@ -212,6 +245,7 @@ class Writer:
         self._reach("batch.committed")
 
     def _commit(self) -> None:
+        """COMMIT, and see where that went: nothing may be acknowledged if `lost` is set after it."""
         try:
             self.cursor.execute("COMMIT")
         except apsw.Error as error:
@@ -223,6 +257,12 @@ class Writer:
                 "applied, and the store is closed",
                 path=str(self._opening.path),
             ) from error
+        self._lose(self.place.lost())
+
+    def _lose(self, lost: Closed | None) -> None:
+        if lost is not None:
+            self.lost = lost
+            self.broken = self.broken or lost
 
     def _roll_back(self) -> None:
         self.heads.clear()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
+from holdfast.backends.sqlite import gate
 from holdfast.backends.sqlite.commit import Call
 from holdfast.backends.sqlite.heads import SpaceCache
 from holdfast.backends.sqlite.writer import Writer
@@ -39,9 +40,12 @@ class Task:
 class WriterThread:
     """One thread with the writer in it. `submit` and `perform` may be called from any thread's loop."""
 
-    def __init__(self, make: Callable[[], Writer], *, on_broken: Callable[[Closed], None]) -> None:
+    def __init__(
+        self, make: Callable[[], Writer], *, on_broken: Callable[[Closed], None], on_ended: Callable[[], None]
+    ) -> None:
         self._make = make
         self._on_broken = on_broken
+        self._on_ended = on_ended
         self._waiting: deque[Task] = deque()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -89,14 +93,16 @@ class WriterThread:
 
     def _run(self) -> None:
         try:
-            writer = self.writer = self._make()
+            with gate.Inside(self):
+                writer = self.writer = self._make()
         except BaseException as error:
             self._opened.put(error)
             return
         self._opened.put(None)
         try:
             while tasks := self._take():
-                self._do(writer, tasks)
+                with gate.Inside(self):
+                    self._do(writer, tasks)
                 if writer.broken is not None:
                     tasks += self._refuse(writer.broken)  # before anyone is answered: nobody may build on it
                     _answer(tasks)
@@ -106,7 +112,9 @@ class WriterThread:
                     for wake in tuple(space.wakes.values()):
                         wake()
         finally:
-            writer.close()
+            with gate.Inside(self):
+                writer.close()
+            self._on_ended()
 
     def _take(self) -> list[Task]:
         """What waits now: calls together, other work alone. Empty: the thread is to end."""
@@ -139,7 +147,9 @@ class WriterThread:
 
     def _refuse(self, error: BaseException) -> list[Task]:
         """Close because of `error`; returns the tasks that will never be done, answered."""
-        refusal = Closed(f"the store closed itself, for its disk failed: {error}")
+        refusal = error
+        if not isinstance(refusal, Closed):
+            refusal = Closed(f"the store closed itself, for its disk failed: {error}")
         self._on_broken(refusal)
         with self._lock:
             self._refusal = refusal

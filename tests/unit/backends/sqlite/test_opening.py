@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
 import sqlite3
 import threading
@@ -13,9 +15,12 @@ import apsw
 import pytest
 
 from holdfast.backends.sqlite import SqliteKernel, SqliteStore
+from holdfast.backends.sqlite.connection import Opening
 from holdfast.backends.sqlite.schema import APPLICATION_ID, VERSION
+from holdfast.backends.sqlite.writer import Writer
 from holdfast.errors import (
     Corrupt,
+    HoldfastError,
     InvalidId,
     InvalidValue,
     ReadOnlyStore,
@@ -24,6 +29,7 @@ from holdfast.errors import (
     UnsafeFilesystem,
 )
 from tests.unit.backends.sqlite.drafts import Lane, applied, finished, start, value_of
+from tests.unit.backends.sqlite.striking import Striking
 
 OPEN_AND_PUT = """
 import asyncio, sys
@@ -256,3 +262,24 @@ async def test_spaces_of_one_file_do_not_see_each_other(tmp_path: Path) -> None:
     assert await value_of(bo, "s/1", "k") == b"bo's"
     assert [seq for _, seq in (await bo.moved("")).scopes] == [1]
     await store.close()
+
+
+async def test_a_store_that_another_process_makes_meanwhile_is_the_one_that_is_opened(tmp_path: Path) -> None:
+    """Whatever instant it is complete at: the file is never taken for another program's."""
+    for step in itertools.count(1):
+        path = tmp_path / f"store{step}.db"
+
+        def make(path: Path = path) -> None:
+            with contextlib.suppress(HoldfastError, apsw.Error):  # who opens it may have locked it by then
+                Writer(Opening(path, "process", 0.0, None, None), None, lambda _: None).close()
+
+        vfs = Striking(make, after=step)
+        try:
+            kernel = await SqliteKernel.open(path, durability="process", vfs=vfs.name)
+        except StoreLocked:  # a lock that SQLite does not wait for
+            continue
+        assert await applied(kernel, Lane().put("s/1", "k", b"v")) == {"s/1": 1}
+        await kernel.close()
+        if vfs.left > 0 or step == 60:  # beyond that it holds the lock, or it is made
+            break
+    assert step > 20

@@ -40,7 +40,7 @@ asyncio.run(main(*sys.argv[1:]))
 HOLDER = """
 import fcntl, sys
 file = open(sys.argv[1], "r+")
-fcntl.lockf(file, fcntl.LOCK_EX)
+fcntl.lockf(file, fcntl.LOCK_EX, 2)  # room and bench
 print("held", flush=True)
 sys.stdin.readline()
 """
