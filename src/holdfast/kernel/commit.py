@@ -268,12 +268,22 @@ class Record(Struct, frozen=True):
 class Moved(Struct, frozen=True):
     """Scopes that committed, each with a seq it had reached, and the position to continue from.
 
-    `more` says that the limit cut the answer short. `position` is opaque text, made by the same backend.
+    `firsts` has the seq of a scope's first commit among those that the answer covers, where it is another one than
+    the one reported. `more` says that the limit cut the answer short. `position` is opaque text, made by the same
+    backend.
     """
 
     scopes: tuple[tuple[str, int], ...]
     position: str
     more: bool = False
+    firsts: dict[str, int] = {}
+
+    def since(self) -> dict[str, int]:
+        """The least seq that is told of each scope."""
+        least = dict(self.firsts)
+        for scope, seq in self.scopes:
+            least[scope] = min(seq, least.get(scope, seq))
+        return least
 
 
 class Found(Struct, frozen=True, gc=False):

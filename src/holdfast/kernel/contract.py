@@ -126,7 +126,8 @@ class Kernel(ABC):
         """Scopes that committed after a position: each at least once, may repeat, no order promised (G14).
 
         `after=None` answers the present position and no scopes; "" starts at the oldest kept. A commit is reported
-        from every position taken before it was acknowledged. An expired position raises Compacted: rescan `scopes`.
+        from every position taken before it was acknowledged: the least seq told of its scope, `firsts` included, is
+        its own or a lower one, as far as the log is kept. An expired position raises Compacted: rescan `scopes`.
         """
 
     @abstractmethod

@@ -119,8 +119,13 @@ class MemoryKernel(Kernel):
             first = bisect_left(space.moves, start, key=itemgetter(0))
             moves = space.moves[first : first + limit]
             more = first + limit < len(space.moves)
-            seen = {scope: seq for _, scope, seq in moves}  # a scope's last move wins
-            return Moved(tuple(seen.items()), str(moves[-1][0] + 1 if more else space.moves_end), more)
+            seen: dict[str, int] = {}
+            firsts: dict[str, int] = {}
+            for _, scope, seq, first in moves:
+                if scope in seen or first < seq:
+                    firsts.setdefault(scope, min(first, seen.get(scope, first)))
+                seen[scope] = seq  # a scope's last move wins
+            return Moved(tuple(seen.items()), str(moves[-1][0] + 1 if more else space.moves_end), more, firsts)
 
     async def find(
         self,

@@ -122,7 +122,7 @@ class SpaceData:
         self.scopes: dict[str, ScopeData] = {}
         self.names: list[str] = []  # of self.scopes, sorted
         self.indexes: dict[tuple[str, str], IndexData] = {}
-        self.moves: list[tuple[int, str, int]] = []  # position, scope, seq; in the order of positions
+        self.moves: list[tuple[int, str, int, int]] = []  # position, scope, seq, first seq told; ordered by position
         self.moves_end = 0  # the next position
         self.moves_floor = 0  # the first position from which every move can still be told
         self.lanes: dict[str, int] = {}
@@ -148,22 +148,26 @@ class SpaceData:
 
     def move(self, scope: str, seq: int) -> None:
         """Note that a scope committed."""
-        self.moves.append((self.moves_end, scope, seq))
+        self.moves.append((self.moves_end, scope, seq, seq))
         self.moves_end += 1
 
     def trim_moves(self) -> None:
-        """Keep the last move of each scope, which tells of it from every earlier position, and none of forgotten ones.
+        """Keep the last move of each scope, with the seq of its first, so that it tells of all from every earlier
+        position, and none of forgotten ones.
 
         A position from before a forgotten scope's last move can no longer be answered truly, so it expires. The moves
         of living scopes from before it are told again, so that the oldest position tells of every living scope.
         """
-        last = {scope: position for position, scope, _ in self.moves}
+        last = {scope: position for position, scope, _, _ in self.moves}
+        firsts: dict[str, int] = {}
+        for _, scope, _, first in self.moves:
+            firsts.setdefault(scope, first)
         for scope, position in last.items():
             if scope not in self.scopes:
                 self.moves_floor = max(self.moves_floor, position + 1)
         kept = [move for move in self.moves if last[move[1]] == move[0] and move[1] in self.scopes]
-        self.moves = [move for move in kept if move[0] >= self.moves_floor]
-        for _, scope, seq in kept[: len(kept) - len(self.moves)]:
+        self.moves = [(*move[:3], firsts[move[1]]) for move in kept if move[0] >= self.moves_floor]
+        for _, scope, seq, _ in kept[: len(kept) - len(self.moves)]:
             self.move(scope, seq)
 
     def set_entries(self, scope: str, key: str, entries: tuple[Entry, ...]) -> None:

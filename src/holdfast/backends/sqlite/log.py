@@ -78,10 +78,17 @@ def read_moved(cursor: Cursor, space: int, after: str | None, limit: int) -> Mov
         raise Compacted(f"position {after} is too old: before {floor} scopes were forgotten", floor=floor)
     if start > tip:
         raise Compacted(f"position {after} is beyond {tip}: the store lost history", floor=floor)
-    seen = {row[3]: row[1] for row in rows if row[2] == space}  # a scope's last move wins
+    seen: dict[str, int] = {}
+    firsts: dict[str, int] = {}
+    for row in rows:
+        if row[2] == space:
+            scope, seq = row[3], row[1]
+            if scope in seen:
+                firsts.setdefault(scope, seen[scope])
+            seen[scope] = seq  # a scope's last move wins
     reached = rows[-1][0] if rows else start
     position = f"{reached}-{floor}" if reached < floor else str(reached)
-    return Moved(tuple(seen.items()), position, len(rows) == limit)
+    return Moved(tuple(seen.items()), position, len(rows) == limit, firsts)
 
 
 def _position(text: str) -> tuple[int, int]:

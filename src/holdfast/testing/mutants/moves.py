@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from holdfast.backends.memory import MemoryKernel
 from holdfast.backends.memory.commit import CommitPath
 from holdfast.errors import Compacted
-from holdfast.kernel.commit import Commit, Moved, Outcome
+from holdfast.kernel.commit import Commit, Moved, Outcome, Retention, Swept
 from holdfast.kernel.evaluate import Plan
 from holdfast.testing.mutants.mutant import breaks
 
@@ -77,6 +77,26 @@ class OneScopeOfACommitMoves(CommitPath):
 
 
 @breaks("G14")
+class TheFirstOfSeveralMovesIsNotTold(MemoryKernel):
+    """Of a scope that moved several times in a page only the last seq is told."""
+
+    async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
+        """Leave the firsts out."""
+        return replace(await super().moved(after, limit=limit), firsts={})
+
+
+@breaks("G14")
+class ATrimForgetsTheFirstOfSeveralMoves(MemoryKernel):
+    """A sweep that leaves one move of each scope forgets at which seq it began to move."""
+
+    async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
+        """Forget it."""
+        swept = await super().sweep(now_us=now_us, retention=retention, budget=budget)
+        self._data.moves = [(position, scope, seq, seq) for position, scope, seq, _ in self._data.moves]
+        return swept
+
+
+@breaks("G14")
 class AScopeIsReportedAtItsFirstSeq(MemoryKernel):
     """Of a scope that moved several times in a page the first is told, and the others are taken for repeats."""
 
@@ -85,7 +105,7 @@ class AScopeIsReportedAtItsFirstSeq(MemoryKernel):
         moved = await super().moved(after, limit=limit)
         start = self._data.moves_floor if not after else int(after)
         first: dict[str, int] = {}
-        for position, scope, seq in self._data.moves:
+        for position, scope, seq, _ in self._data.moves:
             if position >= start:
                 first.setdefault(scope, seq)
         return replace(moved, scopes=tuple((scope, first.get(scope, seq)) for scope, seq in moved.scopes))
