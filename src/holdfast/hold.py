@@ -217,7 +217,7 @@ class Holdfast:
         )
         total = Swept()
         while True:
-            swept = await store.patiently(lambda: store.kernel.sweep(now_us=store.clock.now_us(), retention=retention))
+            swept = await store.patiently(lambda: store.kernel.sweep(now_us=store.now_us(), retention=retention))
             total = Swept(
                 total.cells + swept.cells, total.records + swept.records, total.scopes + swept.scopes, swept.more
             )

@@ -8,6 +8,7 @@ Deliberately absent: server-side filters, joins, arithmetic, range deletes.
 
 Time comes from the caller: every verb that depends on it takes `now_us` (or the commit's `at_us`), so servers'
 clocks decide nothing. An expired cell is absent in every verb and check from the moment `now_us >= expires_us`.
+A commit is taken at any time from 1970 to 2286, in whatever order, and at no other (`limits.check_commit`).
 
 Every verb may raise Closed (after `close`, or in a forked child), Unavailable, Corrupt, and the store's own
 conditions (StoreLocked, StoreFull, ReadOnlyStore). A verb that raises has changed nothing, unless it raises

@@ -43,6 +43,16 @@ APPENDS_MAX: int = 10**ORDINAL_DIGITS
 STAMP_BYTES = SEQ_DIGITS + 1 + ORDINAL_DIGITS
 """What completing an append adds to its key."""
 
+TIME_US_MAX: int = 10**16 - 1
+"""The last moment a clock may show, in November 2286; the first is that of 1970.
+
+Within it every form of a time is exact: 16 digits in an index, the 48 bits of milliseconds of a UUIDv7, a datetime, 64
+bits with the longest duration added.
+"""
+
+EXPIRES_US_MAX: int = 2**63 - 1
+"""The last moment at which a cell may expire."""
+
 PAGE_MAX = 10_000
 """The limit of cells, records, entries or scopes in one answer; more is asked for page by page."""
 
@@ -76,8 +86,9 @@ def check_commit(commit: Commit, traits: Traits) -> None:
 
     Raises TooLarge (a key, a value, the number of operations or the bytes of the whole are over the limit),
     Unsupported (scopes of several buckets where that is the span), or InvalidValue (a scope, key or index entry named
-    twice, a drop together with writes, no scope at all, text that has no UTF-8 form).
+    twice, a drop together with writes, no scope at all, text that has no UTF-8 form, a time that is out of range).
     """
+    check_time(commit.at_us)
     scopes = commit.scopes
     if len(scopes) == 1:
         operations, size = _weigh(scopes[0], traits)
@@ -149,6 +160,9 @@ def _weigh(part: ScopeCommit, traits: Traits) -> tuple[int, int]:
 
 def _weigh_put(put: Put | Append, key: str, traits: Traits) -> int:
     value_bytes = len(put.value)
+    expires_us = put.expires_us
+    if expires_us is not None and (type(expires_us) is not int or not 0 <= expires_us <= EXPIRES_US_MAX):
+        raise InvalidValue(f"{key!r} expires at {shown(expires_us)}, which is out of range", path=key)
     if value_bytes > traits.value_bytes_max:
         raise TooLarge(
             f"the value of {key!r} has {value_bytes} bytes; the limit is {traits.value_bytes_max}",
@@ -190,6 +204,17 @@ def _key_bytes(key: str, *, more: int = 0) -> int:
             limit=KEY_BYTES_MAX,
         )
     return size
+
+
+def check_time(now_us: int) -> int:
+    """The time, if it is one that every form can hold: raises InvalidValue unless it is within 1970 to 2286."""
+    if type(now_us) is not int or not 0 <= now_us <= TIME_US_MAX:
+        raise InvalidValue(
+            f"the clock shows {shown(now_us)}, which is out of range: 0 to {TIME_US_MAX} microseconds since 1970",
+            remedy="Set the clock of this host, or the one that was given to Holdfast, to the time of day.",
+            path="clock",
+        )
+    return now_us
 
 
 def check_limit(limit: int) -> None:
