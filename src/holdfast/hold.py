@@ -176,7 +176,8 @@ class Holdfast:
         group = None
         if user is not None:
             wanted.append(scope_name(Scope.user(user)))
-            group = user_sessions.UserSessions(self._store.work, user)
+            limit = self._store.limits.value_bytes_max
+            group = user_sessions.UserSessions(self._store.work, user, record_bytes_max=limit)
         if not wanted:
             raise InvalidValue("name the scopes to follow, or a user", path="scopes")
         if not isinstance(after, Mapping):

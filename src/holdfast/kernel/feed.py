@@ -18,6 +18,7 @@ from holdfast.errors import Closed, Compacted, HoldfastError, Unavailable
 from holdfast.kernel.commit import Moved
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.follower import GLANCE, PAGE, PAUSE_MAX_S, PAUSE_S, QUEUE_MAX, Follower
+from holdfast.kernel.limits import PAGE_BYTES
 from holdfast.kernel.lives import Admission
 
 GIVE_WAY_AFTER = 50
@@ -200,7 +201,7 @@ class Feed:
         while after < seq and scope in self._followers:
             try:
                 limit = GLANCE if seq - after <= GLANCE else PAGE
-                records = await self.kernel.log(scope, after=after, limit=limit)
+                records = await self.kernel.log(scope, after=after, limit=limit, bytes_max=PAGE_BYTES)
             except Unavailable:
                 raise
             except HoldfastError:

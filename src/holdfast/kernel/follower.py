@@ -16,19 +16,20 @@ from holdfast.errors import Closed, Compacted, Diverged, Gone, HoldfastError, Un
 from holdfast.kernel.commit import Head, Read, Record
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.cursor import Cursor
+from holdfast.kernel.limits import PAGE_BYTES, may_go_on
 from holdfast.kernel.lives import Admission, Lives, Standing
 from holdfast.kernel.patience import again
 
 T = TypeVar("T")
 
 QUEUE_MAX = 1000
-"""Records a follower may have waiting; beyond that it falls back to paging from the log."""
+"""Records a follower may have waiting, and PAGE_BYTES; beyond that it falls back to paging from the log."""
 
 GLANCE = 64
 """Records read from one log at once when no more are expected: few enough for a backend to read them in place."""
 
 PAGE = 500
-"""Records read from one log at once."""
+"""Records read from one log at once, up to PAGE_BYTES."""
 
 PAUSE_S = 0.05
 """The pause after the store was unavailable; doubles up to PAUSE_MAX_S."""
@@ -77,6 +78,7 @@ class Follower:
         self._read: dict[str, int] = {}  # of those left again, the latest of them: the seq that would have come next
         self._queue: deque[Arrival] = deque()
         self._queue_max = queue_max
+        self._queue_bytes = 0  # of the records waiting
         self._queued: dict[str, int] = {}  # scope -> the seq its queue would take next
         self._behind: dict[str, None] = {}  # scopes to be read from their logs, in the order they fell behind
         self._waiter: asyncio.Future[None] | None = None
@@ -128,6 +130,7 @@ class Follower:
         while True:
             if self._queue:
                 scope, record = self._queue.popleft()
+                self._queue_bytes -= record.size
                 if self._take(scope, record):
                     return scope, record
             elif self._problem is not None:
@@ -141,6 +144,7 @@ class Follower:
         """Follow nothing more."""
         self._source.leave(self, tuple(self.expected), altogether=True)
         self._queue.clear()
+        self._queue_bytes = 0
         self.fail(Closed("this follower is closed"))
 
     # --- what the feed calls ----------------------------------------------------------------------
@@ -150,10 +154,10 @@ class Follower:
         if scope in self._behind:
             return self._wake()
         wanted = max(self._queued.get(scope, 0), self.expected[scope])
-        if records[0].seq > wanted or len(self._queue) + len(records) > self._queue_max:
+        new = records[max(wanted - records[0].seq, 0) :]
+        if records[0].seq > wanted or not self._has_room(new):
             return self.rouse(scope)
-        for record in records[wanted - records[0].seq :]:
-            self._queue.append((scope, record))
+        self._enqueue(scope, new)
         self._queued[scope] = max(wanted, records[-1].seq + 1)
         return self._wake()
 
@@ -198,6 +202,16 @@ class Follower:
         self._lives[scope] = lives
         self._source.enter(self, scope)
         self.rouse(scope)
+
+    def _has_room(self, records: Sequence[Record]) -> bool:
+        """Whether so many more may wait; what is read at once always may, if nothing else does."""
+        if len(self._queue) + len(records) > self._queue_max:
+            return False
+        return not self._queue or self._queue_bytes + sum(record.size for record in records) <= PAGE_BYTES
+
+    def _enqueue(self, scope: str, records: Sequence[Record]) -> None:
+        self._queue.extend((scope, record) for record in records)
+        self._queue_bytes += sum(record.size for record in records)
 
     def _take(self, scope: str, record: Record) -> bool:
         """Whether this is the record that is due, and for the follower."""
@@ -253,7 +267,7 @@ class Follower:
             self._waiter.set_result(None)
 
     async def _catch_up(self) -> None:
-        """Read one page of one scope that fell behind; it has caught up when a page is not full."""
+        """Read one page of one scope that fell behind; it has caught up when a page is neither full nor cut."""
         scope = next(iter(self._behind))
         del self._behind[scope]  # before the read: what arrives meanwhile puts it back
         self._queued.pop(scope, None)
@@ -265,9 +279,9 @@ class Follower:
             if scope in self.expected:
                 self._behind[scope] = None  # nothing was read: begin there again
             raise
-        if len(records) == PAGE:
+        if may_go_on(records, PAGE, PAGE_BYTES):
             self._behind[scope] = None
-        self._queue.extend((scope, record) for record in records)
+        self._enqueue(scope, records)
         if records and scope not in self._behind:
             self._queued[scope] = max(records[-1].seq + 1, self._queued.get(scope, 0))
         if not records:
@@ -279,7 +293,9 @@ class Follower:
         pause = PAUSE_S
         while True:
             try:
-                return await self._source.kernel.log(scope, after=self.expected[scope] - 1, limit=PAGE)
+                return await self._source.kernel.log(
+                    scope, after=self.expected[scope] - 1, limit=PAGE, bytes_max=PAGE_BYTES
+                )
             except Unavailable:
                 await self._source.clock.sleep(pause)
                 pause = min(2 * pause, PAUSE_MAX_S)

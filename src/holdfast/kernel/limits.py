@@ -7,9 +7,9 @@ items of 400 KB and transactions of 100 items and 4 MB); a configuration raises 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -18,6 +18,18 @@ from holdfast.kernel.commit import ORDINAL_DIGITS, SEQ_DIGITS, Append, Commit, P
 from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
 
 T = TypeVar("T")
+
+
+class Sized(Protocol):
+    """What counts for something against a bound of bytes."""
+
+    @property
+    def size(self) -> int:
+        """How much."""
+        ...
+
+
+S = TypeVar("S", bound=Sized)
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -55,6 +67,9 @@ EXPIRES_US_MAX: int = 2**63 - 1
 
 PAGE_MAX = 10_000
 """The limit of cells, records, entries or scopes in one answer; more is asked for page by page."""
+
+PAGE_BYTES: int = 8 * MIB
+"""What who reads many records or cells asks for at once, so that no more than that, and one of them, is held."""
 
 Durability = Literal["none", "process", "fsync", "replicated"]
 
@@ -234,5 +249,30 @@ def listed(items: Iterable[T], what: str, *, most: int = PAGE_MAX) -> list[T]:
 
 
 def check_range(wanted: Range) -> None:
-    """Refuse a range whose limit is out of bounds (InvalidValue)."""
+    """Refuse a range whose limit or bound is out of bounds (InvalidValue)."""
     check_limit(wanted.limit)
+    check_bytes(wanted.bytes_max)
+
+
+def check_bytes(bytes_max: int | None) -> None:
+    """Refuse a bound that is no number of bytes, 1 or more, nor None (InvalidValue)."""
+    if bytes_max is not None and (type(bytes_max) is not int or bytes_max < 1):
+        raise InvalidValue(f"bytes_max must be 1 or more, not {shown(bytes_max)}", path="bytes_max")
+
+
+def within(items: Iterable[S], bytes_max: int | None) -> Iterable[S]:
+    """The items up to the one with which their sizes together reach the bound, that one included."""
+    if bytes_max is None:
+        yield from items
+        return
+    size = 0
+    for item in items:
+        yield item
+        size += item.size
+        if size >= bytes_max:
+            return
+
+
+def may_go_on(items: Sequence[Sized], limit: int, bytes_max: int | None) -> bool:
+    """Whether more may follow an answer with this limit and bound: it is the end unless one of them was reached."""
+    return len(items) >= limit or (bytes_max is not None and sum(item.size for item in items) >= bytes_max)

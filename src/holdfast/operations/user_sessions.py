@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from holdfast.kernel.commit import Cell, Head, Read, Record
-from holdfast.kernel.limits import PAGE_MAX
+from holdfast.kernel.limits import PAGE_BYTES, PAGE_MAX
 from holdfast.kernel.lives import Standing
 from holdfast.kernel.work import Work
 from holdfast.services import change, session
@@ -14,9 +14,10 @@ from holdfast.services import change, session
 class UserSessions:
     """The sessions of one user. A session's user is that of its whole life, named by the record it begins with."""
 
-    def __init__(self, work: Callable[[], Work], user: str) -> None:
+    def __init__(self, work: Callable[[], Work], user: str, *, record_bytes_max: int) -> None:
         self._work = work
         self._user = user
+        self._at_once = max(1, PAGE_BYTES // record_bytes_max)  # records read, however large they are
 
     async def present(self) -> dict[str, Head]:
         """Every session there is, by the name of its scope."""
@@ -33,10 +34,11 @@ class UserSessions:
     async def look(self, scopes: Sequence[str]) -> dict[str, Standing]:
         """See `Admission.look`."""
         reads = [Read(scope, (session.CELL,)) for scope in scopes if session.is_scope(scope)]
-        return {
-            view.scope: self._standing(view.head, view.cells.get(session.CELL))
-            for view in (await self._work().peek(reads) if reads else ())
-        }
+        standing: dict[str, Standing] = {}
+        for first in range(0, len(reads), self._at_once):
+            for view in await self._work().peek(reads[first : first + self._at_once]):
+                standing[view.scope] = self._standing(view.head, view.cells.get(session.CELL))
+        return standing
 
     def begins(self, record: Record) -> bool:
         """See `Admission.begins`."""

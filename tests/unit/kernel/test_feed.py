@@ -48,12 +48,14 @@ class Line(Around):
         times = {"pass": 1, "lose": 0, "double": 2}
         return self.inside.watch(lambda: [wake() for _ in range(times[self.hints])] and None)
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         self.logs += 1
         await self.gate.wait()
         if self.problems["log"]:
             raise self.problems["log"].pop(0)
-        return await super().log(scope, after=after, limit=limit, reverse=reverse)
+        return await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
 
     async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
         if self.problems["read"]:

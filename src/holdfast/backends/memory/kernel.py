@@ -29,7 +29,7 @@ from holdfast.kernel.commit import (
 )
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.evaluate import is_visible
-from holdfast.kernel.limits import Traits, check_limit, check_range
+from holdfast.kernel.limits import Traits, check_bytes, check_limit, check_range, within
 
 TRAITS = Traits(
     durability="none",
@@ -78,10 +78,13 @@ class MemoryKernel(Kernel):
             wake()
         return outcomes
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """See `Kernel.log`."""
         with self._lock:
             check_limit(limit)
+            check_bytes(bytes_max)
             data = self._open().scopes.get(scope)
             if data is None:
                 if after > 0 and not reverse:
@@ -91,7 +94,7 @@ class MemoryKernel(Kernel):
             _check_log(scope, data)
             if reverse:
                 records = data.records if after == 0 else data.records[: max(0, after - head.floor)]
-                return tuple(islice(reversed(records), limit))
+                return tuple(within(islice(reversed(records), limit), bytes_max))
             if after > head.seq:
                 raise Diverged(f"{scope} is at {head.seq}, before {after}", scope=scope, after=after, seq=head.seq)
             if after + 1 < head.floor:
@@ -101,7 +104,7 @@ class MemoryKernel(Kernel):
                     after=after,
                     floor=head.floor,
                 )
-            return tuple(islice(data.records_after(after), limit))
+            return tuple(within(islice(data.records_after(after), limit), bytes_max))
 
     async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
         """See `Kernel.moved`. The position counts the moves from the store's beginning."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from holdfast.kernel.commit import NO_HEAD, Cell, Entry, Found, Head, Range, Record
 from holdfast.kernel.evaluate import is_visible
 from holdfast.kernel.keys import prefix_end
+from holdfast.kernel.limits import within
 
 
 class ScopeData:
@@ -48,14 +50,9 @@ class ScopeData:
 
     def range(self, wanted: Range, now_us: int) -> tuple[Cell, ...]:
         """The visible cells of a range."""
-        found: list[Cell] = []
-        for key in self._keys_in(wanted):
-            cell = self.cells[key]
-            if is_visible(cell.expires_us, now_us):
-                found.append(cell)
-                if len(found) == wanted.limit:
-                    break
-        return tuple(found)
+        cells = (self.cells[key] for key in self._keys_in(wanted))
+        visible = (cell for cell in cells if is_visible(cell.expires_us, now_us))
+        return tuple(within(islice(visible, wanted.limit), wanted.bytes_max))
 
     def _keys_in(self, wanted: Range) -> Iterable[str]:
         keys = self.keys
