@@ -111,7 +111,7 @@ class SurfaceMachine(RuleBasedStateMachine):
                 session = self.run(self.hold.sessions.create(id=id, **fields, on_exists=["fail", "return"][way]))
         except AlreadyExists:
             assert not made
-            assert way == 0 or (way == 2 and user not in (None, model.record["user"]))
+            assert way == 0 or user not in (None, model.record["user"])
             return
         if made:
             record = {**fields, "id": id, "tags": tuple(tags), "created_us": self.now_us}

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Any, TypeVar, overload
 
-from holdfast.errors import shown
 from holdfast.handles.unit import Target, Unit
 from holdfast.kernel import codec
 from holdfast.kernel.limits import PAGE_MAX
@@ -34,9 +33,7 @@ class Runtime:
         """Store several values in one commit; returns their version."""
         limit = self._unit.store.config.state.value_bytes_max
         given = codec.mapping(values, "values")
-        raws = {
-            key: codec.encode(value, bytes_max=limit, what=f"the value of {shown(key)}") for key, value in given.items()
-        }
+        raws = {key: codec.encode(value, bytes_max=limit, key=key) for key, value in given.items()}
 
         def stage(work: Work) -> None:
             for key, raw in raws.items():

@@ -45,7 +45,8 @@ class Sessions:
     ) -> Session:
         """Create a session; it is active and durable on return. Without an id it gets a new UUIDv7.
 
-        If the id is taken: "fail" raises AlreadyExists, "return" returns the session that is there.
+        If the id is taken: "fail" raises AlreadyExists, "return" returns the session that is there, and raises it only
+        if that belongs to another user than the one given.
         Raises InvalidId or InvalidValue for what may not be stored, before anything is.
         """
         if on_exists not in ("fail", "return"):
@@ -81,7 +82,7 @@ class Sessions:
             except AlreadyExists:
                 found = await self.get(record.id)
             if found is not None:
-                return found
+                return _owned(found, record.user)
 
     async def _create(self, record: SessionRecord) -> Session:
         target = Target(session.scope_of(record.id), "must_not_exist")
@@ -118,11 +119,7 @@ class Sessions:
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
         record = self._new_record(check_name(id, "a session id"), names, task=task, tags=tags, metadata=metadata)
         found = await self.get(record.id)
-        if found is None:
-            found = await self._create_or_get(record)
-        if user is not None and found.user != user:
-            raise AlreadyExists(f"session {id!r} exists and belongs to another user", scope=session.scope_of(id))
-        return found
+        return await self._create_or_get(record) if found is None else _owned(found, user)
 
     async def list(
         self,
@@ -202,6 +199,17 @@ class Sessions:
         except NotFound:
             return False
         return True
+
+
+def _owned(found: Session, user: str | None) -> Session:
+    """The session that was found, unless it was asked for on behalf of a user whose it is not."""
+    if user is None or found.user == user:
+        return found
+    raise AlreadyExists(
+        f"session {found.id!r} exists and belongs to {'nobody' if found.user is None else 'another user'}",
+        remedy="Choose another id for this user's session, or leave `user` out to get it whosever it is.",
+        scope=session.scope_of(found.id),
+    )
 
 
 def _status(status: SessionStatus | str) -> SessionStatus:

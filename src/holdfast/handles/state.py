@@ -9,7 +9,7 @@ from copy import deepcopy
 from types import UnionType
 from typing import Any, TypeVar, overload
 
-from holdfast.errors import TypeMismatch, shown
+from holdfast.errors import TypeMismatch
 from holdfast.handles.unit import Alone, Target, Unit
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
@@ -72,8 +72,9 @@ class State:
         With `if_version` it raises Conflict if anybody wrote the key after that version (0: if it exists).
         Raises InvalidValue for what would come back changed, TooLarge beyond the limit.
         """
-        raw = codec.encode(value, bytes_max=self._place.value_bytes_max, what=f"the value of {shown(key)}")
-        return await self._unit.write(self._target, lambda work: state.put(work, self._place, key, raw, if_version))
+        place = self._place
+        raw = codec.encode(value, bytes_max=place.value_bytes_max, key=key)
+        return await self._unit.write(self._target, lambda work: state.put(work, place, key, raw, if_version))
 
     @overload
     async def mutate(self, key: str, change: Callable[[Any], Any]) -> Any: ...
@@ -112,9 +113,7 @@ class State:
         """Store several values in one commit; returns their version."""
         limit = self._place.value_bytes_max
         given = codec.mapping(values, "values")
-        raws = {
-            key: codec.encode(value, bytes_max=limit, what=f"the value of {shown(key)}") for key, value in given.items()
-        }
+        raws = {key: codec.encode(value, bytes_max=limit, key=key) for key, value in given.items()}
 
         def stage(work: Work) -> None:
             for key, raw in raws.items():

@@ -23,6 +23,18 @@ from holdfast.model.duration import to_seconds
 
 T = TypeVar("T")
 
+_forks = 0
+"""How many forks lie between this process and the one that imported Holdfast: cheaper to ask than the process id."""
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
+
 
 class Store:
     """One opened space, as its handles see it. Any thread and event loop may use it."""
@@ -37,24 +49,26 @@ class Store:
         self.temp_ttl_us = round(to_seconds(config.state.temp_ttl, "state.temp_ttl") * 1_000_000)
         self._feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
         self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
-        self._pid = os.getpid()
+        self._forks = _forks
         self.closed = False
 
     def check_open(self) -> None:
         """Raise Closed if the store is closed, or was opened in the process that this one was forked from."""
         if self.closed:
             raise Closed("this store is closed")
-        if self._pid != os.getpid():
+        if self._forks != _forks:
             raise Closed("this store was opened before the fork: open it after, or start the process with spawn")
 
     def work(self) -> Work:
         """A new unit of work, at this moment, with the cause of the current task."""
-        self.check_open()
+        if self.closed or self._forks != _forks:
+            self.check_open()
+        why = cause.current.get()
         return Work(
             self.writer,
             now_us=self.now_us(),
             limits=self.limits,
-            cause=cause.encode_cause(cause.current.get()),
+            cause=b"" if why is cause.NO_CAUSE else cause.encode_cause(why),
         )
 
     def now_us(self) -> int:

@@ -30,6 +30,9 @@ from holdfast.kernel.limits import DEPTH_MAX, VALUE_BYTES_MAX
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 """The integers that JSON readers here give back as they were."""
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What decoding raises for bytes that no encoder has written; msgspec leaves text that is not UTF-8 to Python."""
+
 _FRAME_BYTES = frozenset(range(0x20))
 _PATH_MAX = 200
 _MANY = 12  # items from which looking at all at once is quicker than at one after the other
@@ -67,12 +70,12 @@ def _decoder(kind: Any) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(kind, dec_hook=_decode_foreign).decode
 
 
-def encode(value: Any, *, bytes_max: int = VALUE_BYTES_MAX, what: str = "the value") -> bytes:
+def encode(value: Any, *, bytes_max: int = VALUE_BYTES_MAX, what: str = "the value", key: str | None = None) -> bytes:
     """The bytes of a value. Raises InvalidValue (with `path`) for what would not come back as it is.
 
     A NaN or infinity, a set, tuple, bytes or other rich type outside a typed value, a key that is not text, an
     integer beyond 64 bits, a lone surrogate, a cycle, or more than DEPTH_MAX containers in each other are refused; and
-    with TooLarge, naming `what` it is, whatever has more than `bytes_max` bytes.
+    with TooLarge, naming `what` it is, and of which key, whatever has more than `bytes_max` bytes.
     """
     kind = type(value)
     try:
@@ -84,8 +87,11 @@ def encode(value: Any, *, bytes_max: int = VALUE_BYTES_MAX, what: str = "the val
             _look_through((value,), 0, bytes_max)
         raw = _encoder.encode(value)
     except (_NotPlain, ValueError, TypeError):
+        what = what if key is None else f"{what} of {shown(key)}"
         return check_size(_encode_typed(value, bytes_max, what), bytes_max, what)
-    return check_size(raw, bytes_max, what)
+    if len(raw) > bytes_max:
+        check_size(raw, bytes_max, what if key is None else f"{what} of {shown(key)}")
+    return raw
 
 
 def _look_through(items: Collection[Any], depth: int, room: int) -> int:
@@ -151,7 +157,7 @@ def decode(raw: bytes) -> Any:
     """The value as JSON types. Raises Corrupt for bytes that no `encode` has written."""
     try:
         return _decode_plain(raw)
-    except msgspec.DecodeError as problem:
+    except UNREADABLE as problem:
         raise _unreadable(raw) from problem
 
 
@@ -168,7 +174,7 @@ def decode_as(raw: bytes, kind: Any) -> Any:
         return decoder(raw)
     except msgspec.ValidationError as problem:
         raise TypeMismatch(f"the stored value is not {_name(kind)}: {_short(problem)}", type=kind) from problem
-    except msgspec.DecodeError as problem:
+    except UNREADABLE as problem:
         raise _unreadable(raw) from problem
     except (TypeError, NotImplementedError) as problem:
         raise _untypable(kind, problem) from problem

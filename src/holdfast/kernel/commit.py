@@ -144,7 +144,7 @@ Check = Absent | Present | Unchanged | Untouched | HeadAt
 Need = Literal["must_exist", "must_not_exist", "create"]
 
 
-class ScopeCommit(Struct, frozen=True):
+class ScopeCommit(Struct, frozen=True, gc=False):
     """What one commit asks of, and does to, one scope.
 
     need     "must_exist" (the default: a blind write never brings a deleted scope back), "must_not_exist",
@@ -176,7 +176,7 @@ class ScopeCommit(Struct, frozen=True):
         return bool(self.puts or self.appends or self.deletes or self.body or self.drop)
 
 
-class Commit(Struct):
+class Commit(Struct, gc=False):
     """An atomic, conditional set of writes to one scope, or to several where the backend spans them.
 
     `at_us` is the time of the commit: what its checks take as now, and what the records say.
@@ -193,7 +193,7 @@ class Commit(Struct):
 # --- outcomes -------------------------------------------------------------------------------------
 
 
-class Committed(Struct, frozen=True):
+class Committed(Struct, frozen=True, gc=False):
     """Applied and as durable as the backend's traits say. `seqs` has the new seq of every scope written.
 
     `replayed`: this commit id had been applied before; the seqs are those of that first time.
@@ -203,7 +203,7 @@ class Committed(Struct, frozen=True):
     replayed: bool = False
 
 
-class Conflict(Struct, frozen=True):
+class Conflict(Struct, frozen=True, gc=False):
     """Not applied, without a trace: the first condition of the first scope that did not hold.
 
     `what` names the condition: "need", "epoch", or the check's class in lower case. `expected` is what was
@@ -238,7 +238,7 @@ class Range(Struct, frozen=True, gc=False):
     bytes_max: int | None = None
 
 
-class Read(Struct, frozen=True):
+class Read(Struct, frozen=True, gc=False):
     """What to read of one scope."""
 
     scope: str
@@ -246,7 +246,7 @@ class Read(Struct, frozen=True):
     ranges: tuple[Range, ...] = ()
 
 
-class View(Struct, frozen=True):
+class View(Struct, frozen=True, gc=False):
     """What one scope held: absent keys are missing from `cells`; `ranges` answers each range in turn."""
 
     scope: str
@@ -255,7 +255,7 @@ class View(Struct, frozen=True):
     ranges: tuple[tuple[Cell, ...], ...] = ()
 
 
-class Record(Struct, frozen=True):
+class Record(Struct, frozen=True, gc=False):
     """One commit as one scope's log keeps it. `touched` lists the keys put, completed or deleted.
 
     `op` is "write", or "drop" for the record that ended an epoch (its `epoch` is the one that ended).
@@ -276,7 +276,7 @@ class Record(Struct, frozen=True):
         return len(self.body) + len(self.cause) + sum(map(len, self.touched))
 
 
-class Moved(Struct, frozen=True):
+class Moved(Struct, frozen=True, gc=False):
     """Scopes that committed, each with a seq it had reached, and the position to continue from.
 
     `firsts` has the seq of a scope's first commit among those that the answer covers, where it is another one than

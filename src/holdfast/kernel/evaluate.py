@@ -17,10 +17,10 @@ from holdfast.kernel.commit import (
     Check,
     Commit,
     Conflict,
-    Entry,
     Head,
     HeadAt,
     Present,
+    Put,
     Record,
     ScopeCommit,
     Untouched,
@@ -34,31 +34,33 @@ GetTouched = Callable[[str, int], Iterable[tuple[str, ...]] | None]
 """What each record of a scope after that seq touched; None if some were trimmed or one dropped the scope."""
 
 
-class Write(Struct, frozen=True, gc=False):
-    """One cell to store; its version is the seq of the plan it stands in."""
+class Plan(Struct, frozen=True, gc=False):
+    """What one commit does to one scope, decided: the head it leaves, the cells to write, the record to log.
 
-    key: str
-    value: bytes
-    expires_us: int | None
-    entries: tuple[Entry, ...]
-
-
-class Plan(Struct, frozen=True):
-    """What one commit does to one scope, decided: the head it leaves, the cells to write, the record to log."""
+    Of the cells to write, with the seq as their version, the commit's puts come first, then its appends under their
+    completed keys.
+    """
 
     scope: str
     head: Head
-    writes: tuple[Write, ...]
+    writes: tuple[Put, ...]
     deletes: tuple[str, ...]
     record: Record
 
 
 def evaluate(commit: Commit, head: GetHead, cell: GetCell, touched: GetTouched) -> Conflict | list[Plan]:
     """Judge every condition: the first that fails is the Conflict, else there is a plan for every written scope."""
-    for part in commit.scopes:
-        if (conflict := _judge(part, head(part.scope), cell, touched)) is not None:
+    if len(commit.scopes) == 1:  # nearly every commit
+        (part,) = commit.scopes
+        before = head(part.scope)
+        if (conflict := _judge(part, before, cell, touched)) is not None:
             return conflict
-    return [_plan(commit, part, head(part.scope)) for part in commit.scopes if part.writes]
+        return [_plan(commit, part, before)] if part.writes else []
+    heads = [head(part.scope) for part in commit.scopes]
+    for part, before in zip(commit.scopes, heads, strict=True):
+        if (conflict := _judge(part, before, cell, touched)) is not None:
+            return conflict
+    return [_plan(commit, part, before) for part, before in zip(commit.scopes, heads, strict=True) if part.writes]
 
 
 def _judge(part: ScopeCommit, head: Head, cell: GetCell, touched: GetTouched) -> Conflict | None:
@@ -106,15 +108,17 @@ def _untouched(scope: str, check: Untouched, head: Head, touched: GetTouched) ->
 
 def _plan(commit: Commit, part: ScopeCommit, head: Head) -> Plan:
     seq = head.seq + 1
-    writes = tuple([Write(put.key, put.value, put.expires_us, put.entries) for put in part.puts])
+    writes = part.puts
     if part.appends:
         writes += tuple(
-            Write(append.prefix + stamp(seq, ordinal), append.value, append.expires_us, append.entries)
+            Put(append.prefix + stamp(seq, ordinal), append.value, append.expires_us, append.entries)
             for ordinal, append in enumerate(part.appends)
         )
     epoch = head.epoch
     after = Head(seq, epoch + part.drop, not part.drop, head.floor or seq, commit.at_us, commit.cause)
-    touched = tuple([write.key for write in writes]) + part.deletes
+    touched = tuple([write.key for write in writes])
+    if part.deletes:
+        touched += part.deletes
     record = Record(
         seq, epoch, commit.id, commit.at_us, commit.cause, touched, part.body, "drop" if part.drop else "write"
     )

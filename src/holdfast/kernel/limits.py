@@ -41,7 +41,8 @@ OPERATIONS_MAX = 90
 """The default limit of puts, appends and deletes in one commit."""
 
 COMMIT_BYTES_MAX = 3 * MIB
-"""The default limit of one commit's keys, values, entries and bodies together."""
+"""The default limit of one commit's keys, values, entries and bodies together. A value that followers see stands in the
+body of the log record too, so about half of it is left for values."""
 
 DEPTH_MAX = 64
 """How deep a value may be nested."""
@@ -123,7 +124,7 @@ def check_commit(commit: Commit, traits: Traits) -> None:
         )
     if size > traits.commit_bytes_max:
         raise TooLarge(
-            f"a commit of {size} bytes; the limit is {traits.commit_bytes_max}",
+            f"a commit of {size} bytes, cells and log together; the limit is {traits.commit_bytes_max}",
             what="commit",
             size=size,
             limit=traits.commit_bytes_max,
@@ -151,6 +152,9 @@ def _weigh(part: ScopeCommit, traits: Traits) -> tuple[int, int]:
             raise InvalidValue(f"a commit drops {part.scope} and writes to it", path=part.scope)
         operations = 1
     _key_bytes(part.scope)
+    size = len(part.body)
+    if operations == 1 and part.puts:
+        return 1, size + _weigh_put(part.puts[0], part.puts[0].key, traits)
     if len(part.appends) > APPENDS_MAX:
         raise TooLarge(
             f"a commit of {len(part.appends)} appends to {part.scope}; the limit is {APPENDS_MAX}",
@@ -158,7 +162,6 @@ def _weigh(part: ScopeCommit, traits: Traits) -> tuple[int, int]:
             size=len(part.appends),
             limit=APPENDS_MAX,
         )
-    size = len(part.body)
     for put in part.puts:
         size += _weigh_put(put, put.key, traits)
     for append in part.appends:
@@ -187,6 +190,8 @@ def _weigh_put(put: Put | Append, key: str, traits: Traits) -> int:
             limit=traits.value_bytes_max,
         )
     size = _key_bytes(key, more=STAMP_BYTES if isinstance(put, Append) else 0) + value_bytes
+    if not put.entries:
+        return size
     if len(put.entries) > 1 and len({(entry.index, entry.value, entry.order) for entry in put.entries}) < len(
         put.entries
     ):

@@ -44,7 +44,7 @@ from holdfast.kernel.commit import (
 )
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.cursor import STAGED
-from holdfast.kernel.keys import bucket
+from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
 from holdfast.kernel.limits import PAGE_MAX, Traits, check_commit, check_limit, may_go_on
 from holdfast.kernel.line import line
 from holdfast.kernel.part import Part
@@ -59,7 +59,7 @@ VERSION_MAX: int = 10**SEQ_DIGITS - 1
 class Work:
     """One unit of work on one kernel."""
 
-    __slots__ = ("_kernel", "_limits", "_open", "_parts", "_writer", "cause", "now_us")
+    __slots__ = ("_bytes", "_kernel", "_limits", "_open", "_operations", "_parts", "_writer", "cause", "now_us")
 
     def __init__(self, writer: Writer, *, now_us: int, limits: Traits, cause: bytes = b"") -> None:
         self.now_us = now_us
@@ -69,6 +69,10 @@ class Work:
         self._limits = limits
         self._parts: dict[str, Part] = {}
         self._open = True
+        # What was ever staged, at most. Only a unit that may be over its limits is weighed exactly: the kernel judges
+        # every commit anyway.
+        self._operations = 0
+        self._bytes = 0
 
     # --- scopes -----------------------------------------------------------------------------------
 
@@ -253,7 +257,7 @@ class Work:
         entries: tuple[Entry, ...] = (),
     ) -> None:
         """Stage one cell. Raises TooLarge at once if the value is over the limit."""
-        part = self.part(scope)
+        part = self._staging(scope, len(value), entries)
         if len(value) > self._limits.value_bytes_max:
             self._refuse(key, value)
         if part.deletes:
@@ -270,14 +274,14 @@ class Work:
         entries: tuple[Entry, ...] = (),
     ) -> None:
         """Stage one stamped cell. Raises TooLarge at once if the value is over the limit."""
-        part = self.part(scope)
+        part = self._staging(scope, len(value), entries)
         if len(value) > self._limits.value_bytes_max:
             self._refuse(prefix, value)
         part.appends.append(Append(prefix, value, expires_us, entries))
 
     def delete(self, scope: str, key: str) -> None:
         """Stage the removal of one cell, there or not."""
-        part = self.part(scope)
+        part = self._staging(scope)
         part.puts.pop(key, None)
         part.deletes[key] = None
 
@@ -286,7 +290,7 @@ class Work:
 
         One that this very unit was to make is as if it had never been touched.
         """
-        part = self.part(scope)
+        part = self._staging(scope)
         if part.need == "must_not_exist":
             del self._parts[scope]
             return
@@ -319,7 +323,15 @@ class Work:
         """Add one line to the body of the scope's log record: what followers of the stream will see."""
         part = self._parts.get(scope)
         if part is not None:
+            self._bytes += 3 * KEY_BYTES_MAX + (0 if value is None else len(value))
             part.lines.append(line(kind, op, key, value, namespace))
+
+    def _staging(self, scope: str, value_bytes: int = 0, entries: tuple[Entry, ...] = ()) -> Part:
+        """The part of a scope that gets one more operation."""
+        self._operations += 1
+        self._bytes += value_bytes + KEY_BYTES_MAX + 4 * KEY_BYTES_MAX * len(entries)
+        part = self._parts.get(scope)
+        return part if part is not None and self._open and not part.drop else self.part(scope)
 
     def _refuse(self, key: str, value: bytes) -> None:
         limit = self._limits.value_bytes_max
@@ -333,7 +345,7 @@ class Work:
 
     # --- the end ----------------------------------------------------------------------------------
 
-    async def commit(self) -> Committed | Conflict:
+    def commit(self) -> Awaitable[Committed | Conflict]:
         """Send everything as one commit; the unit is used up, whatever comes of it.
 
         A unit that only read is checked too: it commits if all it saw was true together. One that touched nothing
@@ -343,14 +355,19 @@ class Work:
             raise Closed("this transaction has ended")
         self._open = False
         if not self._parts:
-            return Committed({})
+            return _nothing()
         commit = Commit(tuple([part.to_commit() for part in self._parts.values()]), self.now_us, self.cause)
-        check_commit(commit, self._limits)
-        return await self._writer.commit(commit)
+        if self._operations > self._limits.operations_max or self._bytes > self._limits.commit_bytes_max:
+            check_commit(commit, self._limits)
+        return self._writer.commit(commit)
 
     def discard(self) -> None:
         """End the unit without a commit."""
         self._open = False
+
+
+async def _nothing() -> Committed:
+    return Committed({})
 
 
 def _check_again(part: Part, need: Need | None) -> None:

@@ -71,6 +71,8 @@ class Writer:
         lane = self._lanes.get(loop)
         if lane is None:
             lane = self._open_lane(loop)
+        if lane.is_full:
+            await lane.wait_for_room()
         outcome = await lane.submit(commit)
         if isinstance(outcome, HoldfastError):
             raise _own(outcome)
@@ -133,15 +135,18 @@ class Lane:
         """Commits waiting to be sent, and callers waiting to be let in."""
         return len(self._queue) + len(self._doors)
 
-    async def submit(self, commit: Commit) -> Outcome:
-        """Queue one commit, wait for its outcome."""
-        if self._doors or len(self._queue) >= self._waiting_max:
-            await self._wait_for_room()
+    @property
+    def is_full(self) -> bool:
+        """Whether whoever wants to submit has to wait for room."""
+        return bool(self._doors) or len(self._queue) >= self._waiting_max
+
+    def submit(self, commit: Commit) -> asyncio.Future[Outcome]:
+        """Queue one commit; the future brings its outcome."""
         future: asyncio.Future[Outcome] = self._loop.create_future()
         self._queue.append((commit, future))
         if self._pump is None:
             self._start()
-        return await future
+        return future
 
     async def drain(self) -> None:
         """Wait until nothing is queued or in flight."""
@@ -154,7 +159,8 @@ class Lane:
             _answer(self._queue.popleft()[1], reason)
         self._let_in()
 
-    async def _wait_for_room(self) -> None:
+    async def wait_for_room(self) -> None:
+        """Wait until there is room for one more, first come, first served."""
         door: asyncio.Future[None] = self._loop.create_future()
         self._doors.append(door)
         try:
@@ -232,11 +238,11 @@ class Lane:
         """Answer whoever's commit is known to be applied or refused; returns the others, with what is known."""
         unsettled: list[Open] = []
         for (commit, future), outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, (Unavailable, Indeterminate)):
+            if isinstance(outcome, Committed):
+                _answer(future, self._compare(commit, outcome))
+            elif isinstance(outcome, (Unavailable, Indeterminate)):
                 unsettled.append((commit, future, outcome))
             else:
-                if isinstance(outcome, Committed):
-                    outcome = self._compare(commit, outcome)
                 _answer(future, outcome)
         return unsettled
 

@@ -16,7 +16,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     value_bytes_max     bytes of one encoded value (256 KiB)
     operations_max      cells one commit writes or deletes (90)
-    commit_bytes_max    bytes of one commit altogether (3 MiB)
+    commit_bytes_max    bytes of one commit altogether, cells and log (3 MiB)
     """
 
     value_bytes_max: int = 256 * _KIB

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-import msgspec
-
 from holdfast.errors import Corrupt
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Record
@@ -21,7 +19,7 @@ def lines_of(record: Record) -> list[Line]:
     """The lines of one record. Raises Corrupt for a body that no commit has written."""
     try:
         return decode_lines(record.body)
-    except msgspec.MsgspecError as problem:
+    except codec.UNREADABLE as problem:
         raise Corrupt(f"a log record that cannot be read: {problem}", seq=record.seq) from problem
 
 

@@ -67,7 +67,7 @@ def decode(cell: Cell) -> Event:
     """The event in a cell."""
     try:
         record = _decoder.decode(cell.value)
-    except msgspec.MsgspecError as problem:
+    except codec.UNREADABLE as problem:
         raise Corrupt(f"an event that cannot be read: {problem}") from problem
     cursor = cell.key.removeprefix(AREA)
     return as_event(record, None if cursor.startswith(STAGED) else cursor)

@@ -64,7 +64,7 @@ def decode(cell: Cell) -> Message:
     """The message in a cell."""
     try:
         record = _decoder.decode(cell.value)
-    except msgspec.MsgspecError as problem:
+    except codec.UNREADABLE as problem:
         raise Corrupt(f"a message that cannot be read: {problem}") from problem
     cursor = cell.key.removeprefix(AREA)
     return as_message(record, None if cursor.startswith(STAGED) else cursor)

@@ -55,7 +55,7 @@ def decode_raw(raw: bytes) -> SessionRecord:
     """The record in a value, as its cell and the stream have it."""
     try:
         return _decoder.decode(raw)
-    except msgspec.MsgspecError as problem:
+    except codec.UNREADABLE as problem:
         raise Corrupt(f"a session record that cannot be read: {problem}") from problem
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from holdfast.kernel.codec import check_size
 from holdfast.kernel.commit import Cell, Range
@@ -26,16 +27,17 @@ class Place(Struct, frozen=True):
     namespace: str
     value_bytes_max: int
     ttl_us: int | None = None
+    prefix: str = ""
+    """What the keys of all its cells start with; it follows from area and namespace."""
 
-    @property
-    def prefix(self) -> str:
-        """What the keys of all its cells start with."""
-        return f"{self.area}/{escaped(self.namespace)}/"
+    def __post_init__(self) -> None:
+        force_setattr(self, "prefix", f"{self.area}/{escaped(self.namespace)}/")
 
 
 def put(work: Work, place: Place, key: str, raw: bytes, if_version: int | None = None) -> None:
     """Stage one value. With `if_version` the commit fails if anybody wrote the key after it (0: if it exists)."""
-    check_size(raw, place.value_bytes_max, key)
+    if len(raw) > place.value_bytes_max:
+        check_size(raw, place.value_bytes_max, key)
     cell = place.prefix + check_name(key, "a state key")
     if if_version is not None:
         work.require_version(place.scope, cell, if_version)

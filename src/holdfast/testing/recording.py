@@ -117,7 +117,7 @@ def load(lines: Iterable[bytes]) -> list[Operation]:
     for line in lines:
         try:
             note = json.decode(line, type=Note)
-        except DecodeError:
+        except (DecodeError, UnicodeDecodeError):
             continue
         if note.what == "began":
             operations[note.id] = Operation(note.id, note.client, note.at)

@@ -1,6 +1,7 @@
 """What the memory backend does beyond the contract: hints at once, bounded moves, small limits."""
 
 from holdfast.backends.memory import MemoryKernel, MemoryStore
+from holdfast.backends.memory.store import MOVES_KEPT
 from holdfast.errors import TooLarge
 from holdfast.kernel.commit import Commit, CommitId, Committed, Put, Retention, ScopeCommit
 from holdfast.kernel.limits import Traits
@@ -52,6 +53,20 @@ async def test_sweeps_bound_what_is_kept_of_moves() -> None:
     await kernel.sweep(now_us=0, retention=KEEP)
     assert len(store.space("default").moves) == 5
     assert dict((await kernel.moved(position)).scopes) == {f"s/{n}": 200 for n in range(5)}
+
+
+async def test_what_is_kept_of_moves_is_bounded_without_sweeps() -> None:
+    """G14: and yet every scope is told of from every position that was ever handed out."""
+    store = MemoryStore()
+    kernel = MemoryKernel(store)
+    positions = [(await kernel.moved("")).position]
+    for n in range(1, 3 * MOVES_KEPT):
+        await kernel.commit([commit(n, ScopeCommit(f"s/{n % 5}", "create", body=b"x"))])
+        if n % 100 == 0:
+            positions.append((await kernel.moved("", limit=3)).position)
+    assert len(store.space("default").moves) <= MOVES_KEPT + 2 * 5
+    for position in positions:
+        assert set(dict((await kernel.moved(position)).scopes)) == {f"s/{n}" for n in range(5)}
 
 
 async def test_the_oldest_position_tells_of_every_living_scope_after_tombstones_went() -> None:

@@ -97,7 +97,10 @@ async def test_a_taken_id_fails_or_returns_the_session_that_is_there(hold: Holdf
     with pytest.raises(AlreadyExists) as taken:
         await hold.sessions.create(id="s", user="bob")
     assert taken.value.scope == "session/s"
-    assert (await hold.sessions.create(id="s", user="bob", on_exists="return")).user == "ada"
+    assert (await hold.sessions.create(id="s", on_exists="return")).user == "ada"
+    with pytest.raises(AlreadyExists, match="another user") as refused:
+        await hold.sessions.create(id="s", user="bob", on_exists="return")
+    assert "Choose another id for this user" in refused.value.remedy
 
 
 async def test_of_many_that_create_one_id_at_once_one_succeeds(stores: Stores) -> None:

@@ -383,7 +383,9 @@ def test_what_is_no_type_is_refused_clearly(kind: Any) -> None:
         decode_as(b"3", kind)
 
 
-@pytest.mark.parametrize("raw", [b"", b"\x01\x02", b"\x1f", b"{", b"nul", b"\xff", b'"a', b"[1,]"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"\x01\x02", b"\x1f", b"{", b"nul", b"\xff", b'"a', b"[1,]", b'"\x80"', b'{"\xed\xa0\x80":1}']
+)
 def test_bytes_that_no_encode_has_written_are_corrupt(raw: bytes) -> None:
     for read in (decode, lambda raw: decode_as(raw, Any)):
         with pytest.raises(Corrupt):

@@ -25,7 +25,7 @@ from holdfast.kernel.commit import (
     Untouched,
     stamp,
 )
-from holdfast.kernel.evaluate import Plan, Write, evaluate, is_visible
+from holdfast.kernel.evaluate import Plan, evaluate, is_visible
 
 HEAD = Head(5, 2, True, 3, 900, b"before")
 CELL = Cell("k", b"v", 4)
@@ -128,9 +128,9 @@ def test_a_plan_says_everything_that_is_to_be_written() -> None:
     keys = ("k", f"l/{stamp(6, 0)}", f"m/{stamp(6, 1)}")
     assert plan.head == Head(6, 2, True, 3, 1000, b"cause")
     assert plan.writes == (
-        Write(keys[0], b"1", 5000, (entry,)),
-        Write(keys[1], b"2", None, ()),
-        Write(keys[2], b"3", 6000, ()),
+        Put(keys[0], b"1", 5000, (entry,)),
+        Put(keys[1], b"2", None, ()),
+        Put(keys[2], b"3", 6000, ()),
     )
     assert plan.deletes == ("d",)
     record = plan.record

@@ -18,9 +18,10 @@ from holdfast.kernel.limits import within
 
 
 class ScopeData:
-    """One scope: its head, the cells of its present epoch, and its log from `head.floor` on."""
+    """One scope: its head, the cells of its present epoch, and its log from `head.floor` on with each record's position
+    among the moves of the space."""
 
-    __slots__ = ("cells", "entries", "head", "keys", "records")
+    __slots__ = ("cells", "entries", "head", "keys", "positions", "records")
 
     def __init__(self) -> None:
         self.head: Head = NO_HEAD
@@ -28,6 +29,7 @@ class ScopeData:
         self.keys: list[str] = []
         self.entries: dict[str, tuple[Entry, ...]] = {}
         self.records: list[Record] = []
+        self.positions: list[int] = []
 
     def cell(self, key: str, now_us: int) -> Cell | None:
         """The cell under that key if it is visible at that time."""
@@ -73,6 +75,11 @@ class ScopeData:
             return []
         return self.records[max(0, after + 1 - self.records[0].seq) :]
 
+    def first_since(self, position: int) -> int:
+        """The seq of the first record at that position or later; of the last one if there is none."""
+        place = bisect_left(self.positions, position)
+        return self.records[place].seq if place < len(self.records) else self.head.seq
+
 
 class IndexData:
     """One (index, value): its entries in the order (order, scope, key)."""
@@ -109,6 +116,10 @@ class IndexData:
         return (Found(*self.cursors[i], self.payloads[self.cursors[i]]) for i in places)
 
 
+MOVES_KEPT = 1_000
+"""Moves beyond one of each scope that are kept before all but the last of each are forgotten."""
+
+
 class SpaceData:
     """One space: its scopes, indexes, the order of all commits, and the ids each writer has used."""
 
@@ -119,7 +130,7 @@ class SpaceData:
         self.scopes: dict[str, ScopeData] = {}
         self.names: list[str] = []  # of self.scopes, sorted
         self.indexes: dict[tuple[str, str], IndexData] = {}
-        self.moves: list[tuple[int, str, int, int]] = []  # position, scope, seq, first seq told; ordered by position
+        self.moves: list[tuple[int, str, int]] = []  # position, scope, seq; in the order of positions
         self.moves_end = 0  # the next position
         self.moves_floor = 0  # the first position from which every move can still be told
         self.lanes: dict[str, int] = {}
@@ -145,27 +156,29 @@ class SpaceData:
 
     def move(self, scope: str, seq: int) -> None:
         """Note that a scope committed."""
-        self.moves.append((self.moves_end, scope, seq, seq))
+        self.scopes[scope].positions.append(self.moves_end)
+        self._tell(scope, seq)
+        if len(self.moves) > 2 * len(self.scopes) + MOVES_KEPT:
+            self.trim_moves()
+
+    def _tell(self, scope: str, seq: int) -> None:
+        self.moves.append((self.moves_end, scope, seq))
         self.moves_end += 1
 
     def trim_moves(self) -> None:
-        """Keep the last move of each scope, with the seq of its first, so that it tells of all from every earlier
-        position, and none of forgotten ones.
+        """Keep the last move of each scope, which tells of it from every earlier position, and none of forgotten ones.
 
         A position from before a forgotten scope's last move can no longer be answered truly, so it expires. The moves
         of living scopes from before it are told again, so that the oldest position tells of every living scope.
         """
-        last = {scope: position for position, scope, _, _ in self.moves}
-        firsts: dict[str, int] = {}
-        for _, scope, _, first in self.moves:
-            firsts.setdefault(scope, first)
+        last = {scope: position for position, scope, _ in self.moves}
         for scope, position in last.items():
             if scope not in self.scopes:
                 self.moves_floor = max(self.moves_floor, position + 1)
         kept = [move for move in self.moves if last[move[1]] == move[0] and move[1] in self.scopes]
-        self.moves = [(*move[:3], firsts[move[1]]) for move in kept if move[0] >= self.moves_floor]
-        for _, scope, seq, _ in kept[: len(kept) - len(self.moves)]:
-            self.move(scope, seq)
+        self.moves = [move for move in kept if move[0] >= self.moves_floor]
+        for _, scope, seq in kept[: len(kept) - len(self.moves)]:
+            self._tell(scope, seq)
 
     def set_entries(self, scope: str, key: str, entries: tuple[Entry, ...]) -> None:
         """Replace the index entries of one cell."""

@@ -31,7 +31,7 @@ DAMAGED = frozenset(
     {apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS, apsw.SQLITE_IOERR_IN_PAGE, apsw.SQLITE_IOERR_DATA}
 )
 
-READ_ERRORS = (apsw.Error, UnicodeEncodeError, OverflowError, msgspec.DecodeError)
+READ_ERRORS = (apsw.Error, UnicodeError, OverflowError, msgspec.DecodeError)
 """What reading may raise: of SQLite, of arguments it cannot take, of text that is not what was written."""
 
 
@@ -64,7 +64,7 @@ def translated(error: BaseException, path: Path, connection: apsw.Connection | N
         return ReadOnlyStore(f"{path} cannot be written: {error}", path=str(path))
     if isinstance(error, apsw.NotADBError):
         return Corrupt(f"{path} is not a SQLite database", path=str(path))
-    if isinstance(error, (*DAMAGE, msgspec.DecodeError)):
+    if isinstance(error, (*DAMAGE, msgspec.DecodeError, UnicodeDecodeError)):
         return Corrupt(f"{path} is damaged: {error}", path=str(path))
     if isinstance(error, apsw.TooBigError):
         return TooLarge(f"too large for SQLite: {error}", what="value", size=0, limit=0)

@@ -15,6 +15,7 @@ from holdfast.backends.sqlite.stats import count
 from holdfast.backends.sqlite.store import BUSY_TIMEOUT_S, SqliteStore
 from holdfast.backends.sqlite.sweep import Limits, Sweep
 from holdfast.backends.sqlite.writer import Failpoint
+from holdfast.backends.sqlite.writer_thread import WriterThread
 from holdfast.errors import Closed, HoldfastError
 from holdfast.kernel.commit import (
     Commit,
@@ -123,10 +124,16 @@ class SqliteKernel(Kernel):
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
         """See `Kernel.commit`."""
         writer = self._open().writer
+        try:
+            for commit in commits:
+                check_commit(commit, self.traits)
+        except HoldfastError:
+            return await self._commit_but_refused(writer, commits)
+        outcomes: list[Outcome] = await writer.submit(self._space, commits) if commits else []
+        return outcomes
+
+    async def _commit_but_refused(self, writer: WriterThread, commits: Sequence[Commit]) -> list[Outcome]:
         refusals = {at: refusal for at, commit in enumerate(commits) if (refusal := self._refused(commit)) is not None}
-        if not refusals:
-            outcomes: list[Outcome] = await writer.submit(self._space, commits) if commits else []
-            return outcomes
         sent = [commit for at, commit in enumerate(commits) if at not in refusals]
         answers = iter(await writer.submit(self._space, sent) if sent else [])
         return [refusals[at] if at in refusals else next(answers) for at in range(len(commits))]

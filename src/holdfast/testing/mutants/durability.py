@@ -177,7 +177,7 @@ class MovesOfEverySpaceAreReported(MemoryKernel):
     async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
         """Add what all the spaces have."""
         moved = await super().moved(after, limit=limit)
-        others = [(scope, seq) for data in self._store._spaces.values() for _, scope, seq, _ in data.moves]
+        others = [(scope, seq) for data in self._store._spaces.values() for _, scope, seq in data.moves]
         return moved if after is None or moved.more else replace(moved, scopes=(*moved.scopes, *others)[:limit])
 
 

@@ -11,7 +11,7 @@ from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.backends.memory.commit import CommitPath
 from holdfast.errors import Closed, HoldfastError, InvalidValue, TooLarge
 from holdfast.kernel.commit import Append, Commit, Conflict, HeadAt, Moved, Outcome, Put, Read, View, stamp
-from holdfast.kernel.evaluate import Plan, Write
+from holdfast.kernel.evaluate import Plan
 from holdfast.kernel.limits import KIB, PAGE_MAX, Traits
 from holdfast.testing.mutants.mutant import breaks, with_parts
 
@@ -40,7 +40,7 @@ class Stamps(CommitPath):
             replace(write, key=prefix + self.stamp(plan, prefixes, ordinal))
             for ordinal, (write, prefix) in enumerate(zip(plan.writes[first:], prefixes, strict=True))
         ]
-        writes: tuple[Write, ...] = (*plan.writes[:first], *stamped)
+        writes: tuple[Put, ...] = (*plan.writes[:first], *stamped)
         touched = tuple(write.key for write in writes) + plan.deletes
         return replace(plan, writes=writes, record=replace(plan.record, touched=touched))
 

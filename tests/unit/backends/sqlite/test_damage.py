@@ -75,6 +75,28 @@ async def test_text_that_is_not_what_was_written_is_corrupt(tmp_path: Path) -> N
     await kernel.close()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE log SET touched = CAST(x'5B2280225D' AS TEXT)",
+        "UPDATE cells SET key = key || CAST(x'80' AS TEXT) WHERE epoch >= 0",
+    ],
+)
+async def test_text_that_is_no_utf_8_is_corrupt(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "store.db"
+    kernel = await SqliteKernel.open(path)
+    await applied(kernel, Lane().put("s/1", "k", b"1"))
+    await kernel.close()
+    vandal = apsw.Connection(str(path))
+    vandal.execute(damage)
+    vandal.close()
+    kernel = await SqliteKernel.open(path)
+    with pytest.raises(Corrupt):
+        await kernel.log("s/1")
+        await kernel.read([Read("s/1", (), (EVERYTHING,))], now_us=NOW_US)
+    await kernel.close()
+
+
 async def test_a_head_without_its_log_is_corrupt(tmp_path: Path) -> None:
     """Head and log are checked against each other."""
     path = tmp_path / "store.db"
