@@ -30,6 +30,7 @@ from holdfast.model.scope import Scope
 from holdfast.opening import open_kernel
 from holdfast.operations import user_sessions
 from holdfast.operations.states import states
+from holdfast.services import session
 
 T = TypeVar("T")
 
@@ -167,31 +168,31 @@ class Holdfast:
     ) -> Changes:
         """The merged stream of several scopes: in order within each. See `Changes`.
 
-        `user` adds that user's scope and their sessions, present and future. To resume, give `after` the cursor of
-        the last change seen of each scope: `{change.scope: change.cursor}`; scopes not in it start now.
+        `user` adds that user's scope and their sessions: the present ones, and every one created from now on, whole,
+        however soon it is deleted. To resume, give `after` the cursor of the last change seen of each scope:
+        `{change.scope: change.cursor}`; scopes not in it start now.
         """
         wanted = [scope_name(scope) for scope in listed(scopes, "scopes", most=FOLLOWED_MAX)]
+        group = None
         if user is not None:
             wanted.append(scope_name(Scope.user(user)))
+            limit = self._store.limits.value_bytes_max
+            group = user_sessions.UserSessions(self._store.work, user, record_bytes_max=limit)
         if not wanted:
             raise InvalidValue("name the scopes to follow, or a user", path="scopes")
-        if isinstance(after, Mapping):
-            places: dict[str, After] = dict.fromkeys(wanted, "now")
-            places.update({scope_name(scope): cursor for scope, cursor in after.items()})
-            rest: After = "now"
-        else:
-            places, rest = dict.fromkeys(wanted, after), after
-            if after not in ("now", "beginning") and (len(places) > 1 or user is not None):
+        if not isinstance(after, Mapping):
+            if after not in ("now", "beginning") and (len(wanted) > 1 or user is not None):
                 raise InvalidValue("a cursor is a place in one scope: give after={scope: cursor}", path="after")
-        members = None if user is None else self._sessions_of(user, rest)
+            members = None if group is None else Members(group, "beginning" if after == "beginning" else "now")
+            return Changes(self._store, dict.fromkeys(wanted, after), kinds=kinds, members=members)
+        places: dict[str, After] = dict.fromkeys(wanted, "now")
+        resumed: dict[str, After] = {}  # sessions of the user, as it seems
+        for scope, place in after.items():
+            name = scope_name(scope)
+            is_member = group is not None and name not in places and session.is_scope(name)
+            (resumed if is_member else places)[name] = place
+        members = None if group is None else Members(group, "now", resumed)
         return Changes(self._store, places, kinds=kinds, members=members)
-
-    def _sessions_of(self, user: str, after: After) -> Members:
-        return Members(
-            present=lambda: user_sessions.present(self._store.work(), user),
-            admit=lambda scopes: user_sessions.among(self._store.work(), user, scopes),
-            after=after,
-        )
 
     @contextmanager
     def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]:
@@ -217,7 +218,7 @@ class Holdfast:
         )
         total = Swept()
         while True:
-            swept = await store.patiently(lambda: store.kernel.sweep(now_us=store.clock.now_us(), retention=retention))
+            swept = await store.patiently(lambda: store.kernel.sweep(now_us=store.now_us(), retention=retention))
             total = Swept(
                 total.cells + swept.cells, total.records + swept.records, total.scopes + swept.scopes, swept.more
             )

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -225,3 +226,24 @@ def test_no_command_at_all_shows_the_help() -> None:
 
 def test_the_version_is_told() -> None:
     assert invoke("--version").out.startswith("holdfast ")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["session", "list"],
+        ["session", "show", "trip"],
+        ["session", "tail", "trip", "--after", "beginning"],
+        ["state", "history", "session/trip", "cart"],
+        ["state", "diff", "session/trip"],
+    ],
+)
+@pytest.mark.parametrize("at_us", [10**18, -(10**18), 2**63 - 1])
+def test_a_file_with_a_time_that_is_none_is_damaged_and_no_traceback(store: str, args: list[str], at_us: int) -> None:
+    """As another program may have left it: Holdfast writes none."""
+    with sqlite3.connect(store) as connection:
+        connection.execute("UPDATE log SET at_us = ?", [at_us])
+    connection.close()
+    ended = invoke("-s", store, *args)
+    assert "Traceback" not in ended.err + ended.out
+    assert ended.code == 0 or "corrupt" in ended.err, ended

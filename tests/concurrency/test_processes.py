@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import Holdfast
+from holdfast import Holdfast, Scope
 from holdfast.backends.sqlite import SqliteKernel
 from holdfast.testing.history import Operation
 from holdfast.testing.place import Place, place_in_one_bucket
@@ -86,6 +86,37 @@ def test_a_follower_in_one_process_gets_every_change_that_others_make(tmp_path):
             await asyncio.wait_for(listener.heard(total), timeout=20)
             live.cancel()
             assert listener.verdict(logs) == []
+
+    asyncio.run(follow())
+
+
+def test_the_stream_of_a_user_tells_each_of_their_short_lived_sessions_in_other_processes_and_no_others(tmp_path):
+    """Exactly once, whole and in order, however often an id changes hands between two looks."""
+    path = tmp_path / "store.db"
+    turns, users = 120, ["ada", "bob", "ada", "eve", "bob"]
+
+    async def follow() -> None:
+        async with Holdfast.over(await SqliteKernel.open(path)) as hold, hold.changes(user="ada") as changes:
+            with Nursery() as nursery:
+                jobs = [
+                    child("tests.crash.children:short_lives", path=str(path), ids=ids, users=users, turns=turns)
+                    for ids in (["a", "b", "c"], [f"n{n}" for n in range(turns)])
+                ]
+                assert await asyncio.to_thread(nursery.run, *jobs) == [0, 0]
+            await hold.state(Scope.user("ada")).set("last", 1)
+            told: dict[str, list[tuple[str, object]]] = {}
+            count = 0
+            while count < 2 * 3 * sum(users[turn % 5] == "ada" for turn in range(turns)) + 1:
+                change = await asyncio.wait_for(anext(changes), 20)
+                told.setdefault(change.scope.id, []).append((change.op, change.value))
+                count += 1
+        assert told.pop("ada") == [("set", 1)]
+        for lives in told.values():
+            whole = [lives[at : at + 3] for at in range(0, len(lives), 3)]
+            assert [[op for op, _ in life] for life in whole] == [["set", "set", "delete"]] * len(whole)
+            assert all(life[0][1]["user"] == life[1][1][0] == "ada" for life in whole)
+            numbers = [life[1][1][1] for life in whole]
+            assert numbers == sorted(set(numbers))
 
     asyncio.run(follow())
 

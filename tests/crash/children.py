@@ -36,6 +36,20 @@ KEPT = 250
 """Records that a sweep leaves in each log: more than the clients of one process write to one scope."""
 
 
+def short_lives(*, path: str, ids: list[str], users: list[str], turns: int) -> None:
+    """Sessions that are deleted as soon as they are made, under a few ids, for one user after the other."""
+
+    async def work() -> None:
+        async with Holdfast.over(await SqliteKernel.open(path, durability="process")) as hold:
+            for turn in range(turns):
+                id, user = ids[turn % len(ids)], users[turn % len(users)]
+                s = await hold.sessions.create(id=id, user=user)
+                await s.state.set("of", [user, turn])
+                await hold.sessions.delete(id)
+
+    asyncio.run(work())
+
+
 def clients(
     *,
     path: str,

@@ -86,8 +86,10 @@ class CountingKernel(Kernel):
                 count.entries += len(put.entries)
                 count.value_bytes += len(put.value)
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
-        records = await self._inner.log(scope, after=after, limit=limit, reverse=reverse)
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
+        records = await self._inner.log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
         self.count.verbs.append("log")
         self.count.rows += len(records)
         return records

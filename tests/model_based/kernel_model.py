@@ -20,6 +20,17 @@ from holdfast.kernel.commit import (
 )
 
 
+def bounded(items, bytes_max):
+    """The items up to the one that makes their sizes reach the bound."""
+    sizes = [
+        len(item.value) + len(item.key)
+        if isinstance(item, Cell)
+        else len(item.body) + len(item.cause) + len("".join(item.touched))
+        for item in items
+    ]
+    return tuple(item for at, item in enumerate(items) if bytes_max is None or sum(sizes[:at]) < bytes_max)
+
+
 @dataclass
 class Stored:
     value: bytes
@@ -165,7 +176,7 @@ class KernelModel:
             cells = [cell for cell in reversed(cells) if wanted.after is None or cell.key < wanted.after]
         else:
             cells = [cell for cell in cells if wanted.after is None or cell.key > wanted.after]
-        return tuple(cells[: wanted.limit])
+        return bounded(cells[: wanted.limit], wanted.bytes_max)
 
     def find(self, index, value, *, now_us, lo, hi, after, limit, reverse) -> tuple[Found, ...]:
         found = [
@@ -184,18 +195,21 @@ class KernelModel:
     def live(self) -> tuple[str, ...]:
         return tuple(sorted(name for name, scope in self.scopes.items() if scope.live))
 
-    def log(self, name: str, *, after: int, limit: int, reverse: bool) -> tuple[Record, ...] | str:
+    def log(
+        self, name: str, *, after: int, limit: int, reverse: bool, bytes_max: int | None
+    ) -> tuple[Record, ...] | str:
         """The records, or the name of the error."""
         if name not in self.scopes:
             return "Gone" if after > 0 and not reverse else ()
         scope = self.scopes[name]
         if reverse:
-            return tuple([record for record in reversed(scope.records) if after == 0 or record.seq < after][:limit])
+            older = [record for record in reversed(scope.records) if after == 0 or record.seq < after]
+            return bounded(older[:limit], bytes_max)
         if after > scope.seq:
             return "Diverged"
         if after + 1 < scope.records[0].seq:
             return "Compacted"
-        return tuple([record for record in scope.records if record.seq > after][:limit])
+        return bounded([record for record in scope.records if record.seq > after][:limit], bytes_max)
 
     # --- sweeping ---------------------------------------------------------------------------------
 

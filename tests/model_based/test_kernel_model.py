@@ -293,7 +293,10 @@ class KernelMachine(RuleBasedStateMachine):
             data.draw(st.integers(1, 5)),
             data.draw(st.booleans()),
         )
-        wanted = Range(data.draw(st.sampled_from(PREFIXES)), limit, data.draw(st.sampled_from([None, *KEYS])), reverse)
+        bytes_max = data.draw(st.one_of(st.none(), st.integers(1, 60)))
+        wanted = Range(
+            data.draw(st.sampled_from(PREFIXES)), limit, data.draw(st.sampled_from([None, *KEYS])), reverse, bytes_max
+        )
         (view,) = self.run(kernel.read([Read(scope, KEYS[:2], (wanted,))], now_us=self.now_us))
         assert view.ranges == (model.range(scope, wanted, self.now_us),)
 
@@ -304,7 +307,7 @@ class KernelMachine(RuleBasedStateMachine):
         index = data.draw(st.sampled_from(INDEXES))
         assert self.run(kernel.find(*index, **asked)) == model.find(*index, **asked)
 
-        self.read_log(kernel, scope, model, after=data.draw(small), limit=limit, reverse=reverse)
+        self.read_log(kernel, scope, model, after=data.draw(small), limit=limit, reverse=reverse, bytes_max=bytes_max)
 
     def read_log(self, kernel, scope, model, **asked):
         """The log is contiguous, and what it can no longer answer truly it refuses."""

@@ -20,6 +20,7 @@ from holdfast.errors import Corrupt, HoldfastError
 from holdfast.hold import Holdfast
 from holdfast.kernel.commit import Read
 from holdfast.kernel.contract import Kernel
+from holdfast.kernel.limits import PAGE_BYTES
 from holdfast.opening import open_kernel
 
 SCOPES_MAX = 2_000
@@ -132,7 +133,7 @@ async def _read_log(kernel: Kernel, scope: str) -> int:
     head = (await kernel.read([Read(scope)], now_us=0))[0].head
     after = first = max(head.floor - 1, 0)
     while after < head.seq:
-        page = await kernel.log(scope, after=after)
+        page = await kernel.log(scope, after=after, bytes_max=PAGE_BYTES)
         for record in page:
             if record.seq != after + 1:
                 raise Corrupt(f"the log of {scope} has a gap after {after}", scope=scope, seq=after)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 from msgspec import Struct
 
 from holdfast.errors import Closed, InvalidValue, shown
 from holdfast.handles.store import Store
 from holdfast.handles.unit import missing
-from holdfast.kernel.commit import Read
+from holdfast.kernel.commit import Head, Read
 from holdfast.kernel.cursor import Cursor, parse_cursor
-from holdfast.kernel.follower import Admit, Follower
+from holdfast.kernel.follower import Follower
 from holdfast.kernel.limits import listed
+from holdfast.kernel.lives import Admission
 from holdfast.kernel.work import VERSION_MAX
 from holdfast.model.change import KINDS, Change
 from holdfast.services import change
@@ -34,12 +35,20 @@ class Life(Struct, frozen=True):
     epoch: int
 
 
-class Members(Struct, frozen=True):
-    """Scopes that come and go: those there are now, with their epochs, and which of those that move belong to them."""
+class Group(Admission, Protocol):
+    """Scopes that come and go: which lives belong to it, and the present ones."""
 
-    present: Callable[[], Awaitable[Mapping[str, int]]]
-    admit: Admit
-    after: After
+    async def present(self) -> Mapping[str, Head]:
+        """The scopes there are, with their heads."""
+        ...
+
+
+class Members(Struct, frozen=True):
+    """What a stream shows of a group: each member from its place on, other present ones from `after`, all to come."""
+
+    group: Group
+    after: Literal["now", "beginning"]
+    places: Mapping[str, After] = {}
 
 
 class Changes:
@@ -68,6 +77,7 @@ class Changes:
         self._kinds = None if kinds is None else _known(kinds)
         self._life = life
         self._members = members
+        self._resumed = {scope: _parse(after) for scope, after in members.places.items()} if members is not None else {}
         self._follower: Follower | None = None
         self._ready: deque[Change] = deque()
         self._ended = False
@@ -99,7 +109,7 @@ class Changes:
             if life is not None and record.epoch > life.epoch:  # its own end is trimmed away
                 await self.aclose()
                 continue
-            after = self._places.get(scope)
+            after = self._places.get(scope) or self._resumed.get(scope)
             place = after if isinstance(after, Cursor) else None
             self._ready.extend(change.changes_of(scope, record, kinds=self._kinds, after=place))
             if life is not None and record.op == "drop":
@@ -121,17 +131,16 @@ class Changes:
         self._loop = asyncio.get_running_loop()
         members = self._members
         follower = self._store.feed().follow(
-            admit=None if members is None else members.admit, queue_max=self._store.config.changes.queue_max
+            admission=None if members is None else members.group, queue_max=self._store.config.changes.queue_max
         )
         try:
             if self._life is not None:
                 await self._check(self._life)
-            if members is not None:
-                await self._add_members(follower, members)
             epoch = None if self._life is None else self._life.epoch
             for scope, after in self._places.items():
-                admitted = members is not None and scope.startswith("session/")
-                await follower.add(scope, after=after, epoch=epoch, admitted=admitted)
+                await follower.add(scope, after=after, epoch=epoch)
+            if members is not None:
+                await self._add_members(follower, members)
         except BaseException:
             follower.close()
             raise
@@ -148,15 +157,17 @@ class Changes:
     async def _add_members(self, follower: Follower, members: Members) -> None:
         """First listen for members to come, then add those there are; who came in between is shown from the beginning.
 
-        A place given for one of them is where it goes on instead.
+        A place given for one of them is where it goes on instead. From here on nothing of any member is missed: a
+        head from the second look is where its log is read on, and every life that begins after the first is reported.
         """
-        after = _parse(members.after)
-        before = await members.present()
+        for scope, after in self._resumed.items():
+            await follower.add(scope, after=after, by_lives=members.group)
+        before = await members.group.present()
         await follower.open()
-        for scope, epoch in (await members.present()).items():
-            if scope not in self._places:
-                begin = after if scope in before else 0
-                await follower.add(scope, after=begin, epoch=epoch, admitted=True)
+        for scope, head in (await members.group.present()).items():
+            was = before.get(scope)
+            is_new = was is None or was.epoch != head.epoch
+            follower.admit(scope, head=head, begin="beginning" if is_new else members.after)
 
     def __del__(self) -> None:
         # A stream that was left by `break` and forgotten: its follower must not listen for ever.

@@ -83,7 +83,7 @@ class Messages:
         return self._record(given["role"], given["content"], given.get("metadata"))
 
     def _record(self, role: str, content: str, metadata: Mapping[str, Any] | None) -> MessageRecord:
-        now_us = self._unit.store.clock.now_us()
+        now_us = self._unit.store.now_us()
         id = self._unit.store.ids.uuid7(now_us)
         limit = self._unit.store.config.messages.value_bytes_max
         return message.new_record(id, role=role, content=content, metadata=metadata, at_us=now_us, bytes_max=limit)

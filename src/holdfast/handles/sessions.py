@@ -64,7 +64,7 @@ class Sessions:
         tags: Iterable[str],
         metadata: Mapping[str, Any] | None,
     ) -> SessionRecord:
-        now_us = self._store.clock.now_us()
+        now_us = self._store.now_us()
         return session.new_record(
             self._store.ids.uuid7(now_us) if id is None else id,
             at_us=now_us,

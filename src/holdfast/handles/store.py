@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from holdfast.errors import Closed, Unavailable
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.feed import Feed
-from holdfast.kernel.limits import Traits
+from holdfast.kernel.limits import Traits, check_time
 from holdfast.kernel.work import Work
 from holdfast.kernel.writer import Writer
 from holdfast.model import cause
@@ -66,10 +66,14 @@ class Store:
         why = cause.current.get()
         return Work(
             self.writer,
-            now_us=self.clock.now_us(),
+            now_us=self.now_us(),
             limits=self.limits,
             cause=b"" if why is cause.NO_CAUSE else cause.encode_cause(why),
         )
+
+    def now_us(self) -> int:
+        """The time of day. Raises InvalidValue for one that could not be stored: the clock is wrong."""
+        return check_time(self.clock.now_us())
 
     async def patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call that does no harm when repeated; again while the store is unavailable, as reads are."""

@@ -90,7 +90,7 @@ class SessionSurface:
     async def log(self, type: str, data: Any = None) -> Event:
         """Append an event; durable on return, or with the transaction."""
         store = self._unit.store
-        now_us = store.clock.now_us()
+        now_us = store.now_us()
         limit = store.limits.value_bytes_max
         record = event.new_record(store.ids.uuid7(now_us), type=type, data=data, at_us=now_us, bytes_max=limit)
         seq = await self._unit.write(self._target, lambda work: event.append(work, self._target.scope, record))

@@ -59,6 +59,11 @@ class Cell(Struct, frozen=True, gc=False):
     version: int
     expires_us: int | None = None
 
+    @property
+    def size(self) -> int:
+        """What it counts for against `Range.bytes_max`: the bytes of its value and the characters of its key."""
+        return len(self.value) + len(self.key)
+
 
 class Entry(Struct, frozen=True, gc=False):
     """One index entry of a cell: found under (`index`, `value`), sorted by (`order`, scope, key).
@@ -221,7 +226,7 @@ Outcome = Committed | Conflict | HoldfastError
 
 
 class Range(Struct, frozen=True, gc=False):
-    """The cells whose keys start with `prefix`, in key order, at most `limit`.
+    """The cells whose keys start with `prefix`, in key order, at most `limit`, and see `bytes_max` at `Kernel`.
 
     `after` excludes everything up to and including that key, in the direction of reading; `reverse` reads from the end.
     """
@@ -230,6 +235,7 @@ class Range(Struct, frozen=True, gc=False):
     limit: int
     after: str | None = None
     reverse: bool = False
+    bytes_max: int | None = None
 
 
 class Read(Struct, frozen=True, gc=False):
@@ -264,16 +270,31 @@ class Record(Struct, frozen=True, gc=False):
     body: bytes
     op: Literal["write", "drop"] = "write"
 
+    @property
+    def size(self) -> int:
+        """What it counts for against `bytes_max`: the bytes of body and cause, and the characters of its keys."""
+        return len(self.body) + len(self.cause) + sum(map(len, self.touched))
+
 
 class Moved(Struct, frozen=True, gc=False):
     """Scopes that committed, each with a seq it had reached, and the position to continue from.
 
-    `more` says that the limit cut the answer short. `position` is opaque text, made by the same backend.
+    `firsts` has the seq of a scope's first commit among those that the answer covers, where it is another one than
+    the one reported. `more` says that the limit cut the answer short. `position` is opaque text, made by the same
+    backend.
     """
 
     scopes: tuple[tuple[str, int], ...]
     position: str
     more: bool = False
+    firsts: dict[str, int] = {}
+
+    def since(self) -> dict[str, int]:
+        """The least seq that is told of each scope."""
+        least = dict(self.firsts)
+        for scope, seq in self.scopes:
+            least[scope] = min(seq, least.get(scope, seq))
+        return least
 
 
 class Found(Struct, frozen=True, gc=False):

@@ -4,10 +4,15 @@ A kernel is one space of one open store. It keeps bytes and knows nothing of ses
 listed in `holdfast.testing.guarantees` and proved by the conformance kit; the docstrings here say which verb
 owes which. What a backend cannot keep it declares in `traits`, and the call that would need it raises Unsupported.
 
+An answer with `bytes_max` ends with the record or cell that makes the sizes of all reach it (`Record.size`,
+`Cell.size`). So it has at least one where there is one, and it is the end only if it reached neither its limit nor that
+bound (`limits.may_go_on`).
+
 Deliberately absent: server-side filters, joins, arithmetic, range deletes.
 
 Time comes from the caller: every verb that depends on it takes `now_us` (or the commit's `at_us`), so servers'
 clocks decide nothing. An expired cell is absent in every verb and check from the moment `now_us >= expires_us`.
+A commit is taken at any time from 1970 to 2286, in whatever order, and at no other (`limits.check_commit`).
 
 Every verb may raise Closed (after `close`, or in a forked child), Unavailable, Corrupt, and the store's own
 conditions (StoreLocked, StoreFull, ReadOnlyStore). A verb that raises has changed nothing, unless it raises
@@ -84,8 +89,8 @@ class Kernel(ABC):
         The cut covers all named scopes where `traits.span` is "store", else each scope by itself. It includes
         every commit acknowledged before the call began (G6). Answers stand in the order asked. A scope that
         never was has NO_HEAD and nothing in it; so has one that is dropped, but for its head. What is returned
-        cannot be changed behind the store's back, nor does it change later (G18). A limit outside 1…PAGE_MAX
-        raises InvalidValue.
+        cannot be changed behind the store's back, nor does it change later (G18). A limit outside 1…PAGE_MAX, or a
+        bound below 1, raises InvalidValue.
         """
 
     @abstractmethod
@@ -112,8 +117,10 @@ class Kernel(ABC):
         """
 
     @abstractmethod
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
-        """Records of one scope with seq > `after`, contiguous and in order (G4), at most `limit`.
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
+        """Records of one scope with seq > `after`, contiguous and in order (G4), at most `limit` and of `bytes_max`.
 
         With `reverse`, records with seq < `after` (0: from the newest) in falling order, as far as the log reaches.
         Without: Compacted if the record at `after` + 1 was trimmed (its fact `floor` is the oldest kept), Diverged
@@ -126,7 +133,8 @@ class Kernel(ABC):
         """Scopes that committed after a position: each at least once, may repeat, no order promised (G14).
 
         `after=None` answers the present position and no scopes; "" starts at the oldest kept. A commit is reported
-        from every position taken before it was acknowledged. An expired position raises Compacted: rescan `scopes`.
+        from every position taken before it was acknowledged: the least seq told of its scope, `firsts` included, is
+        its own or a lower one, as far as the log is kept. An expired position raises Compacted: rescan `scopes`.
         """
 
     @abstractmethod

@@ -12,11 +12,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from holdfast.errors import Closed, Compacted, HoldfastError, Unavailable
+from holdfast.kernel.commit import Moved
 from holdfast.kernel.contract import Clock, Ids, Kernel
-from holdfast.kernel.follower import GLANCE, PAGE, PAUSE_MAX_S, PAUSE_S, QUEUE_MAX, Admit, Follower
+from holdfast.kernel.follower import GLANCE, PAGE, PAUSE_MAX_S, PAUSE_S, QUEUE_MAX, Follower
+from holdfast.kernel.limits import PAGE_BYTES
+from holdfast.kernel.lives import Admission
 
 GIVE_WAY_AFTER = 50
 """Moves looked at before everything else on the loop gets its turn."""
@@ -31,20 +34,21 @@ class Feed:
         self.ids = ids
         self._followers: dict[str, list[Follower]] = {}
         self._scouts: list[Follower] = []
+        self._arriving: dict[Follower, asyncio.Event] = {}  # scouts to be, until what moved before them is told
         self._tips: dict[str, int] = {}  # scope -> the seq its log was read up to
         self._task: asyncio.Task[None] | None = None
         self._started = asyncio.Event()  # of the present task
         self._wake = asyncio.Event()
         self._closed = False
 
-    def follow(self, *, admit: Admit | None = None, queue_max: int = QUEUE_MAX) -> Follower:
+    def follow(self, *, admission: Admission | None = None, queue_max: int = QUEUE_MAX) -> Follower:
         """A follower of no scope yet; see `Follower.add`.
 
-        With `admit`, it is asked about every scope that moves and that the follower does not follow; those it
-        answers are followed from the beginning of their present epoch on, until they are dropped.
+        With `admission`, it is asked about every scope that moves and that the follower does not follow; every life
+        that it admits is followed from its beginning to its end, also one that was over before it was asked.
         """
         self._check_open()
-        return Follower(self, admit=admit, queue_max=queue_max)
+        return Follower(self, admission=admission, queue_max=queue_max)
 
     def end(self) -> None:
         """End every follower with Closed, and the loop; to be called in its event loop."""
@@ -66,9 +70,17 @@ class Feed:
         """Report moves of this scope to the follower from now on."""
         self._followers.setdefault(scope, []).append(follower)
 
-    def scout(self, follower: Follower) -> None:
-        """Report every move of an unknown scope to the follower from now on."""
-        self._scouts.append(follower)
+    async def scout(self, follower: Follower) -> None:
+        """Report every move of an unknown scope to the follower from now on, and none of before.
+
+        So it is seated only once a look that began after it arrived has told the others everything.
+        """
+        seated = self._arriving[follower] = asyncio.Event()
+        await self.start()
+        if not seated.is_set():
+            self._wake.set()
+        await seated.wait()
+        self._check_open()
 
     def leave(self, follower: Follower, scopes: Sequence[str], *, altogether: bool) -> None:
         """Report nothing more of these scopes; or nothing at all, which ends the loop with the last follower."""
@@ -81,7 +93,9 @@ class Feed:
                 self._tips.pop(scope, None)
         if altogether and follower in self._scouts:
             self._scouts.remove(follower)
-        if not self._followers and not self._scouts and self._task is not None:
+        if altogether:
+            self._arriving.pop(follower, None)
+        if not (self._followers or self._scouts or self._arriving) and self._task is not None:
             self._task.cancel()
             self._task = None
 
@@ -126,6 +140,8 @@ class Feed:
                 end_watch()
             ticker.cancel()
             started.set()
+            for seated in self._arriving.values():
+                seated.set()
 
     async def _tick(self) -> None:
         while True:
@@ -137,12 +153,13 @@ class Feed:
         missed = False  # positions expired while nobody looked
         pause = PAUSE_S
         while True:
+            arrived = tuple(self._arriving)
             try:
                 moved = await self.kernel.moved(position)
                 if missed:
                     await self._look_everywhere()
                     missed = False
-                await self._on_moves(moved.scopes)
+                await self._on_moves(moved)
             except Compacted:
                 position, missed = None, True
                 continue
@@ -154,17 +171,25 @@ class Feed:
             started.set()
             pause = PAUSE_S
             if not moved.more:
+                self._seat(arrived)
                 await self._wake.wait()
                 self._wake.clear()
 
-    async def _on_moves(self, moves: Sequence[tuple[str, int]]) -> None:
-        for place, (scope, seq) in enumerate(moves, start=1):
+    def _seat(self, arrived: Sequence[Follower]) -> None:
+        for scout in arrived:
+            seated = self._arriving.pop(scout, None)
+            if seated is not None:
+                self._scouts.append(scout)
+                seated.set()
+
+    async def _on_moves(self, moved: Moved) -> None:
+        for place, (scope, seq) in enumerate(moved.scopes, start=1):
             if scope in self._followers:
                 await self._on_move(scope, seq)
             if place % GIVE_WAY_AFTER == 0:
                 await asyncio.sleep(0)  # a backend that reads in place never gives way to the readers by itself
-        if self._scouts and moves:
-            await self._let_scouts_consider([scope for scope, _ in moves])
+        if self._scouts and moved.scopes:
+            await self._let_scouts_consider(moved.since())
 
     async def _on_move(self, scope: str, seq: int) -> None:
         after = self._tips.get(scope)
@@ -176,7 +201,7 @@ class Feed:
         while after < seq and scope in self._followers:
             try:
                 limit = GLANCE if seq - after <= GLANCE else PAGE
-                records = await self.kernel.log(scope, after=after, limit=limit)
+                records = await self.kernel.log(scope, after=after, limit=limit, bytes_max=PAGE_BYTES)
             except Unavailable:
                 raise
             except HoldfastError:
@@ -189,17 +214,20 @@ class Feed:
                 follower.offer(scope, records)
         return None
 
-    async def _let_scouts_consider(self, scopes: Sequence[str]) -> None:
+    async def _let_scouts_consider(self, moves: Mapping[str, int | None]) -> None:
         for scout in tuple(self._scouts):
             try:
-                await scout.consider(scopes)
+                await scout.consider(moves)
             except Unavailable:
                 raise
             except HoldfastError as problem:
                 scout.fail(problem)
 
     async def _look_everywhere(self) -> None:
-        """What moved since the last position cannot be told: everybody looks at what they follow, scouts at all."""
+        """What moved since the last position cannot be told: everybody looks at what they follow, scouts at everything.
+
+        A life that came and went meanwhile, in a scope that nobody followed, is not told.
+        """
         for scope in tuple(self._followers):
             self._tips.pop(scope, None)
             self._rouse(scope)
@@ -208,7 +236,7 @@ class Feed:
             page = await self.kernel.scopes(after=after)
             if not page:
                 break
-            await self._let_scouts_consider(page)
+            await self._let_scouts_consider(dict.fromkeys(page))
             after = page[-1]
 
     def _rouse(self, scope: str) -> None:
@@ -217,9 +245,9 @@ class Feed:
 
     def _fail_everyone(self, problem: HoldfastError) -> None:
         everyone = {id(one): one for many in self._followers.values() for one in many}
-        everyone.update({id(one): one for one in self._scouts})
+        everyone.update({id(one): one for one in (*self._scouts, *self._arriving)})
         for follower in everyone.values():
             follower.fail(problem)
 
 
-__all__ = ["PAGE", "QUEUE_MAX", "Admit", "Feed", "Follower"]
+__all__ = ["PAGE", "QUEUE_MAX", "Feed", "Follower"]

@@ -10,34 +10,36 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
-from holdfast.errors import Closed, Diverged, HoldfastError, Unavailable
+from holdfast.errors import Closed, Compacted, Diverged, Gone, HoldfastError, Unavailable
 from holdfast.kernel.commit import Head, Read, Record
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.cursor import Cursor
+from holdfast.kernel.limits import PAGE_BYTES, may_go_on
+from holdfast.kernel.lives import Admission, Lives, Standing
 from holdfast.kernel.patience import again
 
 T = TypeVar("T")
 
 QUEUE_MAX = 1000
-"""Records a follower may have waiting; beyond that it falls back to paging from the log."""
+"""Records a follower may have waiting, and PAGE_BYTES; beyond that it falls back to paging from the log."""
 
 GLANCE = 64
 """Records read from one log at once when no more are expected: few enough for a backend to read them in place."""
 
 PAGE = 500
-"""Records read from one log at once."""
+"""Records read from one log at once, up to PAGE_BYTES."""
 
 PAUSE_S = 0.05
 """The pause after the store was unavailable; doubles up to PAUSE_MAX_S."""
 
 PAUSE_MAX_S = 5.0
 
-Arrival = tuple[str, Record]
+REMEMBERED_MAX = 10_000
+"""Scopes without a life of its own that a follower remembers having read, lest a move told again tells them again."""
 
-Admit = Callable[[Sequence[str]], Awaitable[Mapping[str, int]]]
-"""Which of these scopes to follow, each with its present epoch: what is older is not for the follower."""
+Arrival = tuple[str, Record]
 
 
 class Source(Protocol):
@@ -55,8 +57,8 @@ class Source(Protocol):
         """Report moves of this scope to the follower from now on."""
         ...
 
-    def scout(self, follower: Follower) -> None:
-        """Report moves of scopes it does not follow to the follower from now on."""
+    async def scout(self, follower: Follower) -> None:
+        """Report moves of scopes it does not follow to the follower from now on; return once that is so."""
         ...
 
     def leave(self, follower: Follower, scopes: Sequence[str], *, altogether: bool) -> None:
@@ -67,33 +69,33 @@ class Source(Protocol):
 class Follower:
     """One reader of some scopes' logs. Used by one task at a time."""
 
-    def __init__(self, source: Source, *, admit: Admit | None = None, queue_max: int = QUEUE_MAX) -> None:
+    def __init__(self, source: Source, *, admission: Admission | None = None, queue_max: int = QUEUE_MAX) -> None:
         self.expected: dict[str, int] = {}  # scope -> the seq to be delivered next
         self._source = source
-        self._admit = admit
-        self._lives: dict[str, int] = {}  # scope -> the epoch its delivery begins with
-        self._admitted: set[str] = set()  # followed only while they live
-        self._ended: dict[str, None] = {}  # of those, the ones whose drop was delivered
+        self._admission = admission
+        self._epochs: dict[str, int] = {}  # scope -> the epoch its delivery begins with
+        self._lives: dict[str, Lives] = {}  # of the scopes that are followed by their lives, while one goes on
+        self._read: dict[str, int] = {}  # of those left again, the latest of them: the seq that would have come next
         self._queue: deque[Arrival] = deque()
         self._queue_max = queue_max
+        self._queue_bytes = 0  # of the records waiting
         self._queued: dict[str, int] = {}  # scope -> the seq its queue would take next
         self._behind: dict[str, None] = {}  # scopes to be read from their logs, in the order they fell behind
         self._waiter: asyncio.Future[None] | None = None
         self._problem: HoldfastError | None = None
 
     async def open(self) -> None:
-        """Begin to admit scopes, where that was asked for."""
-        if self._admit is not None:
-            self._source.scout(self)
-            await self._source.start()
+        """Begin to admit scopes, where that was asked for: every life that begins from now on, and is admitted."""
+        if self._admission is not None:
+            await self._source.scout(self)
 
     async def add(
-        self, scope: str, *, after: Cursor | int | None, epoch: int | None = None, admitted: bool = False
+        self, scope: str, *, after: Cursor | int | None, epoch: int | None = None, by_lives: Admission | None = None
     ) -> None:
         """Follow one more scope: from now (None), after a seq (0: the oldest record kept), or after a cursor.
 
-        With `epoch`, records of earlier ones are passed over, and an `admitted` scope is followed only if it still is
-        at that one, and until it is dropped. Raises Compacted if what follows was trimmed, Diverged if the record at
+        With `epoch`, records of earlier ones are passed over. With `by_lives`, the life at that place is told, and of
+        later ones those that are admitted. Raises Compacted if what follows was trimmed, Diverged if the record at
         the cursor is not the one it was taken at, Gone if nothing is left of the scope.
         """
         if scope in self.expected:
@@ -104,16 +106,21 @@ class Follower:
         try:
             await self._source.start()
             head = await self._patiently(lambda: self._head(scope))
-            if admitted and not isinstance(after, Cursor) and (head.epoch != epoch or not head.live):
-                return self._forget(scope)
             self.expected[scope] = await self._patiently(lambda: self._first(scope, head, after))
+            if by_lives is not None:
+                self._lives[scope] = await self._patiently(lambda: self._lives_from(scope, head, after, by_lives))
         except BaseException:
             self._forget(scope)
             raise
         if epoch:
-            self._lives[scope] = epoch
-        if admitted:
-            self._admitted.add(scope)
+            self._epochs[scope] = epoch
+
+    def admit(self, scope: str, *, head: Head, begin: Literal["now", "beginning"]) -> None:
+        """Follow the present life of a scope, whose head is this, and later ones that are admitted."""
+        if self._admission is None or scope in self.expected:
+            return
+        first = head.seq + 1 if begin == "now" else max(head.floor, 1)
+        self._follow(scope, first, Lives(self._admission, known=head.epoch, since=head.seq + 1, fresh=False))
 
     async def next(self) -> Arrival:
         """The next record of any followed scope; waits for one. A cancelled call loses nothing.
@@ -123,12 +130,11 @@ class Follower:
         while True:
             if self._queue:
                 scope, record = self._queue.popleft()
+                self._queue_bytes -= record.size
                 if self._take(scope, record):
                     return scope, record
             elif self._problem is not None:
                 raise self._problem
-            elif self._ended:
-                await self._readmit()
             elif self._behind:
                 await self._catch_up()
             else:
@@ -138,6 +144,7 @@ class Follower:
         """Follow nothing more."""
         self._source.leave(self, tuple(self.expected), altogether=True)
         self._queue.clear()
+        self._queue_bytes = 0
         self.fail(Closed("this follower is closed"))
 
     # --- what the feed calls ----------------------------------------------------------------------
@@ -147,10 +154,10 @@ class Follower:
         if scope in self._behind:
             return self._wake()
         wanted = max(self._queued.get(scope, 0), self.expected[scope])
-        if records[0].seq > wanted or len(self._queue) + len(records) > self._queue_max:
+        new = records[max(wanted - records[0].seq, 0) :]
+        if records[0].seq > wanted or not self._has_room(new):
             return self.rouse(scope)
-        for record in records[wanted - records[0].seq :]:
-            self._queue.append((scope, record))
+        self._enqueue(scope, new)
         self._queued[scope] = max(wanted, records[-1].seq + 1)
         return self._wake()
 
@@ -165,46 +172,86 @@ class Follower:
         self._problem = problem
         self._wake()
 
-    async def consider(self, scopes: Sequence[str]) -> None:
-        """Follow those of the scopes that are admitted, from the beginning of their present epoch."""
-        unknown = [scope for scope in scopes if scope not in self.expected]
-        if self._admit is None or not unknown or self._problem is not None:
+    async def consider(self, moves: Mapping[str, int | None]) -> None:
+        """Follow those of the scopes that have a life to tell: the present one, and those over by now that began at
+        the seq named, or later (None: no others)."""
+        unknown = [scope for scope in moves if scope not in self.expected]
+        if self._admission is None or not unknown or self._problem is not None:
             return
-        for scope, epoch in (await self._admit(unknown)).items():
-            head = await self._head(scope)
-            if self._problem is not None or scope in self.expected or not head.live or head.epoch != epoch:
-                continue
-            self.expected[scope] = max(head.floor, 1)
-            self._lives[scope] = epoch
-            self._admitted.add(scope)
-            self._source.enter(self, scope)
-            self.rouse(scope)
+        for scope, standing in (await self._admission.look(unknown)).items():
+            if self._problem is None and scope not in self.expected:
+                self._consider(self._admission, scope, standing, moves[scope])
 
     # --- inside -----------------------------------------------------------------------------------
+
+    def _consider(self, admission: Admission, scope: str, standing: Standing, moved: int | None) -> None:
+        head, read = standing.head, self._read.get(scope, 0)
+        since = max(head.seq + 1 if moved is None else moved, read)
+        if standing.admitted:
+            first = max(head.floor, read, 1)
+            known: int | None = head.epoch
+        elif standing.may_hide_a_life(since):
+            first = max(head.floor, since - 1, 1)  # the record before tells whether one begins here
+            known = None
+        else:
+            return
+        self._follow(scope, first, Lives(admission, known=known, since=since, fresh=first == 1))
+
+    def _follow(self, scope: str, first: int, lives: Lives) -> None:
+        self.expected[scope] = first
+        self._lives[scope] = lives
+        self._source.enter(self, scope)
+        self.rouse(scope)
+
+    def _has_room(self, records: Sequence[Record]) -> bool:
+        """Whether so many more may wait; what is read at once always may, if nothing else does."""
+        if len(self._queue) + len(records) > self._queue_max:
+            return False
+        return not self._queue or self._queue_bytes + sum(record.size for record in records) <= PAGE_BYTES
+
+    def _enqueue(self, scope: str, records: Sequence[Record]) -> None:
+        self._queue.extend((scope, record) for record in records)
+        self._queue_bytes += sum(record.size for record in records)
 
     def _take(self, scope: str, record: Record) -> bool:
         """Whether this is the record that is due, and for the follower."""
         if record.seq != self.expected.get(scope):
             return False
         self.expected[scope] = record.seq + 1
-        if record.epoch < self._lives.get(scope, 0):
-            return False
-        if record.op == "drop" and scope in self._admitted:
+        lives = self._lives.get(scope)
+        if lives is None:
+            return record.epoch >= self._epochs.get(scope, 0)
+        wanted = lives.wants(record)
+        self._leave_if_over(scope)
+        return wanted
+
+    def _leave_if_over(self, scope: str) -> None:
+        """Leave a scope whose lives are over once all that is known to have come of it was read.
+
+        What comes later the feed reports as a move of a scope that is not followed.
+        """
+        if not self._is_over(scope) or scope in self._behind:
+            return
+        due = self.expected[scope]
+        if self._queued.get(scope, 0) <= due:
+            if self._lives[scope].told:
+                self._remember(scope, due)
             self._forget(scope)
-            self._ended[scope] = None
-        return True
+
+    def _is_over(self, scope: str) -> bool:
+        return scope in self._lives and self._lives[scope].over
+
+    def _remember(self, scope: str, due: int) -> None:
+        self._read.pop(scope, None)
+        self._read[scope] = due
+        if len(self._read) > REMEMBERED_MAX:
+            del self._read[next(iter(self._read))]
 
     def _forget(self, scope: str) -> None:
         self.expected.pop(scope, None)
-        for known in (self._behind, self._queued, self._lives):
+        for known in (self._behind, self._queued, self._epochs, self._lives):
             known.pop(scope, None)
-        self._admitted.discard(scope)
         self._source.leave(self, (scope,), altogether=False)
-
-    async def _readmit(self) -> None:
-        """What was dropped may have been made anew before its drop was read."""
-        await self._patiently(lambda: self.consider(tuple(self._ended)))
-        self._ended.clear()
 
     async def _wait(self) -> None:
         if self._waiter is not None:
@@ -220,28 +267,35 @@ class Follower:
             self._waiter.set_result(None)
 
     async def _catch_up(self) -> None:
-        """Read one page of one scope that fell behind; it has caught up when a page is not full."""
+        """Read one page of one scope that fell behind; it has caught up when a page is neither full nor cut."""
         scope = next(iter(self._behind))
         del self._behind[scope]  # before the read: what arrives meanwhile puts it back
         self._queued.pop(scope, None)
         try:
             records = await self._page(scope)
-        except BaseException:
+        except BaseException as problem:
+            if isinstance(problem, (Compacted, Diverged, Gone)) and self._is_over(scope):
+                return self._forget(scope)  # nothing that was to be told is lost
             if scope in self.expected:
                 self._behind[scope] = None  # nothing was read: begin there again
             raise
-        if len(records) == PAGE:
+        if may_go_on(records, PAGE, PAGE_BYTES):
             self._behind[scope] = None
-        self._queue.extend((scope, record) for record in records)
+        self._enqueue(scope, records)
         if records and scope not in self._behind:
-            self._queued[scope] = records[-1].seq + 1
+            self._queued[scope] = max(records[-1].seq + 1, self._queued.get(scope, 0))
+        if not records:
+            self._leave_if_over(scope)
+        return None
 
     async def _page(self, scope: str) -> tuple[Record, ...]:
         """What follows in the log, however long the store is out of reach."""
         pause = PAUSE_S
         while True:
             try:
-                return await self._source.kernel.log(scope, after=self.expected[scope] - 1, limit=PAGE)
+                return await self._source.kernel.log(
+                    scope, after=self.expected[scope] - 1, limit=PAGE, bytes_max=PAGE_BYTES
+                )
             except Unavailable:
                 await self._source.clock.sleep(pause)
                 pause = min(2 * pause, PAUSE_MAX_S)
@@ -266,6 +320,20 @@ class Follower:
                 seq=after.seq,
             )
         return after.seq  # its own record again: the reader skips what the cursor says was delivered
+
+    async def _lives_from(self, scope: str, head: Head, after: Cursor | int | None, admission: Admission) -> Lives:
+        """The life at that place, which whoever named it knows, and those that begin later."""
+        known: int | None
+        if isinstance(after, Cursor):
+            known, since = after.epoch, after.seq + 1
+        elif after and after < head.seq:
+            record = (*await self._source.kernel.log(scope, after=after + 1, limit=1, reverse=True), None)[0]
+            ended = record is not None and record.op == "drop"
+            known = None if ended else head.epoch if record is None else record.epoch
+            since = after + 1
+        else:
+            known, since = head.epoch if head.live else None, head.seq + 1
+        return Lives(admission, known=known, since=since, fresh=known is None)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         try:

@@ -7,9 +7,9 @@ items of 400 KB and transactions of 100 items and 4 MB); a configuration raises 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -18,6 +18,18 @@ from holdfast.kernel.commit import ORDINAL_DIGITS, SEQ_DIGITS, Append, Commit, P
 from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
 
 T = TypeVar("T")
+
+
+class Sized(Protocol):
+    """What counts for something against a bound of bytes."""
+
+    @property
+    def size(self) -> int:
+        """How much."""
+        ...
+
+
+S = TypeVar("S", bound=Sized)
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -44,8 +56,21 @@ APPENDS_MAX: int = 10**ORDINAL_DIGITS
 STAMP_BYTES = SEQ_DIGITS + 1 + ORDINAL_DIGITS
 """What completing an append adds to its key."""
 
+TIME_US_MAX: int = 10**16 - 1
+"""The last moment a clock may show, in November 2286; the first is that of 1970.
+
+Within it every form of a time is exact: 16 digits in an index, the 48 bits of milliseconds of a UUIDv7, a datetime, 64
+bits with the longest duration added.
+"""
+
+EXPIRES_US_MAX: int = 2**63 - 1
+"""The last moment at which a cell may expire."""
+
 PAGE_MAX = 10_000
 """The limit of cells, records, entries or scopes in one answer; more is asked for page by page."""
+
+PAGE_BYTES: int = 8 * MIB
+"""What who reads many records or cells asks for at once, so that no more than that, and one of them, is held."""
 
 Durability = Literal["none", "process", "fsync", "replicated"]
 
@@ -77,8 +102,9 @@ def check_commit(commit: Commit, traits: Traits) -> None:
 
     Raises TooLarge (a key, a value, the number of operations or the bytes of the whole are over the limit),
     Unsupported (scopes of several buckets where that is the span), or InvalidValue (a scope, key or index entry named
-    twice, a drop together with writes, no scope at all, text that has no UTF-8 form).
+    twice, a drop together with writes, no scope at all, text that has no UTF-8 form, a time that is out of range).
     """
+    check_time(commit.at_us)
     scopes = commit.scopes
     if len(scopes) == 1:
         operations, size = _weigh(scopes[0], traits)
@@ -152,6 +178,9 @@ def _weigh(part: ScopeCommit, traits: Traits) -> tuple[int, int]:
 
 def _weigh_put(put: Put | Append, key: str, traits: Traits) -> int:
     value_bytes = len(put.value)
+    expires_us = put.expires_us
+    if expires_us is not None and (type(expires_us) is not int or not 0 <= expires_us <= EXPIRES_US_MAX):
+        raise InvalidValue(f"{key!r} expires at {shown(expires_us)}, which is out of range", path=key)
     if value_bytes > traits.value_bytes_max:
         raise TooLarge(
             f"the value of {key!r} has {value_bytes} bytes; the limit is {traits.value_bytes_max}",
@@ -197,6 +226,17 @@ def _key_bytes(key: str, *, more: int = 0) -> int:
     return size
 
 
+def check_time(now_us: int) -> int:
+    """The time, if it is one that every form can hold: raises InvalidValue unless it is within 1970 to 2286."""
+    if type(now_us) is not int or not 0 <= now_us <= TIME_US_MAX:
+        raise InvalidValue(
+            f"the clock shows {shown(now_us)}, which is out of range: 0 to {TIME_US_MAX} microseconds since 1970",
+            remedy="Set the clock of this host, or the one that was given to Holdfast, to the time of day.",
+            path="clock",
+        )
+    return now_us
+
+
 def check_limit(limit: int) -> None:
     """Refuse an answer of no or unbounded length: raises InvalidValue unless it is a whole number, 1 to PAGE_MAX."""
     if type(limit) is not int or not 1 <= limit <= PAGE_MAX:
@@ -214,5 +254,30 @@ def listed(items: Iterable[T], what: str, *, most: int = PAGE_MAX) -> list[T]:
 
 
 def check_range(wanted: Range) -> None:
-    """Refuse a range whose limit is out of bounds (InvalidValue)."""
+    """Refuse a range whose limit or bound is out of bounds (InvalidValue)."""
     check_limit(wanted.limit)
+    check_bytes(wanted.bytes_max)
+
+
+def check_bytes(bytes_max: int | None) -> None:
+    """Refuse a bound that is no number of bytes, 1 or more, nor None (InvalidValue)."""
+    if bytes_max is not None and (type(bytes_max) is not int or bytes_max < 1):
+        raise InvalidValue(f"bytes_max must be 1 or more, not {shown(bytes_max)}", path="bytes_max")
+
+
+def within(items: Iterable[S], bytes_max: int | None) -> Iterable[S]:
+    """The items up to the one with which their sizes together reach the bound, that one included."""
+    if bytes_max is None:
+        yield from items
+        return
+    size = 0
+    for item in items:
+        yield item
+        size += item.size
+        if size >= bytes_max:
+            return
+
+
+def may_go_on(items: Sequence[Sized], limit: int, bytes_max: int | None) -> bool:
+    """Whether more may follow an answer with this limit and bound: it is the end unless one of them was reached."""
+    return len(items) >= limit or (bytes_max is not None and sum(item.size for item in items) >= bytes_max)

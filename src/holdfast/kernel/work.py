@@ -45,7 +45,7 @@ from holdfast.kernel.commit import (
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
-from holdfast.kernel.limits import PAGE_MAX, Traits, check_commit, check_limit
+from holdfast.kernel.limits import PAGE_MAX, Traits, check_commit, check_limit, may_go_on
 from holdfast.kernel.line import line
 from holdfast.kernel.part import Part
 from holdfast.kernel.writer import Writer
@@ -142,6 +142,12 @@ class Work:
         """
         return (await self._range(scope, wanted))[0]
 
+    async def page(self, scope: str, wanted: Range) -> tuple[tuple[Cell, ...], bool]:
+        """The same with `Range.bytes_max` kept, and whether more may follow: what is short of the limit need not be
+        the end."""
+        cells, _, goes_on = await self._range(scope, wanted)
+        return cells, goes_on
+
     async def all(self, scope: str, prefix: str) -> list[Cell]:
         """Every cell under a prefix, in key order: one cut, however many pages it takes.
 
@@ -151,7 +157,7 @@ class Work:
         first: Head | None = None
         after: str | None = None
         while True:
-            page, head = await self._range(scope, Range(prefix, PAGE_MAX, after))
+            page, head, _ = await self._range(scope, Range(prefix, PAGE_MAX, after))
             if first is not None and head != first:
                 raise errors.Conflict(f"{scope} changed while it was read", scope=scope, what="headat", found=head)
             cells += page
@@ -159,7 +165,7 @@ class Work:
                 return cells
             first, after = head, page[-1].key
 
-    async def _range(self, scope: str, wanted: Range) -> tuple[tuple[Cell, ...], Head]:
+    async def _range(self, scope: str, wanted: Range) -> tuple[tuple[Cell, ...], Head, bool]:
         check_limit(wanted.limit)
         part = self.part(scope)
         hidden = part.hidden_in(wanted.prefix)
@@ -167,7 +173,7 @@ class Work:
         after = _real(wanted)
         kept: list[Cell] = []
         while True:
-            ask = Range(wanted.prefix, limit, after, wanted.reverse)
+            ask = Range(wanted.prefix, limit, after, wanted.reverse, wanted.bytes_max)
             view = (await self.peek((Read(scope, (), (ask,)),)))[0]
             part.see(view.head)
             part.ranges.setdefault(wanted.prefix, view.head.seq)
@@ -176,17 +182,18 @@ class Work:
                 if cell.expires_us is not None:
                     part.found.setdefault(cell.key, cell)
             kept += [cell for cell in cells if cell.key not in part.puts and cell.key not in part.deletes]
-            if len(cells) < limit or len(kept) >= wanted.limit:
+            goes_on = may_go_on(cells, limit, wanted.bytes_max)
+            if not goes_on or len(kept) >= wanted.limit or (kept and wanted.bytes_max is not None):
                 break
             after = cells[-1].key  # so much of the page was hidden that it was not enough
         staged = part.staged_in(wanted)
-        if staged and len(cells) == limit:
+        if staged and goes_on:
             # More may follow in the store: what is staged beyond the last one read belongs to a later page.
             last = cells[-1].key
             staged = [cell for cell in staged if (cell.key > last if wanted.reverse else cell.key < last)]
         if staged:
             kept = sorted(kept + staged, key=lambda cell: cell.key, reverse=wanted.reverse)
-        return tuple(kept[: wanted.limit]), view.head
+        return tuple(kept[: wanted.limit]), view.head, goes_on or len(kept) > wanted.limit
 
     async def head(self, scope: str, *, tracked: bool = True) -> Head:
         """The head of one scope; when tracked, the commit fails if anything at all is written to the scope before."""
@@ -224,9 +231,13 @@ class Work:
             )
         )
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Log records as the store has them now; see `Kernel.log`. Makes no condition."""
-        return await self._ask(lambda: self._kernel.log(scope, after=after, limit=limit, reverse=reverse))
+        return await self._ask(
+            lambda: self._kernel.log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
+        )
 
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
         try:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from holdfast.errors import InvalidValue, shown
+from holdfast.errors import Corrupt, InvalidValue, shown
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_datetime(at_us: int) -> datetime:
-    """The aware UTC datetime of microseconds since the epoch."""
-    return _EPOCH + timedelta(microseconds=at_us)
+    """The aware UTC datetime of microseconds since the epoch. Raises Corrupt for what no clock can have shown."""
+    try:
+        return _EPOCH + timedelta(microseconds=at_us)
+    except OverflowError as problem:
+        raise Corrupt(f"a time of {shown(at_us)} microseconds is no moment") from problem
 
 
 def to_us(at: datetime, what: str) -> int:

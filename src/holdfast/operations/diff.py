@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from holdfast.errors import Compacted, InvalidValue, shown
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Record
+from holdfast.kernel.limits import PAGE_BYTES, may_go_on
 from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
 from holdfast.model.moment import to_datetime
@@ -23,7 +26,7 @@ from holdfast.services import change
 from holdfast.services.state import Place
 
 SCAN = 500
-"""Records read at once."""
+"""Records read at once, up to PAGE_BYTES."""
 
 
 class _Nothing:
@@ -80,13 +83,14 @@ async def _afters(work: Work, place: Place, since: int, until: int) -> tuple[int
     found: dict[str, tuple[Record, Any]] = {}
     after = since
     while after < until:
-        records = await work.log(place.scope, after=after, limit=min(SCAN, until - after))
+        records = await work.log(place.scope, after=after, limit=min(SCAN, until - after), bytes_max=PAGE_BYTES)
         for record in records:
             if record.op == "drop":
                 born = record.seq
                 found.clear()
+            known = replace(record, body=b"", touched=())  # of a record, what is to be told; of its values, the last
             for key, value in _lines(record, place).items():
-                found[key] = (record, value)
+                found[key] = (known, value)
         if not records:
             break
         after = records[-1].seq
@@ -98,14 +102,14 @@ async def _befores(work: Work, place: Place, since: int, wanted: set[str]) -> di
     found: dict[str, Any] = {}
     before = since + 1
     while len(found) < len(wanted) and before > 1:
-        records = await work.log(place.scope, after=before, limit=SCAN, reverse=True)
+        records = await work.log(place.scope, after=before, limit=SCAN, reverse=True, bytes_max=PAGE_BYTES)
         for record in records:
             if record.op == "drop":
                 return dict.fromkeys(wanted, _NOTHING) | found
             for key, value in _lines(record, place).items():
                 if key in wanted:
                     found.setdefault(key, value)
-        if len(records) < SCAN:
+        if not may_go_on(records, SCAN, PAGE_BYTES):
             break
         before = records[-1].seq
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Record
+from holdfast.kernel.limits import PAGE_BYTES, may_go_on
 from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
 from holdfast.model.moment import to_datetime
@@ -12,7 +13,7 @@ from holdfast.services import change
 from holdfast.services.state import Place
 
 SCAN = 500
-"""Records read at once."""
+"""Records read at once, up to PAGE_BYTES."""
 
 
 async def history(work: Work, place: Place, key: str, limit: int) -> History:
@@ -26,7 +27,7 @@ async def history(work: Work, place: Place, key: str, limit: int) -> History:
         return History((), complete=True)
     oldest = 0
     while True:
-        records = await work.log(place.scope, after=oldest, limit=SCAN, reverse=True)
+        records = await work.log(place.scope, after=oldest, limit=SCAN, reverse=True, bytes_max=PAGE_BYTES)
         for record in records:
             if record.op == "drop":
                 return History(tuple(items), complete=True)
@@ -36,7 +37,7 @@ async def history(work: Work, place: Place, key: str, limit: int) -> History:
             if past is not None:
                 items.append(past)
         oldest = records[-1].seq if records else oldest
-        if len(records) < SCAN:
+        if not may_go_on(records, SCAN, PAGE_BYTES):
             return History(tuple(items), complete=oldest <= 1)
 
 

@@ -1,33 +1,54 @@
-"""Which sessions belong to a user: those there are, and those among some scopes. Each comes with its scope's epoch."""
+"""Which sessions belong to a user: those there are, and those that come and go, by the lives of their scopes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from holdfast.kernel.commit import Read
-from holdfast.kernel.limits import PAGE_MAX
+from holdfast.kernel.commit import Cell, Head, Read, Record
+from holdfast.kernel.limits import PAGE_BYTES, PAGE_MAX
+from holdfast.kernel.lives import Standing
 from holdfast.kernel.work import Work
-from holdfast.services import session
+from holdfast.services import change, session
 
 
-async def present(work: Work, user: str) -> dict[str, int]:
-    """Every session of the user, by the name of its scope."""
-    epochs: dict[str, int] = {}
-    after: tuple[str, str, str] | None = None
-    while True:
-        found = await work.find("session.user", user, after=after, limit=PAGE_MAX)
-        epochs.update(await among(work, user, [entry.scope for entry in found]))
-        if len(found) < PAGE_MAX:
-            return epochs
-        after = found[-1].cursor
+class UserSessions:
+    """The sessions of one user. A session's user is that of its whole life, named by the record it begins with."""
 
+    def __init__(self, work: Callable[[], Work], user: str, *, record_bytes_max: int) -> None:
+        self._work = work
+        self._user = user
+        self._at_once = max(1, PAGE_BYTES // record_bytes_max)  # records read, however large they are
 
-async def among(work: Work, user: str, scopes: Sequence[str]) -> dict[str, int]:
-    """Those of the scopes that are sessions of the user."""
-    reads = [Read(scope, (session.CELL,)) for scope in scopes if session.is_scope(scope)]
-    epochs: dict[str, int] = {}
-    for view in await work.peek(reads) if reads else ():
-        cell = view.cells.get(session.CELL)
-        if cell is not None and session.decode(cell).user == user:
-            epochs[view.scope] = view.head.epoch
-    return epochs
+    async def present(self) -> dict[str, Head]:
+        """Every session there is, by the name of its scope."""
+        heads: dict[str, Head] = {}
+        after: tuple[str, str, str] | None = None
+        while True:
+            found = await self._work().find("session.user", self._user, after=after, limit=PAGE_MAX)
+            standing = await self.look([entry.scope for entry in found])
+            heads.update({scope: one.head for scope, one in standing.items() if one.admitted})
+            if len(found) < PAGE_MAX:
+                return heads
+            after = found[-1].cursor
+
+    async def look(self, scopes: Sequence[str]) -> dict[str, Standing]:
+        """See `Admission.look`."""
+        reads = [Read(scope, (session.CELL,)) for scope in scopes if session.is_scope(scope)]
+        standing: dict[str, Standing] = {}
+        for first in range(0, len(reads), self._at_once):
+            for view in await self._work().peek(reads[first : first + self._at_once]):
+                standing[view.scope] = self._standing(view.head, view.cells.get(session.CELL))
+        return standing
+
+    def begins(self, record: Record) -> bool:
+        """See `Admission.begins`."""
+        return any(
+            session.decode_raw(bytes(line.value)).user == self._user
+            for line in change.lines_of(record)
+            if line.kind == "session" and line.op == "set"
+        )
+
+    def _standing(self, head: Head, cell: Cell | None) -> Standing:
+        if cell is None:
+            return Standing(head)
+        return Standing(head, session.decode(cell).user == self._user, cell.version)

@@ -12,6 +12,7 @@ from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Range
 from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import check_name
+from holdfast.kernel.limits import PAGE_BYTES
 from holdfast.kernel.work import Work
 from holdfast.model.event import Event, EventRecord
 from holdfast.model.moment import to_datetime
@@ -21,7 +22,7 @@ AREA = "event/"
 """What the keys of all events start with; a stamp completes it."""
 
 SCAN = 500
-"""Cells read at once while events of some types are looked for."""
+"""Cells read at once while events of some types are looked for, up to PAGE_BYTES."""
 
 _decoder = msgspec.json.Decoder(EventRecord)
 
@@ -48,16 +49,16 @@ async def page(
     """Up to `limit` events beyond `after` in the direction of reading, of these types only."""
     events: list[Event] = []
     start = AREA + after if after is not None else None
-    size = limit if types is None else max(limit, SCAN)
+    size, bytes_max = (limit, None) if types is None else (max(limit, SCAN), PAGE_BYTES)
     while True:
-        cells = await work.range(scope, Range(AREA, size, start, newest))
+        cells, goes_on = await work.page(scope, Range(AREA, size, start, newest, bytes_max))
         for cell in cells:
             event = decode(cell)
             if types is None or event.type in types:
                 events.append(event)
             if len(events) == limit:
                 return Page(tuple(events), cell.key.removeprefix(AREA))
-        if len(cells) < size:
+        if not goes_on:
             return Page(tuple(events), None)
         start = cells[-1].key
 

@@ -48,8 +48,13 @@ def id_of(scope: str) -> str:
 
 def decode(cell: Cell) -> SessionRecord:
     """The record in a cell."""
+    return decode_raw(cell.value)
+
+
+def decode_raw(raw: bytes) -> SessionRecord:
+    """The record in a value, as its cell and the stream have it."""
     try:
-        return _decoder.decode(cell.value)
+        return _decoder.decode(raw)
     except codec.UNREADABLE as problem:
         raise Corrupt(f"a session record that cannot be read: {problem}") from problem
 

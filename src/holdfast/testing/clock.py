@@ -12,6 +12,9 @@ import itertools
 import threading
 from random import Random
 
+from holdfast.errors import InvalidValue, shown
+from holdfast.kernel.limits import check_time
+
 EPOCH_US = 1_800_000_000_000_000
 """Where a manual clock's wall starts: a Friday in January 2027."""
 
@@ -19,11 +22,12 @@ EPOCH_US = 1_800_000_000_000_000
 class ManualClock:
     """A `Clock` that moves only by `advance` and `elapse` (both readings) and `jump` (the wall alone).
 
-    Any thread may move it; sleepers of any event loop wake in the order of the times they wait for.
+    Any thread may move it; sleepers of any event loop wake in the order of the times they wait for. Where the wall
+    would leave the times that a store takes, 1970 to 2286, InvalidValue is raised and the clock stays where it is.
     """
 
     def __init__(self, now_us: int = EPOCH_US) -> None:
-        self._now_us = now_us
+        self._now_us = check_time(now_us)
         self._monotonic_us = 0
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
@@ -58,6 +62,7 @@ class ManualClock:
         """Move both readings at once and wake who is due. Whoever then sleeps again, sleeps from the new time."""
         forward_us = _forward_us(seconds)
         with self._lock:
+            check_time(self._now_us + forward_us)
             self._move_to(self._monotonic_us + forward_us)
 
     async def elapse(self, seconds: float) -> None:
@@ -65,7 +70,9 @@ class ManualClock:
 
         So a task that sleeps ten times for a second wakes ten times in ten seconds, each time at its own second.
         """
-        end_us = self._monotonic_us + _forward_us(seconds)
+        forward_us = _forward_us(seconds)
+        check_time(self._now_us + forward_us)
+        end_us = self._monotonic_us + forward_us
         await settle()
         while (due_us := self._next_due_us()) is not None and due_us <= end_us:
             with self._lock:
@@ -78,7 +85,7 @@ class ManualClock:
     def jump(self, seconds: float) -> None:
         """Set the wall forward, or back where negative, as an operator or a time server does; nobody wakes."""
         with self._lock:
-            self._now_us += round(seconds * 1_000_000)
+            self._now_us = check_time(self._now_us + _to_us(seconds))
 
     def _next_due_us(self) -> int | None:
         with self._lock:
@@ -148,7 +155,14 @@ async def settle(turns: int = 20) -> None:
 def _forward_us(seconds: float) -> int:
     if seconds < 0:
         raise ValueError("a clock is advanced, never moved back; jump() sets the wall")
-    return round(seconds * 1_000_000)
+    return _to_us(seconds)
+
+
+def _to_us(seconds: float) -> int:
+    try:
+        return round(seconds * 1_000_000)
+    except (OverflowError, ValueError):
+        raise InvalidValue(f"a clock cannot be moved by {shown(seconds)} seconds", path="seconds") from None
 
 
 def _wake(future: asyncio.Future[None]) -> None:

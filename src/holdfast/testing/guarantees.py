@@ -58,7 +58,7 @@ GUARANTEES: tuple[Guarantee, ...] = (
     Guarantee(
         "G14",
         "every move reported",
-        "A scope that committed after a position is reported from it at least once.",
+        "A scope that committed after a position is reported from it at least once, with its first commit since.",
     ),
     Guarantee(
         "G15",

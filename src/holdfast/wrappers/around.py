@@ -49,9 +49,13 @@ class Around(Kernel):
         """See `Kernel.commit`."""
         return await self.call("commit", lambda: self.inside.commit(commits))
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """See `Kernel.log`."""
-        return await self.call("log", lambda: self.inside.log(scope, after=after, limit=limit, reverse=reverse))
+        return await self.call(
+            "log", lambda: self.inside.log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
+        )
 
     async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
         """See `Kernel.moved`."""

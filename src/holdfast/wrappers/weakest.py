@@ -89,4 +89,4 @@ class Weakened(Around):
         room = min(limit - len(scopes), len(scopes))
         scopes += self._random.sample(scopes, self._random.randint(0, room)) if room > 0 else []
         self._random.shuffle(scopes)
-        return Moved(tuple(scopes), moved.position, moved.more)
+        return replace(moved, scopes=tuple(scopes))

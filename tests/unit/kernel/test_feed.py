@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.errors import Closed, Compacted, Corrupt, Diverged, HoldfastError, Unavailable
-from holdfast.kernel.commit import Append, Commit, CommitId, Committed, Moved, Record, Retention, ScopeCommit
+from holdfast.kernel.commit import (
+    Append,
+    Commit,
+    CommitId,
+    Committed,
+    Moved,
+    Put,
+    Read,
+    Record,
+    Retention,
+    ScopeCommit,
+    View,
+)
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.cursor import Cursor
 from holdfast.kernel.feed import PAGE, Feed, Follower
+from holdfast.kernel.lives import Standing
 from holdfast.kernel.writer import Writer
 from holdfast.testing.clock import LeapingClock, ManualClock, SeededIds, settle
 from holdfast.wrappers.around import Around
@@ -34,12 +48,19 @@ class Line(Around):
         times = {"pass": 1, "lose": 0, "double": 2}
         return self.inside.watch(lambda: [wake() for _ in range(times[self.hints])] and None)
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         self.logs += 1
         await self.gate.wait()
         if self.problems["log"]:
             raise self.problems["log"].pop(0)
-        return await super().log(scope, after=after, limit=limit, reverse=reverse)
+        return await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
+
+    async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
+        if self.problems["read"]:
+            raise self.problems["read"].pop(0)
+        return await super().read(reads, now_us=now_us)
 
     async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
         if self.problems["moved"]:
@@ -67,6 +88,10 @@ class Bench:
             assert isinstance(outcome, Committed)
             seq = outcome.seqs[scope]
         return seq
+
+    async def begin(self, scope: str, owner: bytes) -> None:
+        part = ScopeCommit(scope, "must_not_exist", puts=(Put("owner", owner),), body=owner)
+        assert isinstance(await self.writer.commit(Commit((part,), at_us=0)), Committed)
 
     async def drop(self, scope: str) -> None:
         await self.writer.commit(Commit((ScopeCommit(scope, drop=True),), at_us=0))
@@ -321,15 +346,14 @@ async def test_a_follower_can_be_opened_while_the_store_is_out_of_reach() -> Non
 
 async def test_expired_positions_make_everybody_look_for_themselves() -> None:
     bench = Bench()
-    follower, scout = await bench.follower(), bench.feed.follow(admit=admitting("user/b"))
-    await scout.open()
+    follower, other = await bench.follower(), await scout(bench)
     bench.line.hints = "lose"
     await bench.write("user/a")
-    await bench.write("user/b")
+    await bench.begin("user/b", b"ada")
     bench.line.problems["moved"] = [Compacted("positions expired")]
     await bench.clock.elapse(1)
     assert await take(follower, 1) == [("user/a", 1)]
-    assert await take(scout, 1) == [("user/b", 1)]
+    assert await take(other, 1) == [("user/b", 1)]
 
 
 async def test_a_commit_between_an_expired_position_and_the_next_one_is_not_missed() -> None:
@@ -448,54 +472,183 @@ async def test_a_closed_follower_and_a_closed_feed_end_the_wait() -> None:
 # --- scopes that come and go -----------------------------------------------------------------------------------------
 
 
-def admitting(*scopes: str, epochs: dict[str, int] | None = None) -> Callable[[Sequence[str]], object]:
-    async def admit(moved: Sequence[str]) -> Mapping[str, int]:
-        return {scope: (epochs or {}).get(scope, 0) for scope in moved if scope in scopes}
+class Owned:
+    """Admits the lives of one owner: a cell says whose a life is, and so does the record it begins with."""
 
-    return admit  # type: ignore[return-value]
+    def __init__(self, kernel: Kernel, owner: bytes = b"ada") -> None:
+        self.kernel = kernel
+        self.owner = owner
+        self.looks = 0
+
+    async def look(self, scopes: Sequence[str]) -> Mapping[str, Standing]:
+        self.looks += 1
+        views = await self.kernel.read([Read(scope, ("owner",)) for scope in scopes], now_us=0)
+        return {view.scope: self.standing(view) for view in views}
+
+    def standing(self, view: View) -> Standing:
+        cell = view.cells.get("owner")
+        return Standing(view.head) if cell is None else Standing(view.head, cell.value == self.owner, cell.version)
+
+    def begins(self, record: Record) -> bool:
+        return record.body == self.owner
 
 
-async def scout(bench: Bench, *scopes: str, epochs: dict[str, int] | None = None) -> Follower:
-    follower = bench.feed.follow(admit=admitting(*scopes, epochs=epochs))  # type: ignore[arg-type]
+async def scout(bench: Bench, owner: bytes = b"ada") -> Follower:
+    follower = bench.feed.follow(admission=Owned(bench.line, owner))
     await follower.open()
     return follower
 
 
 async def test_an_admitted_scope_is_followed_from_its_first_record_and_others_are_not() -> None:
     bench = Bench()
-    follower = await scout(bench, "session/x")
-    await bench.write("session/y")
-    await bench.write("session/x", times=2)
+    follower = await scout(bench)
+    await bench.begin("session/y", b"bob")
+    await bench.begin("session/x", b"ada")
+    await bench.write("session/x")
     assert await take(follower, 2) == [("session/x", 1), ("session/x", 2)]
     assert await nothing_comes(follower)
 
 
 async def test_an_admitted_scope_is_left_with_its_drop_and_its_next_life_admitted_anew() -> None:
     bench = Bench()
-    epochs = {"session/x": 0}
-    follower = await scout(bench, "session/x", epochs=epochs)
-    await bench.write("session/x")
+    follower = await scout(bench)
+    await bench.begin("session/x", b"ada")
     await settle(50)
     await bench.drop("session/x")
     assert await take(follower, 2) == [("session/x", 1), ("session/x", 2)]
-    await bench.write("session/x")  # by somebody else: the epoch that is admitted is another
+    await bench.begin("session/x", b"bob")
     assert await nothing_comes(follower)
+    assert not follower.expected
     await bench.drop("session/x")
-    epochs["session/x"] = 2
-    await bench.write("session/x")
+    await bench.begin("session/x", b"ada")
     assert await take(follower, 1) == [("session/x", 5)]
 
 
 async def test_a_life_that_began_before_the_last_ones_drop_was_read_is_not_missed() -> None:
     bench = Bench()
-    epochs = {"session/x": 0}
-    follower = await scout(bench, "session/x", epochs=epochs)
-    await bench.write("session/x")
+    follower = await scout(bench)
+    await bench.begin("session/x", b"ada")
     await settle(50)
-    epochs["session/x"] = 1
     await bench.drop("session/x")
-    await bench.write("session/x")
+    await bench.begin("session/x", b"ada")
     assert await take(follower, 3) == [("session/x", seq) for seq in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("hints", ["pass", "lose"])
+@pytest.mark.parametrize("owners", [*itertools.product((b"ada", b"bob"), repeat=3), *itertools.product((b"ada",))])
+async def test_lives_between_two_looks_are_told_whole_if_admitted_and_others_not_at_all(
+    owners: tuple[bytes, ...], hints: str
+) -> None:
+    """Each life of three records: b . d. They begin and end before the feed looks."""
+    for alive in (False, True):
+        bench = Bench()
+        follower = await scout(bench)
+        bench.line.hints = hints
+        owed = []
+        for turn, owner in enumerate(owners):
+            await bench.begin("session/x", owner)
+            await bench.write("session/x")
+            if turn < len(owners) - 1 or not alive:
+                await bench.drop("session/x")
+            records = await bench.kernel.log("session/x", after=3 * turn)
+            owed += [("session/x", record.seq) for record in records if owner == b"ada"]
+        bench.clock.advance(1)
+        assert await take(follower, len(owed)) == owed
+        bench.clock.advance(1)
+        assert await nothing_comes(follower)
+        assert bool(follower.expected) == (alive and owners[-1] == b"ada")
+        await bench.feed.close()
+
+
+async def test_a_life_that_was_over_before_the_scout_was_there_is_not_told_when_its_scope_moves_again() -> None:
+    """Also where the feed had not looked since."""
+    for looked in (True, False):
+        bench = Bench()
+        bench.line.hints = "lose"
+        first = await scout(bench)
+        await bench.begin("session/x", b"ada")
+        await bench.drop("session/x")
+        if looked:
+            bench.clock.advance(1)
+            await settle(50)
+        second = await scout(bench)
+        await bench.begin("session/x", b"ada")
+        await bench.drop("session/x")
+        await bench.kernel.sweep(now_us=0, retention=Retention(tombstone_us=None))  # which leaves one move of the four
+        bench.clock.advance(1)
+        assert await take(second, 2) == [("session/x", 3), ("session/x", 4)]
+        assert await take(first, 4) == [("session/x", seq) for seq in (1, 2, 3, 4)]
+        assert await nothing_comes(second)
+        await bench.feed.close()
+
+
+async def test_a_move_that_is_told_again_tells_no_life_twice() -> None:
+    """G14: moves may repeat."""
+    bench = Bench()
+    follower = await scout(bench)
+    for _ in range(2):
+        await bench.begin("session/x", b"ada")
+        await bench.drop("session/x")
+    assert await take(follower, 4) == [("session/x", seq) for seq in (1, 2, 3, 4)]
+    for since in (1, 2, 3, 4):
+        await follower.consider({"session/x": since})
+        assert await nothing_comes(follower)
+    await bench.begin("session/x", b"ada")
+    assert await take(follower, 1) == [("session/x", 5)]
+    await follower.consider({"session/x": 1})
+    assert await nothing_comes(follower)
+
+
+async def test_what_others_do_costs_one_read_a_page_of_moves_and_no_log() -> None:
+    """Ten thousand scopes of others that are written, dropped, or in a later life."""
+    bench = Bench()
+    others = [f"session/{n}" for n in range(10_000)]
+    for scope in others:
+        await bench.begin(scope, b"bob")
+        if scope.endswith("7"):
+            await bench.drop(scope)
+            await bench.begin(scope, b"eve")
+    admission = Owned(bench.line)
+    follower = bench.feed.follow(admission=admission)
+    await follower.open()
+    bench.line.hints = "lose"
+    for scope in others:
+        await (bench.drop(scope) if scope.endswith("3") else bench.write(scope, times=2))
+    await bench.begin("session/mine", b"ada")
+    bench.clock.advance(1)
+    assert await take(follower, 1) == [("session/mine", 1)]
+    assert [*follower.expected] == ["session/mine"]
+    assert bench.line.logs == 1
+    assert admission.looks <= 20
+
+
+async def test_what_came_and_went_where_no_move_can_be_told_is_not_told_and_what_lives_is() -> None:
+    """After Compacted the scopes there are are looked at, each for its present life."""
+    bench = Bench()
+    await bench.begin("session/old", b"ada")
+    await bench.drop("session/old")
+    follower = await scout(bench)
+    await settle(50)
+    bench.line.hints = "lose"
+    bench.line.problems["moved"].append(Compacted("expired"))
+    await bench.begin("session/gone", b"ada")
+    await bench.drop("session/gone")
+    await bench.begin("session/old", b"ada")
+    bench.clock.advance(1)
+    assert await take(follower, 1) == [("session/old", 3)]
+    assert await nothing_comes(follower)
+
+
+async def test_a_scout_that_meets_an_unavailable_store_asks_again_and_misses_nothing() -> None:
+    bench = Bench()
+    bench.feed = Feed(bench.line, clock=LeapingClock(), ids=SeededIds())
+    follower = await scout(bench)
+    bench.line.problems["read"] += [Unavailable("away")] * 3
+    bench.line.problems["log"] += [Unavailable("away")] * 3
+    await bench.begin("session/x", b"ada")
+    await bench.drop("session/x")
+    assert await take(follower, 2) == [("session/x", 1), ("session/x", 2)]
+    follower.close()
 
 
 async def test_records_of_an_earlier_epoch_are_passed_over_where_one_is_named() -> None:
@@ -511,13 +664,14 @@ async def test_records_of_an_earlier_epoch_are_passed_over_where_one_is_named() 
 async def test_an_admission_that_fails_is_told_to_that_scout_only() -> None:
     bench = Bench()
 
-    async def fail(moved: Sequence[str]) -> Mapping[str, int]:
-        raise Corrupt("an unreadable session")
+    class Broken(Owned):
+        async def look(self, scopes: Sequence[str]) -> Mapping[str, Standing]:
+            raise Corrupt("an unreadable session")
 
-    broken = bench.feed.follow(admit=fail)
+    broken = bench.feed.follow(admission=Broken(bench.line))
     await broken.open()
-    sound, plain = await scout(bench, "session/x"), await bench.follower("session/x")
-    await bench.write("session/x")
+    sound, plain = await scout(bench), await bench.follower("session/x")
+    await bench.begin("session/x", b"ada")
     assert await take(sound, 1) == await take(plain, 1) == [("session/x", 1)]
     with pytest.raises(Corrupt):
         await take(broken, 1)

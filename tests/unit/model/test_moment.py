@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.errors import InvalidValue
+from holdfast.errors import Corrupt, InvalidValue
 from holdfast.model.moment import to_datetime, to_us
 
 
@@ -17,6 +17,12 @@ from holdfast.model.moment import to_datetime, to_us
 def test_no_microsecond_is_lost_between_the_two_forms(at_us: int) -> None:
     assert to_us(to_datetime(at_us), "at") == at_us
     assert to_datetime(at_us).tzinfo is UTC
+
+
+@pytest.mark.parametrize("at_us", [-62_135_596_800_000_001, 253_402_300_800_000_000, 2**63 - 1, -(2**200)])
+def test_a_stored_time_that_no_datetime_can_hold_is_corrupt(at_us: int) -> None:
+    with pytest.raises(Corrupt, match="moment"):
+        to_datetime(at_us)
 
 
 def test_the_same_moment_in_another_zone_is_the_same_moment() -> None:

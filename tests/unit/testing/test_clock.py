@@ -8,7 +8,9 @@ import uuid
 
 import pytest
 
+from holdfast.errors import InvalidValue
 from holdfast.kernel.contract import Clock, Ids
+from holdfast.kernel.limits import TIME_US_MAX
 from holdfast.testing.clock import EPOCH_US, LeapingClock, ManualClock, SeededIds, settle
 
 
@@ -100,6 +102,32 @@ def test_another_thread_may_move_it() -> None:
         await task
         thread.join()
         assert clock.monotonic_s() == 5
+
+    asyncio.run(main())
+
+
+def test_a_clock_does_not_leave_the_times_that_a_store_takes() -> None:
+    for clock, step in ((ManualClock(0), -1e-6), (ManualClock(TIME_US_MAX), 1e-6)):
+        before_us = clock.now_us()
+        with pytest.raises(InvalidValue):
+            clock.jump(step)
+        clock.jump(-step)
+        assert abs(clock.now_us() - before_us) == 1
+    for wrong in (-1, TIME_US_MAX + 1, 2**63, 1.5):
+        with pytest.raises(InvalidValue):
+            ManualClock(wrong)  # type: ignore[arg-type]
+
+    async def main() -> None:
+        clock = ManualClock(TIME_US_MAX - 1)
+        for seconds in (2e-6, 1e300, float("inf"), float("nan")):
+            for move in (clock.advance, clock.jump):
+                with pytest.raises(InvalidValue):
+                    move(seconds)
+            with pytest.raises(InvalidValue):
+                await clock.elapse(seconds)
+        assert (clock.now_us(), clock.monotonic_s()) == (TIME_US_MAX - 1, 0)
+        await clock.elapse(1e-6)
+        assert clock.now_us() == TIME_US_MAX
 
     asyncio.run(main())
 

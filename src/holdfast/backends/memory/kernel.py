@@ -31,7 +31,7 @@ from holdfast.kernel.commit import (
 )
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.evaluate import is_visible
-from holdfast.kernel.limits import Traits, check_limit, check_range
+from holdfast.kernel.limits import Traits, check_bytes, check_limit, check_range, within
 
 TRAITS = Traits(
     durability="none",
@@ -88,10 +88,13 @@ class MemoryKernel(Kernel):
             wake()
         return outcomes
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """See `Kernel.log`."""
         with self._lock:
             check_limit(limit)
+            check_bytes(bytes_max)
             data = self._open().scopes.get(scope)
             if data is None:
                 if after > 0 and not reverse:
@@ -101,7 +104,7 @@ class MemoryKernel(Kernel):
             _check_log(scope, data)
             if reverse:
                 records = data.records if after == 0 else data.records[: max(0, after - head.floor)]
-                return tuple(islice(reversed(records), limit))
+                return tuple(within(islice(reversed(records), limit), bytes_max))
             if after > head.seq:
                 raise Diverged(f"{scope} is at {head.seq}, before {after}", scope=scope, after=after, seq=head.seq)
             if after + 1 < head.floor:
@@ -111,16 +114,20 @@ class MemoryKernel(Kernel):
                     after=after,
                     floor=head.floor,
                 )
-            return tuple(islice(data.records_after(after), limit))
+            return tuple(within(islice(data.records_after(after), limit), bytes_max))
 
     async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
-        """See `Kernel.moved`. The position counts the moves from the store's beginning."""
+        """See `Kernel.moved`.
+
+        A position counts the moves from the store's beginning, "36". In the middle of a walk it also says where that
+        began, "36-12": the first moves of a scope may have been trimmed from the pages before.
+        """
         with self._lock:
             check_limit(limit)
             space = self._open()
             if after is None:
                 return Moved((), str(space.moves_end))
-            start = _position(after) if after else space.moves_floor
+            start, begin = _position(after) if after else (space.moves_floor, 0)
             if not space.moves_floor <= start <= space.moves_end:
                 raise Compacted(
                     f"position {start} is outside of what is kept, {space.moves_floor} to {space.moves_end}",
@@ -130,7 +137,10 @@ class MemoryKernel(Kernel):
             moves = space.moves[first : first + limit]
             more = first + limit < len(space.moves)
             seen = {scope: seq for _, scope, seq in moves}  # a scope's last move wins
-            return Moved(tuple(seen.items()), str(moves[-1][0] + 1 if more else space.moves_end), more)
+            since = {scope: space.scopes[scope].first_since(begin) for scope in seen}
+            firsts = {scope: first for scope, first in since.items() if first < seen[scope]}
+            position = f"{moves[-1][0] + 1}-{begin}" if more else str(space.moves_end)
+            return Moved(tuple(seen.items()), position, more, firsts)
 
     async def find(
         self,
@@ -231,10 +241,12 @@ class MemoryKernel(Kernel):
             self._unwatch(watch)
 
 
-def _position(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
+def _position(text: str) -> tuple[int, int]:
+    """Where to go on, and where the walk began."""
+    numbers = text.split("-")
+    if len(numbers) > 2 or not all(number.isascii() and number.isdigit() for number in numbers):
         raise InvalidValue(f"{text[:40]!r} is not a position of this store", path="after")
-    return int(text)
+    return int(numbers[0]), int(numbers[-1])
 
 
 def _view(data: ScopeData | None, read: Read, now_us: int) -> View:
@@ -278,5 +290,6 @@ def _beyond(data: ScopeData, now_us: int, retention: Retention) -> int:
 def _trim(data: ScopeData, count: int) -> int:
     if count:
         del data.records[:count]
+        del data.positions[:count]
         data.head = replace(data.head, floor=data.records[0].seq)
     return count

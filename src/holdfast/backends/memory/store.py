@@ -10,16 +10,19 @@ import os
 import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from holdfast.kernel.commit import NO_HEAD, Cell, Entry, Found, Head, Range, Record
 from holdfast.kernel.evaluate import is_visible
 from holdfast.kernel.keys import prefix_end
+from holdfast.kernel.limits import within
 
 
 class ScopeData:
-    """One scope: its head, the cells of its present epoch, and its log from `head.floor` on."""
+    """One scope: its head, the cells of its present epoch, and its log from `head.floor` on with each record's position
+    among the moves of the space."""
 
-    __slots__ = ("cells", "entries", "head", "keys", "records")
+    __slots__ = ("cells", "entries", "head", "keys", "positions", "records")
 
     def __init__(self) -> None:
         self.head: Head = NO_HEAD
@@ -27,6 +30,7 @@ class ScopeData:
         self.keys: list[str] = []
         self.entries: dict[str, tuple[Entry, ...]] = {}
         self.records: list[Record] = []
+        self.positions: list[int] = []
 
     def cell(self, key: str, now_us: int) -> Cell | None:
         """The cell under that key if it is visible at that time."""
@@ -49,14 +53,9 @@ class ScopeData:
 
     def range(self, wanted: Range, now_us: int) -> tuple[Cell, ...]:
         """The visible cells of a range."""
-        found: list[Cell] = []
-        for key in self._keys_in(wanted):
-            cell = self.cells[key]
-            if is_visible(cell.expires_us, now_us):
-                found.append(cell)
-                if len(found) == wanted.limit:
-                    break
-        return tuple(found)
+        cells = (self.cells[key] for key in self._keys_in(wanted))
+        visible = (cell for cell in cells if is_visible(cell.expires_us, now_us))
+        return tuple(within(islice(visible, wanted.limit), wanted.bytes_max))
 
     def _keys_in(self, wanted: Range) -> Iterable[str]:
         keys = self.keys
@@ -76,6 +75,11 @@ class ScopeData:
         if not self.records:
             return []
         return self.records[max(0, after + 1 - self.records[0].seq) :]
+
+    def first_since(self, position: int) -> int:
+        """The seq of the first record at that position or later; of the last one if there is none."""
+        place = bisect_left(self.positions, position)
+        return self.records[place].seq if place < len(self.records) else self.head.seq
 
 
 class IndexData:
@@ -154,10 +158,14 @@ class SpaceData:
 
     def move(self, scope: str, seq: int) -> None:
         """Note that a scope committed."""
-        self.moves.append((self.moves_end, scope, seq))
-        self.moves_end += 1
+        self.scopes[scope].positions.append(self.moves_end)
+        self._tell(scope, seq)
         if len(self.moves) > 2 * len(self.scopes) + MOVES_KEPT:
             self.trim_moves()
+
+    def _tell(self, scope: str, seq: int) -> None:
+        self.moves.append((self.moves_end, scope, seq))
+        self.moves_end += 1
 
     def trim_moves(self) -> None:
         """Keep the last move of each scope, which tells of it from every earlier position, and none of forgotten ones.
@@ -172,7 +180,7 @@ class SpaceData:
         kept = [move for move in self.moves if last[move[1]] == move[0] and move[1] in self.scopes]
         self.moves = [move for move in kept if move[0] >= self.moves_floor]
         for _, scope, seq in kept[: len(kept) - len(self.moves)]:
-            self.move(scope, seq)
+            self._tell(scope, seq)
 
     def set_entries(self, scope: str, key: str, entries: tuple[Entry, ...]) -> None:
         """Replace the index entries of one cell."""

@@ -7,10 +7,12 @@ in a few fixed sizes, which all fit the statement cache, and looked up by one st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import msgspec
+
+from holdfast.kernel.limits import S, within
 
 
 class Cursor(Protocol):
@@ -32,6 +34,13 @@ LOOKUP_SIZES = (256, 64, 16, 4, 1)
 """A lookup is padded to the next size with rows of NULL, which match nothing: one step."""
 
 _decode = msgspec.json.decode
+
+
+def bounded(cursor: Cursor, found: Iterable[S], bytes_max: int) -> list[S]:
+    """What the cursor's statement finds, row by row and up to the bound; the rest is given up."""
+    answer = [*within(found, bytes_max)]
+    cursor.execute("")  # a statement left open would hold its snapshot
+    return answer
 
 
 class Bulk:

@@ -32,7 +32,7 @@ from holdfast.kernel.commit import (
 )
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import MIB, Durability, Traits, check_commit, check_limit, check_range
+from holdfast.kernel.limits import MIB, Durability, Traits, check_bytes, check_commit, check_limit, check_range
 
 T = TypeVar("T")
 
@@ -145,11 +145,14 @@ class SqliteKernel(Kernel):
             return refusal
         return None
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """See `Kernel.log`."""
         check_limit(limit)
+        check_bytes(bytes_max)
         read = read_log_back if reverse else read_log
-        return await self._read(limit, read, self._space.id, scope, after, limit)
+        return await self._read(limit, read, self._space.id, scope, after, limit, bytes_max)
 
     async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
         """See `Kernel.moved`. On the calling thread: nearly always nothing has moved."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.backends.sqlite.bulk import Cursor
+from holdfast.backends.sqlite.bulk import Cursor, bounded
 from holdfast.errors import Compacted, Corrupt, Diverged, Gone, InvalidValue
 from holdfast.kernel.commit import CommitId, Moved, Record
 
@@ -32,20 +32,24 @@ _SEQ_MAX = 2**63 - 1
 _touched = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
-def read_log_back(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> tuple[Record, ...]:
+def read_log_back(
+    cursor: Cursor, space: int, scope: str, after: int, limit: int, bytes_max: int | None
+) -> tuple[Record, ...]:
     """See `Kernel.log` with `reverse`."""
     before = after if after > 0 else _SEQ_MAX
-    return _records(scope, cursor.execute(_REVERSE, (space, scope, before, limit)).fetchall())
+    return _without_gap(scope, _records(cursor, _REVERSE, (space, scope, before, limit), bytes_max))
 
 
-def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> tuple[Record, ...]:
+def read_log(
+    cursor: Cursor, space: int, scope: str, after: int, limit: int, bytes_max: int | None
+) -> tuple[Record, ...]:
     """See `Kernel.log` without `reverse`."""
-    rows = cursor.execute(_FORWARD, (space, scope, after, limit)).fetchall()
-    if rows and rows[0][0] == after + 1:  # the record after the cursor is there, so nothing was trimmed or lost
-        return _records(scope, rows)
+    records = _records(cursor, _FORWARD, (space, scope, after, limit), bytes_max)
+    if records and records[0].seq == after + 1:  # what follows is there, so nothing was trimmed or lost
+        return _without_gap(scope, records)
     cursor.execute("BEGIN")  # `Readers.here` ends it should anything raise
     ends = cursor.execute(_ENDS, (space, scope)).fetchall()
-    rows = cursor.execute(_FORWARD, (space, scope, after, limit)).fetchall()
+    records = _records(cursor, _FORWARD, (space, scope, after, limit), bytes_max)
     cursor.execute("COMMIT")
     if not ends:
         if after > 0:
@@ -58,9 +62,9 @@ def read_log(cursor: Cursor, space: int, scope: str, after: int, limit: int) -> 
         raise Diverged(f"{scope} is at {seq}, before {after}", scope=scope, after=after, seq=seq)
     if after + 1 < floor:
         raise Compacted(f"the log of {scope} begins at {floor}, after {after}", scope=scope, after=after, floor=floor)
-    if after < seq and (not rows or rows[0][0] != after + 1):
+    if after < seq and (not records or records[0].seq != after + 1):
         raise Corrupt(f"the log of {scope} has a gap after {after}", scope=scope, after=after)
-    return _records(scope, rows)
+    return _without_gap(scope, records)
 
 
 def read_moved(cursor: Cursor, space: int, after: str | None, limit: int) -> Moved:
@@ -78,10 +82,17 @@ def read_moved(cursor: Cursor, space: int, after: str | None, limit: int) -> Mov
         raise Compacted(f"position {after} is too old: before {floor} scopes were forgotten", floor=floor)
     if start > tip:
         raise Compacted(f"position {after} is beyond {tip}: the store lost history", floor=floor)
-    seen = {row[3]: row[1] for row in rows if row[2] == space}  # a scope's last move wins
+    seen: dict[str, int] = {}
+    firsts: dict[str, int] = {}
+    for row in rows:
+        if row[2] == space:
+            scope, seq = row[3], row[1]
+            if scope in seen:
+                firsts.setdefault(scope, seen[scope])
+            seen[scope] = seq  # a scope's last move wins
     reached = rows[-1][0] if rows else start
     position = f"{reached}-{floor}" if reached < floor else str(reached)
-    return Moved(tuple(seen.items()), position, len(rows) == limit)
+    return Moved(tuple(seen.items()), position, len(rows) == limit, firsts)
 
 
 def _position(text: str) -> tuple[int, int]:
@@ -94,19 +105,20 @@ def _position(text: str) -> tuple[int, int]:
     return int(numbers[0]), int(numbers[-1])
 
 
-def _records(scope: str, rows: Sequence[Any]) -> tuple[Record, ...]:
-    if len(rows) > 1 and abs(rows[-1][0] - rows[0][0]) != len(rows) - 1:
-        raise Corrupt(f"the log of {scope} has a gap", scope=scope)
-    return tuple(
-        Record(
-            row[0],
-            row[1],
-            CommitId(row[2], row[3]),
-            row[4],
-            row[5],
-            _touched(row[6]),
-            row[7],
-            "drop" if row[8] else "write",
-        )
-        for row in rows
+def _records(cursor: Cursor, statement: str, bindings: tuple[Any, ...], bytes_max: int | None) -> tuple[Record, ...]:
+    return (
+        tuple(map(_record, cursor.execute(statement, bindings).fetchall()))
+        if bytes_max is None
+        else tuple(bounded(cursor, map(_record, cursor.execute(statement, bindings)), bytes_max))
     )
+
+
+def _record(row: Sequence[Any]) -> Record:
+    commit = CommitId(row[2], row[3])
+    return Record(row[0], row[1], commit, row[4], row[5], _touched(row[6]), row[7], "drop" if row[8] else "write")
+
+
+def _without_gap(scope: str, records: tuple[Record, ...]) -> tuple[Record, ...]:
+    if len(records) > 1 and abs(records[-1].seq - records[0].seq) != len(records) - 1:
+        raise Corrupt(f"the log of {scope} has a gap", scope=scope)
+    return records

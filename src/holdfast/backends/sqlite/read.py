@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from holdfast.backends.sqlite.bulk import LOOKUP_SIZES, Cursor
+from holdfast.backends.sqlite.bulk import LOOKUP_SIZES, Cursor, bounded
 from holdfast.errors import Corrupt
 from holdfast.kernel.commit import NO_HEAD, Cell, Head, Range, Read, View
 from holdfast.kernel.keys import prefix_end
@@ -123,4 +123,7 @@ def _range(cursor: Cursor, place: tuple[int, int], wanted: Range, now_us: int) -
         elif end is None or wanted.after < end:
             hi = wanted.after
     statement = _REVERSE if wanted.reverse else _FORWARD
-    return tuple(_cell(row) for row in cursor.execute(statement, (*place, lo, hi, now_us, wanted.limit)).fetchall())
+    rows = cursor.execute(statement, (*place, lo, hi, now_us, wanted.limit))
+    if wanted.bytes_max is not None:
+        return tuple(bounded(cursor, map(_cell, rows), wanted.bytes_max))
+    return tuple(map(_cell, rows.fetchall()))

@@ -24,6 +24,7 @@ from holdfast.kernel.commit import (
     Conflict,
     Found,
     Head,
+    Moved,
     Outcome,
     Put,
     Range,
@@ -268,15 +269,27 @@ class Bench:
 
     async def moves(self, after: str, *, limit: int = 1000, kernel: Kernel | None = None) -> dict[str, int]:
         """Every scope reported from a position, page by page, with the highest seq reported."""
-        kernel = kernel or self.kernel
         reported: dict[str, int] = {}
+        async for moved in self._pages_of_moves(after, limit, kernel or self.kernel):
+            for scope, seq in moved.scopes:
+                reported[scope] = max(seq, reported.get(scope, 0))
+        return reported
+
+    async def first_moves(self, after: str, *, limit: int = 1000) -> dict[str, int]:
+        """The same with the least seq reported."""
+        reported: dict[str, int] = {}
+        async for moved in self._pages_of_moves(after, limit, self.kernel):
+            for scope, seq in moved.since().items():
+                reported[scope] = min(seq, reported.get(scope, seq))
+        return reported
+
+    async def _pages_of_moves(self, after: str, limit: int, kernel: Kernel) -> AsyncIterator[Moved]:
         for _ in range(10_000):
             moved = await kernel.moved(after, limit=limit)
             expect.holds(len(moved.scopes) <= limit, f"at most {limit} scopes are reported, found {len(moved.scopes)}")
-            for scope, seq in moved.scopes:
-                reported[scope] = max(seq, reported.get(scope, 0))
+            yield moved
             if not moved.more:
-                return reported
+                return
             expect.holds(moved.position != after, "a page that was cut short moves the position on")
             after = moved.position
         expect.fail("following moved() never comes to an end")

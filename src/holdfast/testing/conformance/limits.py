@@ -8,7 +8,7 @@ from typing import Any
 from holdfast.errors import InvalidValue, TooLarge, Unsupported
 from holdfast.kernel.commit import Append, Committed, Entry, Put, Range, Read, ScopeCommit
 from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
-from holdfast.kernel.limits import MIB, PAGE_MAX, PAYLOAD_BYTES_MAX
+from holdfast.kernel.limits import EXPIRES_US_MAX, MIB, PAGE_MAX, PAYLOAD_BYTES_MAX, TIME_US_MAX
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench
 from holdfast.testing.conformance.check import proves
@@ -147,6 +147,31 @@ async def a_commit_covers_what_the_span_declares(bench: Bench) -> None:
     together = bench.together(5)
     seqs = await bench.committed(*(ScopeCommit(name, "create", body=b"x") for name in together))
     expect.same(seqs, dict.fromkeys(together, 1), "the seqs over one bucket")
+
+
+@proves("G19")
+async def a_time_out_of_range_is_refused(bench: Bench) -> None:
+    """A commit may be at any microsecond from 1970 to 2286, whatever came before, and a cell may expire at any of 64
+    bits; what is before or beyond is refused, for it might never be read again."""
+    for at_us in (-1, TIME_US_MAX + 1, 2**63, -(2**200)):
+        commit = bench.build(ScopeCommit(A, "create", body=b"x"), at_us=at_us)
+        expect.a(InvalidValue, await bench.send(commit), f"a commit at {at_us}")
+    for expires_us in (-1, EXPIRES_US_MAX + 1, 2**200):
+        for part in (
+            ScopeCommit(A, "create", puts=(Put("k", b"", expires_us),)),
+            ScopeCommit(A, "create", appends=(Append("k", b"", expires_us),)),
+        ):
+            await bench.refused(InvalidValue, part, what=f"a cell that expires at {expires_us}")
+    expect.same((await bench.head(A)).seq, 0, "the seq after the refusals")
+    for at_us in (TIME_US_MAX, 0, TIME_US_MAX, 1):
+        part = ScopeCommit(A, "create", puts=(Put("k", b"", EXPIRES_US_MAX),))
+        expect.a(Committed, await bench.send(bench.build(part, at_us=at_us)), f"a commit at {at_us}")
+        expect.same((await bench.head(A)).at_us, at_us, "the time in the head")
+    times = [record.at_us for record in await bench.kernel.log(A)]
+    expect.same(times, [TIME_US_MAX, 0, TIME_US_MAX, 1], "the times in the log")
+    for now_us in (0, TIME_US_MAX):
+        cell = await bench.cell(A, "k", now_us=now_us)
+        expect.same(cell and cell.expires_us, EXPIRES_US_MAX, f"when the cell expires, at {now_us}")
 
 
 @proves("G19")

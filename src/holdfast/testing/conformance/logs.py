@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.errors import Compacted, Diverged, Gone
+from holdfast.errors import Compacted, Diverged, Gone, InvalidValue
 from holdfast.kernel.commit import NO_HEAD, Append, Put, Record, Retention, ScopeCommit, stamp
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench
@@ -68,6 +68,29 @@ async def the_log_pages_backwards_from_every_position(bench: Bench) -> None:
         for limit in (1, 2, 3, 8, 9, 10_000):
             page = await bench.kernel.log(A, after=after, limit=limit, reverse=True)
             expect.same(_sorted(page), older[:limit], f"{limit} records before {after}")
+
+
+@proves("G13")
+async def an_answer_of_the_log_may_be_bounded_in_bytes(bench: Bench) -> None:
+    """With a bound of bytes the log ends with the record that makes the sizes of all reach it, from every position in
+    both directions; so there is always one, and a bound that is not reached cuts nothing off."""
+    records = await _history(bench)
+    whole = sum(record.size for record in records)
+    expect.holds(whole > 256, "the records have sizes")
+    for after in range(len(records)):
+        older = [record for record in records if after == 0 or record.seq < after][::-1]
+        for reverse, rest in ((False, records[after:]), (True, older)):
+            sizes = [sum(record.size for record in rest[: n + 1]) for n in range(len(rest))]
+            for bytes_max in sorted({1, whole, whole + 1, *sizes, *(size + 1 for size in sizes)}):
+                if bytes_max == 0:
+                    continue
+                most = sum(sum(record.size for record in rest[:n]) < bytes_max for n in range(len(rest)))
+                for limit in (2, 10_000):
+                    page = await bench.kernel.log(A, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
+                    owed = rest[: min(most, limit)]
+                    expect.same(_sorted(page), owed, f"{limit} of {bytes_max} bytes from {after}, reverse={reverse}")
+    for bytes_max in (0, -1):
+        await expect.raises(InvalidValue, bench.kernel.log(A, bytes_max=bytes_max), f"a bound of {bytes_max}")
 
 
 @proves("G13")

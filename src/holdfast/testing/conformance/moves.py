@@ -48,6 +48,27 @@ async def from_every_position_and_with_every_limit_nothing_is_missed(bench: Benc
     await _reported(bench, "", everything, limit=2, what="from the oldest position")
 
 
+@proves("G14", "G16")
+async def the_first_commit_of_a_scope_since_a_position_is_told(bench: Bench) -> None:
+    """From every position the least seq told of a scope is that of its first commit since, or a lower one, whether the
+    scope is dropped by now or not; also after a sweep that trimmed nothing."""
+    made = await _commits(bench, 25)
+    for swept in (False, True):
+        if swept:
+            await bench.sweep(retention=Retention(tombstone_us=None))
+        for start, (position, _) in enumerate(made):
+            owed: dict[str, int] = {}
+            for _, seqs in reversed(made[start:]):
+                owed |= seqs
+            for limit in (1, 2, 7, 1000):
+                found = await bench.first_moves(position, limit=limit)
+                for scope, seq in owed.items():
+                    expect.holds(
+                        found.get(scope, seq + 1) <= seq,
+                        f"from position {start}, by {limit}: {scope} first moved at {seq}, found {found!r}",
+                    )
+
+
 @proves("G14")
 async def a_page_continues_where_the_last_one_ended(bench: Bench) -> None:
     """The position of every page, taken in the middle of a walk, is as good as any: what commits during the walk is

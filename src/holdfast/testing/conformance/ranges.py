@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from holdfast.kernel.commit import Cell, Put, Range, ScopeCommit
+from holdfast.errors import InvalidValue
+from holdfast.kernel.commit import Cell, Put, Range, Read, ScopeCommit
 from holdfast.kernel.keys import prefix_end
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench
@@ -187,3 +188,25 @@ async def the_end_of_a_prefix_is_where_it_should_be(bench: Bench) -> None:
         found = await bench.cells(A, prefix)
         expect.same([cell.key for cell in found if not cell.key.startswith(prefix)], [], f"strangers under {prefix!r}")
         expect.holds(set(inside) <= {cell.key for cell in found}, f"all under {prefix!r} are found")
+
+
+@proves("G18")
+async def a_range_may_be_bounded_in_bytes(bench: Bench) -> None:
+    """With a bound of bytes a range ends with the cell that makes the sizes of all reach it, in both directions: so
+    there is always one, and a bound that is not reached cuts nothing off."""
+    values = {f"k{n}": bytes(size) for n, size in enumerate((5, 0, 100, 1, 0, 40_000, 3))}
+    await bench.put("session/a", values)
+    cells = [Cell(key, value, 1) for key, value in values.items()]
+    for reverse in (False, True):
+        rest = cells[::-1] if reverse else cells
+        sizes = [sum(cell.size for cell in rest[: n + 1]) for n in range(len(rest))]
+        for bytes_max in sorted({1, *sizes, *(size + 1 for size in sizes)}):
+            most = sum(sum(cell.size for cell in rest[:n]) < bytes_max for n in range(len(rest)))
+            for limit in (3, 10_000):
+                wanted = Range("k", limit, None, reverse, bytes_max)
+                [view] = await bench.kernel.read([Read("session/a", (), (wanted,))], now_us=bench.now_us)
+                owed = tuple(rest[: min(most, limit)])
+                expect.same(view.ranges, (owed,), f"{limit} of {bytes_max} bytes, reverse={reverse}")
+    for bytes_max in (0, -1):
+        read = Read("session/a", (), (Range("k", 1, bytes_max=bytes_max),))
+        await expect.raises(InvalidValue, bench.kernel.read([read], now_us=0), f"a bound of {bytes_max}")

@@ -211,12 +211,14 @@ class ASweepExpiresThePositionsOfEverySpace(MemoryKernel):
 class ALogIsFoundByItsScopeAlone(MemoryKernel):
     """A scope that this space has not is looked for in the others."""
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Take any space that has it."""
         own = self._open()
         if scope not in own.scopes:
             self._data = next((data for data in self._store._spaces.values() if scope in data.scopes), own)
         try:
-            return await super().log(scope, after=after, limit=limit, reverse=reverse)
+            return await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
         finally:
             self._data = own

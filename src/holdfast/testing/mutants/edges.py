@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.backends.memory.commit import CommitPath
 from holdfast.errors import Closed, HoldfastError, InvalidValue, TooLarge
-from holdfast.kernel.commit import Commit, Conflict, HeadAt, Moved, Outcome, Put, Read, View, stamp
+from holdfast.kernel.commit import Append, Commit, Conflict, HeadAt, Moved, Outcome, Put, Read, View, stamp
 from holdfast.kernel.evaluate import Plan
 from holdfast.kernel.limits import KIB, PAGE_MAX, Traits
 from holdfast.testing.mutants.mutant import breaks, with_parts
+
+P = TypeVar("P", Put, Append)
 
 SMALL = Traits(value_bytes_max=4 * KIB, operations_max=20, commit_bytes_max=64 * KIB)
 
@@ -193,6 +196,29 @@ class APayloadMayHaveOneByteMore(Limited):
     """A payload one byte over the limit is stored."""
 
     commit_path = _OneMoreInAPayload
+
+
+@breaks("G19")
+class AnyTimeIsTaken(CommitPath):
+    """A commit at a time that no datetime can hold is stored."""
+
+    def refusal(self, commit: Commit) -> HoldfastError | None:
+        """Judge it as of now."""
+        return super().refusal(replace(commit, at_us=0))
+
+
+@breaks("G19")
+class AnyExpiryIsTaken(CommitPath):
+    """A cell that expires at a time of more than 64 bits is stored."""
+
+    def refusal(self, commit: Commit) -> HoldfastError | None:
+        """Judge it as if nothing expired."""
+        parts = [replace(part, puts=_lasting(part.puts), appends=_lasting(part.appends)) for part in commit.scopes]
+        return super().refusal(replace(commit, scopes=tuple(parts)))
+
+
+def _lasting(puts: tuple[P, ...]) -> tuple[P, ...]:
+    return tuple([replace(put, expires_us=None) for put in puts])
 
 
 @breaks("G19")

@@ -24,9 +24,11 @@ class Logs(MemoryKernel):
 class TheLogLeavesOutDrops(Logs):
     """The record of a drop is not shown."""
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Leave them out."""
-        records = await super().log(scope, after=after, limit=limit, reverse=reverse)
+        records = await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
         return tuple(record for record in records if record.op != "drop")
 
 
@@ -34,9 +36,11 @@ class TheLogLeavesOutDrops(Logs):
 class TheLogBeginsWithTheEpoch(Logs):
     """Records of earlier epochs are not shown."""
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Leave them out."""
-        records = await super().log(scope, after=after, limit=limit, reverse=reverse)
+        records = await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
         data = self._open().scopes.get(scope)
         return tuple(record for record in records if data is not None and record.epoch == data.head.epoch)
 
@@ -45,21 +49,25 @@ class TheLogBeginsWithTheEpoch(Logs):
 class ATrimmedLogAnswersWithWhatIsLeft(Logs):
     """From a position that was trimmed the log goes on at its floor, in silence."""
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Skip the gap."""
         try:
-            return await super().log(scope, after=after, limit=limit, reverse=reverse)
+            return await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
         except Compacted as trimmed:
-            return await super().log(scope, after=trimmed.facts["floor"] - 1, limit=limit)
+            return await super().log(scope, after=trimmed.facts["floor"] - 1, limit=limit, bytes_max=bytes_max)
 
 
 @breaks("G13")
 class CompactedComesOneTooEarly(Logs):
     """The position just before the floor is called trimmed."""
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Compare with `<=`."""
-        records = await super().log(scope, after=after, limit=limit, reverse=reverse)
+        records = await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
         floor = self._open().head(scope).floor
         if not reverse and floor > 1 and after + 1 == floor:
             raise Compacted("trimmed", floor=floor)
@@ -70,10 +78,12 @@ class CompactedComesOneTooEarly(Logs):
 class CompactedDoesNotNameTheFloor(Logs):
     """Compacted does not say where the log begins."""
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Leave the fact out."""
         try:
-            return await super().log(scope, after=after, limit=limit, reverse=reverse)
+            return await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
         except Compacted:
             raise Compacted("trimmed") from None
 
@@ -82,10 +92,12 @@ class CompactedDoesNotNameTheFloor(Logs):
 class LostHistoryIsAnEmptyPage(Logs):
     """A position beyond the log answers nothing, as the end of the log does."""
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Hide it."""
         try:
-            return await super().log(scope, after=after, limit=limit, reverse=reverse)
+            return await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
         except Diverged:
             return ()
 
@@ -94,10 +106,12 @@ class LostHistoryIsAnEmptyPage(Logs):
 class AForgottenScopeIsAnEmptyLog(Logs):
     """A position in a scope without a trace answers nothing."""
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Hide it."""
         try:
-            return await super().log(scope, after=after, limit=limit, reverse=reverse)
+            return await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
         except Gone:
             return ()
 
@@ -106,19 +120,24 @@ class AForgottenScopeIsAnEmptyLog(Logs):
 class ReverseIncludesItsPosition(Logs):
     """In reverse the record at the position is answered too."""
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Begin one further."""
         after += bool(reverse and after)
-        return await super().log(scope, after=after, limit=limit, reverse=reverse)
+        return await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
 
 
 @breaks("G13")
 class ReverseBeginsAtTheOldest(Logs):
     """In reverse a page holds the oldest records before the position, not the newest."""
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Cut at the wrong end."""
-        records = await super().log(scope, after=after, limit=10_000 if 0 < limit <= 10_000 else limit, reverse=reverse)
+        more = 10_000 if 0 < limit <= 10_000 else limit
+        records = await super().log(scope, after=after, limit=more, reverse=reverse, bytes_max=bytes_max)
         return records[-limit:] if reverse else records[:limit]
 
 
@@ -126,10 +145,51 @@ class ReverseBeginsAtTheOldest(Logs):
 class APageOfTheLogIsOneShort(Logs):
     """A page that is cut has one record less than its limit."""
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Cut it short."""
-        records = await super().log(scope, after=after, limit=limit, reverse=reverse)
+        records = await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
         return records[:-1] if len(records) == limit > 1 else records
+
+
+@breaks("G13")
+class TheLogForgetsItsBound(Logs):
+    """However many bytes were asked for, the answer is as long as its limit."""
+
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
+        """Do not pass it on."""
+        return await super().log(scope, after=after, limit=limit, reverse=reverse)
+
+
+@breaks("G13")
+class TheRecordThatReachesTheBoundIsLeftOut(Logs):
+    """An answer stays below its bound of bytes, with nothing where the first record is larger."""
+
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
+        """Leave it out."""
+        records = await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
+        reached = bytes_max is not None and sum(record.size for record in records) >= bytes_max
+        return records[:-1] if reached else records
+
+
+@breaks("G13")
+class OnlyBodiesCountAgainstTheBound(Logs):
+    """Causes and keys weigh nothing."""
+
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
+        """Leave them out of account."""
+        if bytes_max is not None and bytes_max < 1:
+            return await super().log(scope, bytes_max=bytes_max)
+        records = await super().log(scope, after=after, limit=limit, reverse=reverse)
+        sizes = [sum(len(record.body) for record in records[:n]) for n in range(len(records))]
+        return tuple(r for r, size in zip(records, sizes, strict=True) if bytes_max is None or size < bytes_max)
 
 
 @breaks("G13")

@@ -31,7 +31,8 @@ class APageSkipsOneMove(MemoryKernel):
     async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
         """Add one."""
         moved = await super().moved(after, limit=limit)
-        return replace(moved, position=str(int(moved.position) + 1)) if moved.more else moved
+        place, _, begin = moved.position.partition("-")
+        return replace(moved, position=f"{int(place) + 1}-{begin}") if moved.more else moved
 
 
 @breaks("G14")
@@ -77,13 +78,22 @@ class OneScopeOfACommitMoves(CommitPath):
 
 
 @breaks("G14")
+class TheFirstOfSeveralMovesIsNotTold(MemoryKernel):
+    """Of a scope that moved several times in a page only the last seq is told."""
+
+    async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
+        """Leave the firsts out."""
+        return replace(await super().moved(after, limit=limit), firsts={})
+
+
+@breaks("G14")
 class AScopeIsReportedAtItsFirstSeq(MemoryKernel):
     """Of a scope that moved several times in a page the first is told, and the others are taken for repeats."""
 
     async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
         """Take the first."""
         moved = await super().moved(after, limit=limit)
-        start = self._data.moves_floor if not after else int(after)
+        start = self._data.moves_floor if not after else int(after.partition("-")[0])
         first: dict[str, int] = {}
         for position, scope, seq in self._data.moves:
             if position >= start:

@@ -260,9 +260,11 @@ class CommitsAreKeptByReference(MemoryKernel):
         self._kept |= {commit.id: commit for commit in commits}
         return await super().commit(commits)
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Look into them."""
-        records = await super().log(scope, after=after, limit=limit, reverse=reverse)
+        records = await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
         return tuple(replace(r, cause=self._kept[r.commit].cause) if r.commit in self._kept else r for r in records)
 
 
@@ -299,6 +301,25 @@ class APageRepeatsItsCursor(Ranges):
         if wanted.after is None or wanted.reverse or not wanted.after:
             return wanted
         return replace(wanted, after=wanted.after[:-1] + chr(max(ord(wanted.after[-1]) - 1, 1)) + "\U0010ffff")
+
+
+@breaks("G18")
+class ARangeForgetsItsBound(Ranges):
+    """However many bytes were asked for, the answer is as long as its limit."""
+
+    def asked(self, wanted: Range) -> Range:
+        """Ask for all of them."""
+        return replace(wanted, bytes_max=None)
+
+
+@breaks("G18")
+class TheCellThatReachesTheBoundIsLeftOut(Ranges):
+    """An answer stays below its bound of bytes, with nothing where the first cell is larger."""
+
+    def found(self, cells: tuple[Cell, ...], wanted: Range) -> tuple[Cell, ...]:
+        """Leave it out."""
+        bound = wanted.bytes_max
+        return cells[:-1] if bound is not None and sum(cell.size for cell in cells) >= bound else cells
 
 
 @breaks("G18")

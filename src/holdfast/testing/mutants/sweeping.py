@@ -167,8 +167,10 @@ class EmptyScopesAreSwept(MemoryKernel):
 class TheRecordAtTheFloorIsGone(MemoryKernel):
     """The log begins one record later than the floor of the head says."""
 
-    async def log(self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False) -> tuple[Record, ...]:
+    async def log(
+        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
+    ) -> tuple[Record, ...]:
         """Leave out the record at the floor, once something was trimmed."""
-        records = await super().log(scope, after=after, limit=limit, reverse=reverse)
+        records = await super().log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
         floor = self._open().head(scope).floor
         return tuple(record for record in records if floor == 1 or record.seq != floor)
