@@ -6,6 +6,9 @@ Needs the extra `cli` (typer and rich); without it `main` says how to get it.
 from __future__ import annotations
 
 import sys
+from typing import Any
+
+from holdfast.cli.interrupt import INTERRUPTED, leave_the_rest_to_the_system, leaving_at_once
 
 NEEDS = frozenset(("typer", "rich", "click", "shellingham"))
 """What the extra brings."""
@@ -13,6 +16,17 @@ NEEDS = frozenset(("typer", "rich", "click", "shellingham"))
 
 def main() -> None:
     """The entry point of `holdfast`. Ends the process with the exit code of the command."""
+    with leaving_at_once():
+        program = _program()
+    try:
+        program(prog_name="holdfast")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    finally:
+        leave_the_rest_to_the_system()
+
+
+def _program() -> Any:
     try:
         from holdfast.cli.app import program
     except ImportError as problem:
@@ -24,4 +38,4 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
-    program(prog_name="holdfast")
+    return program

@@ -13,9 +13,10 @@ import typer
 from holdfast.cli.failure import exit_code, remedy_of
 from holdfast.cli.finding import Finding
 from holdfast.cli.output import OutputOption, note, write_rows
-from holdfast.cli.store import Where, file_of, require, run, where
+from holdfast.cli.store import file_of, require, run
 from holdfast.cli.store_file import examine_file
 from holdfast.cli.version import own_version
+from holdfast.cli.where import Where, where
 from holdfast.errors import Corrupt, HoldfastError
 from holdfast.hold import Holdfast
 from holdfast.kernel.commit import Read

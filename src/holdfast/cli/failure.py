@@ -11,10 +11,10 @@ import sys
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from holdfast import errors
-from holdfast.cli.output import printable
+from holdfast.cli.commands import Commands
+from holdfast.cli.printable import printable
 from holdfast.errors import HoldfastError
 
 EXIT_CODES: dict[type[HoldfastError], int] = {
@@ -98,7 +98,7 @@ def _path(ctx: Any) -> str:
     return " ".join([*names, "…"])
 
 
-class Program(TyperGroup):
+class Program(Commands):
     """The outermost command: turns errors into messages and exit codes, and is quiet when its reader has left."""
 
     def invoke(self, ctx: Any) -> Any:

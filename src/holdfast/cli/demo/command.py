@@ -18,7 +18,8 @@ from holdfast.cli.demo.proof import Proof, prove
 from holdfast.cli.demo.report import print_counts, print_figures
 from holdfast.cli.demo.screen import Screen, screen
 from holdfast.cli.output import note
-from holdfast.cli.store import file_of, run, to_url, where
+from holdfast.cli.store import file_of, run
+from holdfast.cli.where import to_url, where
 from holdfast.hold import Holdfast
 
 STORE = "holdfast-demo.db"

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from holdfast.cli.demo.count import Count, Totals
 from holdfast.cli.demo.proof import Proof
-from holdfast.cli.output import console, printable
+from holdfast.cli.printable import printable
+from holdfast.cli.table import console
 
 KINDS = 8
 """How many kinds of files have a line of their own."""
