@@ -96,6 +96,30 @@ def test_an_address_that_is_not_understood_is_wrong_usage(url: str) -> None:
     assert "invalid_value" in ended.err
 
 
+@pytest.mark.parametrize("place", [".", "/dev/null", "x" * 300])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["session", "list"],
+        ["session", "tail", "trip"],
+        ["state", "set", "user/a", "k", "1"],
+        ["stats"],
+        ["doctor"],
+        ["demo"],
+    ],
+)
+def test_a_store_that_is_no_file_is_wrong_usage_and_nobody_is_told_of_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, args: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = invoke("-s", place, *args)
+    assert ended.code == 2
+    said = ended.out + ended.err
+    assert "invalid_value" in said
+    assert "backup" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

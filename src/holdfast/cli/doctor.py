@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import apsw
 import msgspec
@@ -46,7 +47,7 @@ def doctor(ctx: typer.Context, output: OutputOption = None) -> None:
     place = where(ctx)
     require(place.url)
     findings = list(_environment())
-    if (path := file_of(place.url)) is not None:
+    if (path := file_of(place.url)) is not None and _is_file(path):
         findings += examine_file(path)
     more, failure = run(_examine(place))
     findings += more
@@ -55,6 +56,14 @@ def doctor(ctx: typer.Context, output: OutputOption = None) -> None:
     note(f"problems found: {problems}" if problems else "no problem found")
     if failure is not None or problems:
         raise typer.Exit(exit_code(failure) if failure is not None else 1)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file to examine; what else it may be, opening it says."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 async def _examine(place: Where) -> tuple[list[Finding], HoldfastError | None]:

@@ -41,9 +41,14 @@ async def opened(ctx: typer.Context, *, make: bool = False) -> AsyncIterator[Hol
 
 
 def require(url: str) -> None:
-    """Raise NotFound if the store's file does not exist: a command that reads makes no store."""
+    """Raise NotFound if the store's file does not exist: a command that reads makes no store. What else is wrong with
+    the path, opening says."""
     path = file_of(url)
-    if path is not None and not path.exists():
+    try:
+        missing = path is not None and not path.exists()
+    except OSError:
+        return
+    if missing:
         raise NoStore(f"there is no store at {path}", path=str(path))
 
 
