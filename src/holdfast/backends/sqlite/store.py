@@ -68,8 +68,8 @@ class SqliteStore:
         failpoint       called at named places, for crash tests (see `writer.Failpoint`)
 
         Raises UnsafeFilesystem, ReadOnlyStore, StoreFull, StoreLocked, StoreTooNew, Corrupt (not a database, or another
-        program's: it is left as it is), InvalidValue (no such folder, no file, another durability), Closed (the file was
-        inherited by a fork). Cancelled while it opens, it closes what it opened.
+        program's: it is left as it is), InvalidValue (no such folder, not a file, another durability), Closed (the file
+        was inherited by a fork). Cancelled while it opens, it closes what it opened.
         """
         if durability not in ("fsync", "process"):
             raise InvalidValue(f"durability is fsync or process, not {durability!r}", path="durability")
