@@ -66,10 +66,19 @@ def remedy_of(error: HoldfastError) -> str:
     return REMEDIES.get(type(error), error.remedy)
 
 
+def message_of(error: HoldfastError) -> str:
+    """What happened, in words of the command line. On it there are no handles: what is not there is just not there."""
+    if type(error) is errors.NotFound and set(error.facts) == {"scope"}:
+        kind, _, id = str(error.scope).partition("/")
+        return f"{kind} {id!r} does not exist"
+    return str(error.args[0]) if error.args else str(error)
+
+
 def report(error: HoldfastError) -> None:
     """Tell of an error and its remedy, on stderr."""
-    message = str(error.args[0]) if error.args else str(error)
-    print(f"error: {printable(message)} [{error.code}]\n       {remedy_of(error)}", file=sys.stderr)
+    print(
+        f"error: {printable(message_of(error))} [{error.code}]\n       {printable(remedy_of(error))}", file=sys.stderr
+    )
 
 
 def explain(error: Any) -> None:
