@@ -65,3 +65,19 @@ def test_a_command_that_does_not_exist_is_answered_with_one_that_may_be_meant(st
     ended = invoke("-s", store, "session", "lst")
     assert ended.code == 2
     assert "'list'" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("args", "meant"), [(["tail", "trip"], "session tail"), (["get", "user/ada"], "state get"), (["rm"], "session rm")]
+)
+def test_a_command_that_is_looked_for_at_the_top_is_found_in_its_group(store: str, args: list[str], meant: str) -> None:
+    ended = invoke("-s", store, *args)
+    assert ended.code == 2
+    assert f"Did you mean: holdfast {meant} …\n" in ended.err
+
+
+@pytest.mark.parametrize("command", [["state", "get"], ["state", "diff"], ["session", "rm"], ["demo"]])
+def test_the_usage_shows_what_may_be_left_out_in_one_pair_of_brackets(command: list[str]) -> None:
+    usage = invoke(*command, "--help").out.splitlines()[0]
+    assert "[[" not in usage
+    assert "...}" not in usage

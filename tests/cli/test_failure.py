@@ -94,6 +94,7 @@ def test_an_address_that_is_not_understood_is_wrong_usage(url: str) -> None:
     ended = invoke("-s", url, "state", "set", "user/a", "k", "1")
     assert ended.code == 2
     assert "invalid_value" in ended.err
+    assert "A store is named by the path of a file" in ended.err
 
 
 @pytest.mark.parametrize("place", [".", "/dev/null", "x" * 300])
@@ -259,9 +260,9 @@ def test_whoever_ignores_interrupts_goes_on_ignoring_them_while_modules_are_impo
     """A job that a shell started in the background is not ended by a Ctrl-C that was meant for another."""
     ignoring = (
         "import os, signal\n"
-        "from holdfast.cli.interrupt import leave_the_rest_to_the_system, leaving_at_once\n"
+        "from holdfast.cli.interrupt import LeavingAtOnce, leave_the_rest_to_the_system\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-        "with leaving_at_once():\n"
+        "with LeavingAtOnce():\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "leave_the_rest_to_the_system()\n"
         "os.kill(os.getpid(), signal.SIGINT)\n"

@@ -1,12 +1,14 @@
 """`holdfast state get|set|diff|history`, on every kind of scope."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from holdfast import ChangesConfig, Config, Holdfast, Scope
-from tests.cli.program import invoke
+from tests.cli.program import environment, invoke
 
 
 def put(store: str, *args: str, stdin: str | None = None) -> int:
@@ -75,6 +77,21 @@ def test_text_is_taken_as_it_stands_and_given_back_without_quotes(store: str) ->
 def test_a_value_may_come_from_stdin(store: str) -> None:
     put(store, "user/ada", "k", "-", stdin='{"from": "stdin"}\n')
     assert get(store, "user/ada", "k") == {"from": "stdin"}
+
+
+def test_what_comes_from_stdin_is_utf8_whatever_the_locale_says(store: str) -> None:
+    def put_bytes(data: bytes) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "holdfast.cli", "-s", store, "state", "set", "user/x", "k", "-", "--text"]
+        return subprocess.run(
+            command, input=data, env=environment(LC_ALL="C", PYTHONUTF8="0"), capture_output=True, timeout=60
+        )
+
+    assert put_bytes("日本語".encode()).returncode == 0
+    assert get(store, "user/x", "k") == "日本語"
+    refused = put_bytes(b"caf\xe9")
+    assert refused.returncode == 2
+    assert b"no UTF-8 text" in refused.stderr
+    assert get(store, "user/x", "k") == "日本語"
 
 
 def test_a_stored_null_is_found_and_an_absent_key_is_not(store: str) -> None:

@@ -6,9 +6,8 @@ Needs the extra `cli` (typer and rich); without it `main` says how to get it.
 from __future__ import annotations
 
 import sys
-from typing import Any
 
-from holdfast.cli.interrupt import INTERRUPTED, leave_the_rest_to_the_system, leaving_at_once
+from holdfast.cli.interrupt import INTERRUPTED, LeavingAtOnce, leave_the_rest_to_the_system
 
 NEEDS = frozenset(("typer", "rich", "click", "shellingham"))
 """What the extra brings."""
@@ -16,26 +15,21 @@ NEEDS = frozenset(("typer", "rich", "click", "shellingham"))
 
 def main() -> None:
     """The entry point of `holdfast`. Ends the process with the exit code of the command."""
-    with leaving_at_once():
-        program = _program()
+    with LeavingAtOnce():
+        try:
+            from holdfast.cli.app import program
+        except ImportError as problem:
+            if (problem.name or "").partition(".")[0] not in NEEDS:
+                raise
+            print(
+                f"error: the command line needs {problem.name}, which is not installed [missing_extra]\n"
+                '       Install it with: pip install "holdfast[cli]"',
+                file=sys.stderr,
+            )
+            sys.exit(1)
     try:
         program(prog_name="holdfast")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:
         leave_the_rest_to_the_system()
-
-
-def _program() -> Any:
-    try:
-        from holdfast.cli.app import program
-    except ImportError as problem:
-        if (problem.name or "").partition(".")[0] not in NEEDS:
-            raise
-        print(
-            f"error: the command line needs {problem.name}, which is not installed [missing_extra]\n"
-            '       Install it with: pip install "holdfast[cli]"',
-            file=sys.stderr,
-        )
-        sys.exit(1)
-    return program

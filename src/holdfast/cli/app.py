@@ -58,12 +58,16 @@ program = typer.Typer(
 program.add_typer(
     typer.Typer(cls=Sessions, no_args_is_help=True, rich_markup_mode=None),
     name="session",
-    help="Sessions: list, show, follow, remove.",
+    short_help="Sessions: list, show, follow, remove.",
+    help="Sessions: list, show, follow, remove.\n\n"
+    "\b\nholdfast -s app.db session list\nholdfast -s app.db session show ID",
 )
 program.add_typer(
     typer.Typer(cls=States, no_args_is_help=True, rich_markup_mode=None),
     name="state",
-    help="State of any scope, written kind/id: session/7f0c, user/ada, agent/helper, global/flags.",
+    short_help="State of any scope: get, set, compare.",
+    help="State of any scope, written kind/id: session/7f0c, user/ada, agent/helper, global/flags.\n\n"
+    "\b\nholdfast -s app.db state get user/ada\nholdfast -s app.db state set user/ada name --text Ada",
 )
 
 
@@ -96,6 +100,9 @@ def options(
     Data goes to stdout (tables on a terminal, JSON lines elsewhere, or as -o says), everything else to stderr.
     Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict, 5 not allowed, 6 unavailable, 130 interrupted.
 
-    Try it: holdfast demo
+    \b
+    holdfast demo
+    holdfast -s app.db session list
+    holdfast -s app.db state get user/ada
     """
     ctx.obj = Where(store, space)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from holdfast.cli.interrupt import leaving_at_once
+from holdfast.cli.interrupt import LeavingAtOnce
 
 
 class Entry(NamedTuple):
@@ -47,7 +47,7 @@ class Commands(TyperGroup):
 
 def load(name: str, entry: Entry) -> Any:
     """The command itself."""
-    with leaving_at_once():
+    with LeavingAtOnce():
         function = getattr(import_module(entry.module), entry.function)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
         alone.command(name, cls=entry.cls)(function)

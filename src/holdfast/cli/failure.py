@@ -63,6 +63,8 @@ def remedy_of(error: HoldfastError) -> str:
     """What to do about this error at a command line. A remedy of this very occurrence stands as it is."""
     if "remedy" in vars(error):
         return error.remedy
+    if isinstance(error, errors.InvalidValue) and error.facts.get("path") == "url":
+        return "A store is named by the path of a file, such as app.db, or by a URL, such as sqlite:///app.db."
     return REMEDIES.get(type(error), error.remedy)
 
 
@@ -85,6 +87,8 @@ def explain(error: Any) -> None:
     """Say a mistake in the arguments in plain words, and where a store that was named in the wrong place belongs."""
     message = str(error.message).replace("Value error, ", "").replace("Input should be", "it must be")
     message = re.sub(r", (unable to parse|unable to interpret|input is) .*", "", message)
+    message = re.sub(r"it must be a valid datetime.*", "a time is written 2026-11-01 or 2026-11-01T09:30", message)
+    message = _where_it_is(message, error.ctx)
     command = error.ctx.command.name if error.ctx is not None else None
     option = getattr(error, "option_name", None)
     argument = LOOKS_LIKE_A_STORE.search(message)
@@ -96,6 +100,15 @@ def explain(error: Any) -> None:
         elif named != "--space":
             message += "\nThe store is its argument: holdfast conform app.db"
     error.message = message
+
+
+def _where_it_is(message: str, ctx: Any) -> str:
+    """The message, and the group in which a command is that was looked for at the top."""
+    wanted = re.search(r"No such command '([a-z]+)'", message)
+    if wanted is None or ctx is None:
+        return message
+    groups = [name for name, group in ctx.command.commands.items() if wanted[1] in getattr(group, "table", ())]
+    return message + "".join(f"\nDid you mean: holdfast {group} {wanted[1]} …" for group in groups)
 
 
 def _path(ctx: Any) -> str:

@@ -31,7 +31,7 @@ SEED_MAX = 10**6
 def demo(
     ctx: typer.Context,
     path: Annotated[
-        Path, typer.Argument(metavar="[PATH]", help="The folder to work through.", exists=True, file_okay=False)
+        Path, typer.Argument(metavar="PATH", help="The folder to work through.", exists=True, file_okay=False)
     ] = Path(),
     store: Annotated[
         str | None,

@@ -13,7 +13,7 @@ from holdfast.cli.store import opened, run
 
 def remove_sessions(
     ctx: typer.Context,
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The sessions' ids.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="The sessions' ids.")],
     output: OutputOption = None,
 ) -> None:
     """Delete sessions, each with everything in it, at once. There is no way back.

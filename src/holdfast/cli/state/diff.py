@@ -21,7 +21,7 @@ COLUMNS = ("key", "change", "before", "after", "version", "at", "by")
 def diff_state(
     ctx: typer.Context,
     scope: ScopeArgument,
-    keys: Annotated[list[str] | None, typer.Argument(metavar="[KEY...]", help="Only these keys.")] = None,
+    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY", help="Only these keys.")] = None,
     since: Annotated[
         int | None,
         typer.Option("--from", min=0, help="The earlier version; the oldest that the log reaches if left out."),

@@ -14,7 +14,7 @@ from holdfast.cli.store import opened, run
 def get_state(
     ctx: typer.Context,
     scope: ScopeArgument,
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="The key; every one if none is named.")] = None,
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="The key; every one if none is named.")] = None,
     namespace: NamespaceOption = "",
     raw: Annotated[bool, typer.Option("--raw", "-r", help="Print a text without its quotes.")] = False,
     output: OutputOption = None,

@@ -34,7 +34,7 @@ def set_state(
     holdfast -s app.db state set user/ada name --text 'Ada Lovelace'
     """
     if value == "-":
-        value = sys.stdin.read()
+        value = _read_stdin()
     decoded = value if text else parse(value)
 
     async def work() -> int:
@@ -46,6 +46,14 @@ def set_state(
 
     version = run(work())
     write_rows([{"scope": scope, "key": key, "version": version}], output)
+
+
+def _read_stdin() -> str:
+    """All of it: UTF-8, whatever the locale says."""
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as problem:
+        raise typer.BadParameter(f"what comes from stdin is no UTF-8 text: {problem}", param_hint="VALUE") from problem
 
 
 def _lost(conflict: Conflict, name: str, if_version: int | None) -> Conflict:
