@@ -13,7 +13,7 @@ import typer
 
 from holdfast.cli.demo import ledger as ledgers
 from holdfast.cli.demo.conductor import Conductor
-from holdfast.cli.demo.files import list_files
+from holdfast.cli.demo.files import list_files, spell
 from holdfast.cli.demo.ledger import Ledger, Plan
 from holdfast.cli.demo.lock import alone
 from holdfast.cli.demo.proof import Proof, prove
@@ -93,7 +93,7 @@ async def _demo(url: str, space: str, root: bytes, *, again: bool, seed: int, st
     assert store is not None
     async with Holdfast.open(url, space=space) as hold, alone(store, space, root) as lock:
         with hold.acting(by="demo"):
-            ledger = await _ledger(hold, root, store, again=again)
+            ledger = await _ledger(hold, root, store, again=again, stage=stage)
             plan = await ledger.plan()
             finished = await ledger.finished_at()
             if finished is not None and (await ledger.seen()).ended:
@@ -108,13 +108,14 @@ async def _demo(url: str, space: str, root: bytes, *, again: bool, seed: int, st
             return proof
 
 
-async def _ledger(hold: Holdfast, root: bytes, store: Path, *, again: bool) -> Ledger:
+async def _ledger(hold: Holdfast, root: bytes, store: Path, *, again: bool, stage: Screen) -> Ledger:
     found = await ledgers.find(hold, root)
     if found is not None and again:
         await ledgers.remove(hold, found)
         found = None
     if found is not None:
         return found
+    stage.say(f"listing the files of {spell(root)}")
     listing = await asyncio.to_thread(list_files, root, store=store)
     return await ledgers.begin(hold, root, listing)
 
