@@ -1,50 +1,52 @@
 """Holdfast: the session and state layer for AI agents and workflows.
 
 The errors are in `holdfast.errors`; those that a caller usually meets are here too.
+
+A name is imported from where it lives when it is first asked for: importing a part, as the command line does for
+`--version`, does not bring the whole. What a type checker sees is `__init__.pyi`; a test holds the two together.
 """
 
-from holdfast.errors import AlreadyExists, Conflict, HoldfastError, NotFound
-from holdfast.handles.changes import Changes
-from holdfast.handles.session import Session
-from holdfast.handles.state import State
-from holdfast.handles.surface import SessionSurface
-from holdfast.handles.transaction import SessionTransaction, Transaction
-from holdfast.hold import Holdfast
-from holdfast.model.change import Change
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
-from holdfast.model.event import Event
-from holdfast.model.message import Message
-from holdfast.model.page import Page
-from holdfast.model.scope import Scope
-from holdfast.model.session import SessionStatus
-from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
+import importlib
 
-__all__ = [
-    "AlreadyExists",
-    "Change",
-    "Changes",
-    "ChangesConfig",
-    "Config",
-    "Conflict",
-    "Diff",
-    "Difference",
-    "Event",
-    "History",
-    "Holdfast",
-    "HoldfastError",
-    "Limits",
-    "Message",
-    "MessagesConfig",
-    "NotFound",
-    "Page",
-    "PastValue",
-    "Scope",
-    "Session",
-    "SessionStatus",
-    "SessionSurface",
-    "SessionTransaction",
-    "Snapshot",
-    "State",
-    "StateConfig",
-    "Transaction",
-]
+_HOMES = {
+    "AlreadyExists": "errors",
+    "Change": "model.change",
+    "Changes": "handles.changes",
+    "ChangesConfig": "model.config",
+    "Config": "model.config",
+    "Conflict": "errors",
+    "Diff": "model.state",
+    "Difference": "model.state",
+    "Event": "model.event",
+    "History": "model.state",
+    "Holdfast": "hold",
+    "HoldfastError": "errors",
+    "Limits": "model.config",
+    "Message": "model.message",
+    "MessagesConfig": "model.config",
+    "NotFound": "errors",
+    "Page": "model.page",
+    "PastValue": "model.state",
+    "Scope": "model.scope",
+    "Session": "handles.session",
+    "SessionStatus": "model.session",
+    "SessionSurface": "handles.surface",
+    "SessionTransaction": "handles.transaction",
+    "Snapshot": "model.state",
+    "State": "handles.state",
+    "StateConfig": "model.config",
+    "Transaction": "handles.transaction",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module(f"holdfast.{_HOMES[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,9 +1,13 @@
 """The public surface: what `holdfast.__all__` promises is there, complete, and documented."""
 
 import ast
+import subprocess
+import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import holdfast
 from tests.architecture.tree import ROOT, SRC, files, parse, write
@@ -75,6 +79,37 @@ def _borrows_docstring(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionD
 
 def test_every_name_in_all_is_importable_and_documented_and_nothing_else_is_public() -> None:
     assert surface_findings(holdfast) == []
+
+
+def stubbed(stub: Path) -> dict[str, str]:
+    """The names that a type checker sees, and the module each comes from."""
+    tree = parse(stub)
+    return {
+        alias.asname or alias.name: str(node.module)
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def test_a_type_checker_sees_the_names_that_are_there_and_from_where_they_come() -> None:
+    stub = SRC / "__init__.pyi"
+    assert stubbed(stub) == {name: f"holdfast.{home}" for name, home in holdfast._HOMES.items()}
+    listed = next(node for node in parse(stub).body if isinstance(node, ast.Assign))
+    assert ast.literal_eval(listed.value) == holdfast.__all__
+
+
+def test_importing_a_part_does_not_bring_the_whole() -> None:
+    """`holdfast.errors` is there without the driver, the event loop or the rest."""
+    program = "import sys, holdfast.errors; print(sorted({'asyncio', 'msgspec', 'holdfast.hold'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error_that_names_it() -> None:
+    with pytest.raises(AttributeError, match="'holdfast' has no attribute 'Holdfats'"):
+        _ = holdfast.Holdfats
+    assert set(holdfast.__all__) <= set(dir(holdfast))
 
 
 def test_every_public_name_in_src_has_a_docstring() -> None:

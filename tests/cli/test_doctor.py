@@ -98,3 +98,14 @@ def test_looking_leaves_the_contents_as_they_are(store: str) -> None:
     assert invoke("-s", store, "session", "show", "trip").out == before
     assert invoke("-s", store, "state", "diff", "session/trip").err == seq
     assert os.path.exists(store)
+
+
+def test_people_get_a_table_for_each_area(store: str) -> None:
+    lines = invoke("-s", store, "doctor", "-o", "table").out.splitlines()
+    assert [line for line in lines if line in ("environment", "file", "store", "contents")] == [
+        "environment",
+        "file",
+        "store",
+        "contents",
+    ]
+    assert lines[1].split() == ["name", "value", "verdict"]

@@ -95,6 +95,31 @@ def test_an_address_that_is_not_understood_is_wrong_usage(url: str) -> None:
     ended = invoke("-s", url, "state", "set", "user/a", "k", "1")
     assert ended.code == 2
     assert "invalid_value" in ended.err
+    assert "A store is named by the path of a file" in ended.err
+
+
+@pytest.mark.parametrize("place", [".", "/dev/null", "x" * 300])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["session", "list"],
+        ["session", "tail", "trip"],
+        ["state", "set", "user/a", "k", "1"],
+        ["stats"],
+        ["doctor"],
+        ["demo"],
+    ],
+)
+def test_a_store_that_is_no_file_is_wrong_usage_and_nobody_is_told_of_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, args: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = invoke("-s", place, *args)
+    assert ended.code == 2
+    said = ended.out + ended.err
+    assert "invalid_value" in said
+    assert "backup" not in said
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -196,6 +221,58 @@ def test_an_interrupt_ends_a_stream_cleanly(store: str) -> None:
         process.stdout.read()
         assert process.stderr.read() == ""
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "typer",
+        "holdfast.cli.app",
+        "holdfast.cli.session.list",
+        "asyncio",
+        "holdfast.hold",
+        "holdfast.backends.sqlite",
+    ],
+)
+def test_an_interrupt_while_a_command_is_still_imported_ends_it_with_130_and_no_word(store: str, module: str) -> None:
+    """Whichever import it meets: before the command line is there, before the command is, and while it begins."""
+    interrupted = (
+        "import os, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            sys.meta_path.remove(self)\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from holdfast.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", interrupted, "-s", store, "session", "list"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_whoever_ignores_interrupts_goes_on_ignoring_them_while_modules_are_imported() -> None:
+    """A job that a shell started in the background is not ended by a Ctrl-C that was meant for another."""
+    ignoring = (
+        "import os, signal\n"
+        "from holdfast.cli.interrupt import LeavingAtOnce, leave_the_rest_to_the_system\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "with LeavingAtOnce():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "leave_the_rest_to_the_system()\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "print('done')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", ignoring], env=environment(), capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

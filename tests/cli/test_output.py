@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.cli.output import printable, shown
+from holdfast.cli.printable import printable
+from holdfast.cli.shown import shown
 from tests.cli.program import environment, invoke
 
 NASTY: dict[str, Any] = {

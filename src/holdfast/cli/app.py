@@ -2,57 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
-from holdfast.cli.conform import conform
-from holdfast.cli.demo.command import demo
-from holdfast.cli.doctor import doctor
+from holdfast.cli.commands import Commands, Entry
 from holdfast.cli.failure import Program
-from holdfast.cli.session.list import list_sessions
-from holdfast.cli.session.rm import remove_sessions
-from holdfast.cli.session.show import show_session
-from holdfast.cli.session.tail import tail_session
-from holdfast.cli.state.diff import diff_state
-from holdfast.cli.state.get import get_state
-from holdfast.cli.state.history import show_history
 from holdfast.cli.state.negative import TakesNegativeNumbers
-from holdfast.cli.state.set import set_state
-from holdfast.cli.stats import stats
-from holdfast.cli.store import Where
 from holdfast.cli.version import own_version
+from holdfast.cli.where import Where
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
+
+class Main(Program):
+    """`holdfast`."""
+
+    table: ClassVar = {
+        "demo": Entry("holdfast.cli.demo.command", "demo", "See it work: real files, real kills, three proofs."),
+        "stats": Entry("holdfast.cli.stats", "stats", "Show counts and bytes of the store."),
+        "conform": Entry("holdfast.cli.conform", "conform", "Prove on a live store that every guarantee is kept."),
+        "doctor": Entry("holdfast.cli.doctor", "doctor", "Say what is wrong with the store, and what to do about it."),
+    }
+
+
+class Sessions(Commands):
+    """`holdfast session`."""
+
+    table: ClassVar = {
+        "list": Entry("holdfast.cli.session.list", "list_sessions", "List sessions, newest first."),
+        "show": Entry("holdfast.cli.session.show", "show_session", "Show a session with what is in it."),
+        "tail": Entry("holdfast.cli.session.tail", "tail_session", "Follow its changes as they are committed."),
+        "rm": Entry("holdfast.cli.session.rm", "remove_sessions", "Delete sessions, each with everything in it."),
+    }
+
+
+class States(Commands):
+    """`holdfast state`."""
+
+    table: ClassVar = {
+        "get": Entry("holdfast.cli.state.get", "get_state", "Show one value, or all of a scope's state."),
+        "set": Entry("holdfast.cli.state.set", "set_state", "Store one value.", TakesNegativeNumbers),
+        "diff": Entry("holdfast.cli.state.diff", "diff_state", "Show which keys differ between two versions."),
+        "history": Entry("holdfast.cli.state.history", "show_history", "Show earlier values of a key, newest first."),
+    }
+
+
 program = typer.Typer(
-    cls=Program,
+    cls=Main,
     no_args_is_help=True,
     context_settings=SETTINGS,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-session = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Sessions: list, show, follow, remove.")
-state = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="State of any scope, written kind/id: session/7f0c, user/ada, agent/helper, global/flags.",
+program.add_typer(
+    typer.Typer(cls=Sessions, no_args_is_help=True, rich_markup_mode=None),
+    name="session",
+    short_help="Sessions: list, show, follow, remove.",
+    help="Sessions: list, show, follow, remove.\n\n"
+    "\b\nholdfast -s app.db session list\nholdfast -s app.db session show ID",
 )
-program.add_typer(session, name="session")
-program.add_typer(state, name="state")
-
-program.command()(demo)
-program.command()(stats)
-program.command()(conform)
-program.command()(doctor)
-session.command("list")(list_sessions)
-session.command("show")(show_session)
-session.command("tail")(tail_session)
-session.command("rm")(remove_sessions)
-state.command("get")(get_state)
-state.command("set", cls=TakesNegativeNumbers)(set_state)
-state.command("diff")(diff_state)
-state.command("history")(show_history)
+program.add_typer(
+    typer.Typer(cls=States, no_args_is_help=True, rich_markup_mode=None),
+    name="state",
+    short_help="State of any scope: get, set, compare.",
+    help="State of any scope, written kind/id: session/7f0c, user/ada, agent/helper, global/flags.\n\n"
+    "\b\nholdfast -s app.db state get user/ada\nholdfast -s app.db state set user/ada name --text Ada",
+)
 
 
 def _show_version(wanted: bool) -> None:
@@ -84,6 +100,9 @@ def options(
     Data goes to stdout (tables on a terminal, JSON lines elsewhere, or as -o says), everything else to stderr.
     Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict, 5 not allowed, 6 unavailable, 130 interrupted.
 
-    Try it: holdfast demo
+    \b
+    holdfast demo
+    holdfast -s app.db session list
+    holdfast -s app.db state get user/ada
     """
     ctx.obj = Where(store, space)

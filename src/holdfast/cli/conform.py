@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from holdfast.cli.output import OutputOption, note, write_rows
-from holdfast.cli.store import file_of, run, to_url
+from holdfast.cli.store import file_of, run
+from holdfast.cli.where import to_url
 from holdfast.kernel.contract import Kernel
 from holdfast.opening import open_kernel
 from holdfast.testing import GUARANTEES, Report, Result, Subject

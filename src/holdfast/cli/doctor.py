@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import apsw
 import msgspec
@@ -12,10 +13,12 @@ import typer
 
 from holdfast.cli.failure import exit_code, remedy_of
 from holdfast.cli.finding import Finding
-from holdfast.cli.output import OutputOption, note, write_rows
-from holdfast.cli.store import Where, file_of, require, run, where
+from holdfast.cli.output import Format, OutputOption, chosen, note, write_rows, write_text
+from holdfast.cli.progress import working
+from holdfast.cli.store import file_of, require, run
 from holdfast.cli.store_file import examine_file
 from holdfast.cli.version import own_version
+from holdfast.cli.where import Where, where
 from holdfast.errors import Corrupt, HoldfastError
 from holdfast.hold import Holdfast
 from holdfast.kernel.commit import Read
@@ -32,7 +35,7 @@ RECORDS_MAX = 200_000
 TOLD_BEFORE = frozenset(("schema", "sqlite", "driver", "file_bytes"))
 """Figures of the store that stand with the environment and the file."""
 
-COLUMNS = ("area", "name", "value", "verdict", "remedy")
+COLUMNS = ("name", "value", "verdict", "remedy")
 
 
 def doctor(ctx: typer.Context, output: OutputOption = None) -> None:
@@ -46,15 +49,34 @@ def doctor(ctx: typer.Context, output: OutputOption = None) -> None:
     place = where(ctx)
     require(place.url)
     findings = list(_environment())
-    if (path := file_of(place.url)) is not None:
-        findings += examine_file(path)
-    more, failure = run(_examine(place))
+    with working("examining the store"):
+        if (path := file_of(place.url)) is not None and _is_file(path):
+            findings += examine_file(path)
+        more, failure = run(_examine(place))
     findings += more
-    write_rows([finding._asdict() for finding in findings], output, columns=COLUMNS)
+    _write(findings, output)
     problems = sum(finding.verdict == "problem" for finding in findings)
     note(f"problems found: {problems}" if problems else "no problem found")
     if failure is not None or problems:
         raise typer.Exit(exit_code(failure) if failure is not None else 1)
+
+
+def _write(findings: list[Finding], output: Format | None) -> None:
+    """For people a table for each area: fewer columns leave the values room."""
+    if chosen(output) is not Format.TABLE:
+        return write_rows([finding._asdict() for finding in findings], output)
+    for number, area in enumerate(dict.fromkeys(finding.area for finding in findings)):
+        write_text(f"\n{area}" if number else area)
+        rows = [finding._asdict() for finding in findings if finding.area == area]
+        write_rows(rows, output, columns=COLUMNS)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file to examine; what else it may be, opening it says."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 async def _examine(place: Where) -> tuple[list[Finding], HoldfastError | None]:

@@ -11,10 +11,10 @@ import sys
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from holdfast import errors
-from holdfast.cli.output import printable
+from holdfast.cli.commands import Commands
+from holdfast.cli.printable import printable
 from holdfast.errors import HoldfastError
 
 EXIT_CODES: dict[type[HoldfastError], int] = {
@@ -63,19 +63,32 @@ def remedy_of(error: HoldfastError) -> str:
     """What to do about this error at a command line. A remedy of this very occurrence stands as it is."""
     if "remedy" in vars(error):
         return error.remedy
+    if isinstance(error, errors.InvalidValue) and error.facts.get("path") == "url":
+        return "A store is named by the path of a file, such as app.db, or by a URL, such as sqlite:///app.db."
     return REMEDIES.get(type(error), error.remedy)
+
+
+def message_of(error: HoldfastError) -> str:
+    """What happened, in words of the command line. On it there are no handles: what is not there is just not there."""
+    if type(error) is errors.NotFound and set(error.facts) == {"scope"}:
+        kind, _, id = str(error.scope).partition("/")
+        return f"{kind} {id!r} does not exist"
+    return str(error.args[0]) if error.args else str(error)
 
 
 def report(error: HoldfastError) -> None:
     """Tell of an error and its remedy, on stderr."""
-    message = str(error.args[0]) if error.args else str(error)
-    print(f"error: {printable(message)} [{error.code}]\n       {remedy_of(error)}", file=sys.stderr)
+    print(
+        f"error: {printable(message_of(error))} [{error.code}]\n       {printable(remedy_of(error))}", file=sys.stderr
+    )
 
 
 def explain(error: Any) -> None:
     """Say a mistake in the arguments in plain words, and where a store that was named in the wrong place belongs."""
     message = str(error.message).replace("Value error, ", "").replace("Input should be", "it must be")
     message = re.sub(r", (unable to parse|unable to interpret|input is) .*", "", message)
+    message = re.sub(r"it must be a valid datetime.*", "a time is written 2026-11-01 or 2026-11-01T09:30", message)
+    message = _where_it_is(message, error.ctx)
     command = error.ctx.command.name if error.ctx is not None else None
     option = getattr(error, "option_name", None)
     argument = LOOKS_LIKE_A_STORE.search(message)
@@ -89,6 +102,15 @@ def explain(error: Any) -> None:
     error.message = message
 
 
+def _where_it_is(message: str, ctx: Any) -> str:
+    """The message, and the group in which a command is that was looked for at the top."""
+    wanted = re.search(r"No such command '([a-z]+)'", message)
+    if wanted is None or ctx is None:
+        return message
+    groups = [name for name, group in ctx.command.commands.items() if wanted[1] in getattr(group, "table", ())]
+    return message + "".join(f"\nDid you mean: holdfast {group} {wanted[1]} …" for group in groups)
+
+
 def _path(ctx: Any) -> str:
     """The command as it is written after `holdfast`."""
     names: list[str] = []
@@ -98,7 +120,7 @@ def _path(ctx: Any) -> str:
     return " ".join([*names, "…"])
 
 
-class Program(TyperGroup):
+class Program(Commands):
     """The outermost command: turns errors into messages and exit codes, and is quiet when its reader has left."""
 
     def invoke(self, ctx: Any) -> Any:

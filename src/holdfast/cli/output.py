@@ -8,23 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from holdfast.cli.printable import printable
 
 Row = Mapping[str, Any]
-
-WIDTH = 200
-"""Columns of a table that is not on a terminal."""
-
-CELL_CHARACTERS_MAX = 400
-"""What a table shows of one value."""
 
 
 class Format(StrEnum):
@@ -95,66 +87,16 @@ def write_table(rows: Sequence[Row], columns: Sequence[str] = (), *, whole: Sequ
     Long values go on in the next line. If columns are named as `whole`, every row is one line instead: those columns
     are shown in full, the others are cut to what is left of the width.
     """
-    names = list(columns or dict.fromkeys(name for row in rows for name in row))
-    names = [name for name in names if not rows or any(row.get(name) not in (None, "", []) for row in rows)]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        numbers = all(isinstance(row.get(name), int | float) for row in rows)
-        table.add_column(
-            name.replace("_", " "),
-            justify="right" if numbers and rows else "left",
-            overflow="fold",
-            no_wrap=name in whole,
-        )
-    for row in rows:
-        table.add_row(*(_cell(row.get(name), cut=bool(whole) and name not in whole) for name in names))
+    # Imported here: rich takes longer to import than most commands to run, and JSON needs none of it.
+    from holdfast.cli.table import print_table
+
     sys.stdout.flush()
-    console().print(table)
-
-
-def _cell(value: Any, *, cut: bool) -> Text:
-    text = shown(value)
-    return Text(text, no_wrap=True, overflow="ellipsis") if cut else Text(text)
-
-
-def console() -> Console:
-    """Where tables and progress go."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    print_table(rows, columns, whole=whole)
 
 
 def note(text: str) -> None:
     """Tell people something that is no data, on stderr."""
     print(printable(text), file=sys.stderr)
-
-
-def shown(value: Any) -> str:
-    """A value as a table shows it: short, on one line, without control characters."""
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S")
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-            value = ", ".join(value)
-        else:
-            value = msgspec.json.encode(value).decode()
-    elif isinstance(value, int) and abs(value) >= 10_000:
-        value = f"{value:,}"
-    text = str(value)
-    if len(text) > CELL_CHARACTERS_MAX:
-        text = text[: CELL_CHARACTERS_MAX - 1] + "…"
-    return printable(text)
-
-
-def printable(text: str, *, keep: str = "") -> str:
-    """The text with every control character, lone surrogate and invisible mark written out."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char in keep else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode()
 
 
 def _write(line: bytes) -> None:

@@ -17,6 +17,7 @@ from holdfast import Holdfast
 from holdfast.cli.demo import ledger as ledgers
 from holdfast.cli.demo.files import list_files
 from holdfast.cli.demo.ledger import Ledger
+from holdfast.cli.demo.lock import alone
 from tests.cli.demo.trees import look, plant
 from tests.cli.program import Ended, environment, execute, invoke, start
 
@@ -127,8 +128,8 @@ def test_files_of_every_odd_sort_are_counted_for_what_they_are(tmp_path: Path) -
     assert (ended.code, holding(ended)) == (0, FIGURES)
     assert "\x1b" not in ended.out
     assert "3 files, 3 marks" in ended.out
-    assert "1 too large: counted as files, not read" in ended.out
-    assert "1 links, 1 others" in ended.out
+    assert "1 too large to be read (over 8 MiB): counted as files only" in ended.out
+    assert ended.out.count("left out: 1 link, 1 other") == 2, "as it begins, and with the table"
 
 
 def test_run_again_it_says_that_it_is_done_and_proves_its_figures_again(copy: tuple[Path, Path]) -> None:
@@ -191,6 +192,41 @@ def test_two_folders_may_share_a_store(copy: tuple[Path, Path], tmp_path: Path) 
     assert "12 files, 12 marks" in invoke("demo", str(root), "--store", str(store)).out
 
 
+def test_a_second_demo_of_the_folder_is_told_that_one_is_at_work(copy: tuple[Path, Path], tmp_path: Path) -> None:
+    root, store = copy
+    before = look(store, root, events)
+    other = plant(tmp_path / "other", files=2)
+
+    async def beside() -> tuple[Ended, Ended]:
+        async with alone(store, "default", os.fsencode(root)):
+            second = await asyncio.to_thread(execute, "demo", str(root), "--store", str(store), "--again")
+            return second, await asyncio.to_thread(execute, "demo", str(other), "--store", str(store))
+
+    second, of_another_folder = asyncio.run(beside())
+    assert (second.code, second.out) == (6, "")
+    assert f"another demo of {root} is at work in {store} (process {os.getpid()}) [demo_at_work]" in second.err
+    assert second.err.count("\n") == 2
+    assert look(store, root, events) == before
+    assert (of_another_folder.code, holding(of_another_folder)) == (0, FIGURES)
+
+
+def test_of_a_large_tree_the_figures_speak_of_the_list_and_tell_what_it_leaves_out(tmp_path: Path) -> None:
+    root, store = plant(tmp_path / "tree", files=2), tmp_path / "demo.db"
+    for name in ("y", "z"):
+        with open(root / f"{name}.txt", "wb") as file:
+            file.write(b"words " * (5 * 2**20 // 6))
+    for number in range(7):
+        os.link(root / "z.txt", root / f"z{number}.txt")
+    ended = execute("demo", str(root), "--store", str(store))
+    assert (ended.code, holding(ended)) == (0, FIGURES)
+    assert "\n1. every file of the list was counted exactly once: holds\n" in ended.out
+    assert "; the list leaves out 5 files of the folder\n" in ended.out
+    assert "\n3. the totals equal a plain recount of the list: holds\n" in ended.out
+    told = "left out: 5 files (this is a large tree: the demo takes the first 6 files, about 32 MiB)\n"
+    assert ended.out.count(told) == 2, "as it begins, and with the table"
+    assert told in invoke("demo", str(root), "--store", str(store)).out
+
+
 def test_a_child_that_gives_up_ends_the_demo_with_what_it_said(tmp_path: Path) -> None:
     """A list that lost a piece: the worker cannot begin, and nobody waits for it."""
     root, store = plant(tmp_path / "tree", files=3), tmp_path / "demo.db"
@@ -241,9 +277,11 @@ def test_an_interrupted_run_leaves_no_process_and_the_next_one_goes_on(tmp_path:
     if how is signal.SIGINT:
         assert complaint == "interrupted; run it again and it goes on where it stopped\n"
     happened = look(store, root, events)
-    wait_until_gone(children_of(happened))
+    # At once: what a SIGKILL left behind holds the lock until it has gone too, and the next run waits for that.
     again = execute("demo", str(root), "--store", str(store))
+    wait_until_gone(children_of(happened))
     assert (again.code, holding(again)) == (0, FIGURES), again.out + again.err
+    assert not list(tmp_path.glob("demo.db-demo-*"))
     if not any(name == "finished" for name, _ in happened):
         assert "going on with" in again.out
     assert "400 files, 400 marks, 400 messages, 400 in the totals" in again.out

@@ -91,9 +91,10 @@ def test_the_list_is_cut_at_its_bounds_and_says_so(tmp_path: Path) -> None:
     assert listed(tmp_path, files_max=4).capped is None
     by_number = listed(tmp_path, files_max=3)
     assert (by_number.names, by_number.capped) == (["a", "b", "c"], "the first 3 files")
+    assert by_number.files_beyond == 1
     assert listed(tmp_path, bytes_max=40).capped is None
     by_size = listed(tmp_path, bytes_max=39)
-    assert by_size.names == ["a", "b", "c"]
+    assert (by_size.names, by_size.files_beyond) == (["a", "b", "c"], 1)
     assert by_size.capped is not None
     assert by_size.capped.startswith("the first 3 files")
 

@@ -25,7 +25,7 @@ from holdfast.backends.sqlite.place import FileId, file_id
 from holdfast.backends.sqlite.readers import Readers
 from holdfast.backends.sqlite.writer import Failpoint, Writer
 from holdfast.backends.sqlite.writer_thread import WriterThread
-from holdfast.errors import Closed, Corrupt, InvalidValue, ReadOnlyStore
+from holdfast.errors import Closed, InvalidValue, ReadOnlyStore
 from holdfast.kernel.limits import Durability
 
 T = TypeVar("T")
@@ -72,8 +72,8 @@ class SqliteStore:
         failpoint       called at named places, for crash tests (see `writer.Failpoint`)
 
         Raises UnsafeFilesystem, ReadOnlyStore, StoreFull, StoreLocked, StoreTooNew, Corrupt (not a database, or another
-        program's: it is left as it is), InvalidValue (no such folder, another durability), Closed (the file was
-        inherited by a fork), Unavailable (the file was removed or replaced meanwhile). Cancelled while it opens, it
+        program's: it is left as it is), InvalidValue (no such folder, not a file, another durability), Closed (the file
+        was inherited by a fork), Unavailable (the file was removed or replaced meanwhile). Cancelled while it opens, it
         closes what it opened.
         """
         if durability not in ("fsync", "process"):
@@ -244,14 +244,34 @@ def _check_path(path: Path) -> None:
     """Say clearly what SQLite would only call "unable to open". The file itself is not opened here: closing it again
     would end every lock this process has on it."""
     folder = path.parent
-    if not folder.is_dir():
-        raise InvalidValue(
-            f"the folder {folder} does not exist", remedy="Create the folder, or name another file.", path=str(path)
-        )
-    if path.exists():
-        if not path.is_file():
-            raise Corrupt(f"{path} is not a file", path=str(path))
-        if not os.access(path, os.R_OK | os.W_OK):
-            raise ReadOnlyStore(f"{path} cannot be read and written", path=str(path))
+    try:
+        if not folder.is_dir():
+            raise _no_folder(folder, path)
+        exists = path.exists()
+        if exists and not path.is_file():
+            raise _no_file(path)
+    except PermissionError as refusal:
+        raise ReadOnlyStore(f"the folder {folder} cannot be entered", path=str(path)) from refusal
+    except OSError as problem:
+        remedy = "Name another file."
+        raise InvalidValue(f"{path} names no file: {problem.strerror}", remedy=remedy, path=str(path)) from problem
+    if exists and not os.access(path, os.R_OK | os.W_OK):
+        raise ReadOnlyStore(f"{path} cannot be read and written", path=str(path))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ReadOnlyStore(f"the folder {folder} cannot be written", path=str(path))
+
+
+def _no_folder(folder: Path, path: Path) -> InvalidValue:
+    if folder.exists():
+        remedy = "Name a file in a folder."
+        return InvalidValue(f"{folder} is not a folder", remedy=remedy, path=str(path))
+    remedy = "Create the folder, or name another file."
+    return InvalidValue(f"the folder {folder} does not exist", remedy=remedy, path=str(path))
+
+
+def _no_file(path: Path) -> InvalidValue:
+    if path.is_dir():
+        remedy = f"Name a file in it, such as {path / 'app.db'}; it is made when it is missing."
+        return InvalidValue(f"{path} is a folder, not a file", remedy=remedy, path=str(path))
+    remedy = "Name another file; it is made when it is missing."
+    return InvalidValue(f"{path} is no regular file", remedy=remedy, path=str(path))

@@ -7,6 +7,7 @@ follower in another process follows every change and is cut off once. Then three
     ledger          how the work is kept, and why each file counts once
     worker          a process: does the work                 ┐ they hear from the
     follower        a process: follows every change          ┘ conductor by a leash
+    lock            one demo of a folder at a time in a store; they hold it together
     script          when who is killed
     conductor       starts, kills and resumes them; sees the work through watch
     proof           the three figures; report prints them

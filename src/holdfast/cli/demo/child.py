@@ -27,11 +27,11 @@ class Child:
         self._complaint = asyncio.create_task(process.stderr.read())
 
     @classmethod
-    async def start(cls, name: str, *args: str) -> Child:
+    async def start(cls, name: str, *args: str, holding: int) -> Child:
         """Start `holdfast.cli.demo.<name>`.
 
         It gets a session of its own, so that Ctrl-C reaches the demo alone, and -P, so that no file of the folder it is
-        started in is taken for a module.
+        started in is taken for a module. It inherits the handle `holding`, and so holds the demo's lock while it lives.
         """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -43,6 +43,7 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            pass_fds=(holding,),
         )
         return cls(name, process)
 

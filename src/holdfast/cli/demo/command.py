@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +13,15 @@ import typer
 
 from holdfast.cli.demo import ledger as ledgers
 from holdfast.cli.demo.conductor import Conductor
-from holdfast.cli.demo.files import list_files
+from holdfast.cli.demo.files import list_files, spell
 from holdfast.cli.demo.ledger import Ledger, Plan
+from holdfast.cli.demo.lock import alone
 from holdfast.cli.demo.proof import Proof, prove
-from holdfast.cli.demo.report import print_counts, print_figures
+from holdfast.cli.demo.report import left_out, print_counts, print_figures
 from holdfast.cli.demo.screen import Screen, screen
 from holdfast.cli.output import note
-from holdfast.cli.store import file_of, run, to_url, where
+from holdfast.cli.store import file_of, run
+from holdfast.cli.where import to_url, where
 from holdfast.hold import Holdfast
 
 STORE = "holdfast-demo.db"
@@ -28,7 +31,7 @@ SEED_MAX = 10**6
 def demo(
     ctx: typer.Context,
     path: Annotated[
-        Path, typer.Argument(metavar="[PATH]", help="The folder to work through.", exists=True, file_okay=False)
+        Path, typer.Argument(metavar="PATH", help="The folder to work through.", exists=True, file_okay=False)
     ] = Path(),
     store: Annotated[
         str | None,
@@ -86,40 +89,39 @@ def _chosen_store(ctx: typer.Context, own: str | None) -> str:
 
 
 async def _demo(url: str, space: str, root: bytes, *, again: bool, seed: int, stage: Screen) -> Proof:
-    async with Holdfast.open(url, space=space) as hold:
+    store = file_of(url)
+    assert store is not None
+    async with Holdfast.open(url, space=space) as hold, alone(store, space, root) as lock:
         with hold.acting(by="demo"):
-            ledger = await _ledger(hold, root, url, again=again, stage=stage)
+            ledger = await _ledger(hold, root, store, again=again, stage=stage)
             plan = await ledger.plan()
             finished = await ledger.finished_at()
             if finished is not None and (await ledger.seen()).ended:
                 stage.say(f"done already, at {finished:%Y-%m-%d %H:%M:%S} UTC (--again starts anew); proving it again")
             else:
-                await _perform(hold, ledger, plan, (url, space), seed, stage)
+                await _perform(hold, ledger, plan, (url, space), seed, stage, lock)
             stage.say(
                 f"proving: reading the log back, counting {plan.files:,} {'file' if plan.files == 1 else 'files'} again"
             )
             proof = await prove(ledger, plan, progress=lambda done: stage.progress(done, plan.files, "recounting"))
-            stage.say(f"kept in {url}: holdfast -s {file_of(url)} session show {ledger.work.id}")
+            stage.say(f"kept in {url}: holdfast -s {shlex.quote(str(store))} session show {ledger.work.id}")
             return proof
 
 
-async def _ledger(hold: Holdfast, root: bytes, url: str, *, again: bool, stage: Screen) -> Ledger:
+async def _ledger(hold: Holdfast, root: bytes, store: Path, *, again: bool, stage: Screen) -> Ledger:
     found = await ledgers.find(hold, root)
     if found is not None and again:
         await ledgers.remove(hold, found)
         found = None
     if found is not None:
         return found
-    store = file_of(url)
-    assert store is not None
+    stage.say(f"listing the files of {spell(root)}")
     listing = await asyncio.to_thread(list_files, root, store=store)
-    if listing.capped is not None:
-        stage.say(f"this is a large tree: taking {listing.capped}")
     return await ledgers.begin(hold, root, listing)
 
 
 async def _perform(
-    hold: Holdfast, ledger: Ledger, plan: Plan, arguments: tuple[str, str], seed: int, stage: Screen
+    hold: Holdfast, ledger: Ledger, plan: Plan, arguments: tuple[str, str], seed: int, stage: Screen, lock: int
 ) -> None:
     done = (await ledger.totals()).files
     size = f"{plan.files:,} {'file' if plan.files == 1 else 'files'}, {plan.bytes / 2**20:,.1f} MiB"
@@ -127,9 +129,8 @@ async def _perform(
         stage.say(f"going on with {plan.root}: {done:,} of {size} are done; seed {seed}")
     else:
         stage.say(f"working through {plan.root}: {size}; seed {seed}")
-        left = {"folders": plan.folders_left_out, "links": plan.links_left_out, "others": plan.others_left_out}
-        if any(left.values()):
-            stage.say("left out: " + ", ".join(f"{number:,} {what}" for what, number in left.items() if number))
+        if said := left_out(plan):
+            stage.say(said)
     conductor = Conductor(
         hold,
         ledger,
@@ -137,5 +138,6 @@ async def _perform(
         arguments=(*arguments, ledger.work.id),
         random=random.Random(seed),
         screen=stage,
+        lock=lock,
     )
     await conductor.run()

@@ -23,7 +23,15 @@ class Conductor:
     """One run of the demo, from where the store stands to the end of the work."""
 
     def __init__(
-        self, hold: Holdfast, ledger: Ledger, *, files: int, arguments: tuple[str, ...], random: Random, screen: Screen
+        self,
+        hold: Holdfast,
+        ledger: Ledger,
+        *,
+        files: int,
+        arguments: tuple[str, ...],
+        random: Random,
+        screen: Screen,
+        lock: int,
     ) -> None:
         self._hold = hold
         self._ledger = ledger
@@ -31,6 +39,7 @@ class Conductor:
         self._arguments = arguments
         self._random = random
         self._screen = screen
+        self._lock = lock
         self._watch = Watch(ledger, screen, files=files)
         self._children: list[Child] = []
         self._guards: list[asyncio.Task[None]] = []
@@ -133,7 +142,7 @@ class Conductor:
         self._screen.say(f"follower {self._follower.pid} goes on from that cursor, {missed:,} files later")
 
     async def _start(self, name: str) -> Child:
-        child = await Child.start(name, *self._arguments)
+        child = await Child.start(name, *self._arguments, holding=self._lock)
         self._children.append(child)
         self._guard(child.failure())
         return child

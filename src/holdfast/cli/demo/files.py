@@ -26,6 +26,9 @@ BYTES_MAX = 32 * 1024 * 1024
 LIST_BYTES_MAX = 768 * 1024
 """… or so many bytes of names."""
 
+BEYOND_MAX = 100_000
+"""Of what comes after the end of the list so many are counted, to say how much was left out."""
+
 SET_ASIDE = frozenset(
     (b"node_modules", b"bower_components", b"__pycache__", b"__pypackages__", b"site-packages", b"CVS")
 )
@@ -36,7 +39,8 @@ NO_FILES = frozenset((b"/proc", b"/sys", b"/dev"))
 
 
 class Listing(Struct, frozen=True):
-    """The files found, as texts relative to the root, and what was left out."""
+    """The files found, as texts relative to the root, and what was left out. `capped`: at what the list ends, if the
+    bounds end it, with `files_beyond` files after that (BEYOND_MAX: so many or more)."""
 
     names: list[str]
     bytes: int
@@ -44,6 +48,7 @@ class Listing(Struct, frozen=True):
     links_left_out: int
     others_left_out: int
     capped: str | None = None
+    files_beyond: int = 0
 
 
 class Found(NamedTuple):
@@ -59,26 +64,31 @@ def list_files(root: bytes, *, store: Path, files_max: int = FILES_MAX, bytes_ma
     own = os.fsencode(os.path.abspath(store))
     names: list[str] = []
     left_out = {"folder": 0, "link": 0, "other": 0}
-    size = to_read = spelt = 0
+    size = to_read = spelt = beyond = 0
     capped = None
     for found in _walk(os.path.abspath(root), own):
         if found.kind != "file":
             left_out[found.kind] += 1
             continue
         name = spell(os.path.relpath(found.path, root))
-        if len(names) == files_max:
+        if capped is not None:
+            pass
+        elif len(names) == files_max:
             capped = f"the first {files_max:,} files"
         elif to_read + _read_of(found) > bytes_max and names:
             capped = f"the first {len(names):,} files, about {bytes_max // 2**20} MiB"
         elif spelt + len(name.encode()) > LIST_BYTES_MAX:
             capped = f"the first {len(names):,} files, {LIST_BYTES_MAX // 1024} KiB of names"
         if capped is not None:
-            break
+            beyond += 1
+            if beyond == BEYOND_MAX:
+                break
+            continue
         names.append(name)
         size += found.size
         to_read += _read_of(found)
         spelt += len(name.encode())
-    return Listing(names, size, left_out["folder"], left_out["link"], left_out["other"], capped)
+    return Listing(names, size, left_out["folder"], left_out["link"], left_out["other"], capped, beyond)
 
 
 def _read_of(found: Found) -> int:

@@ -49,6 +49,7 @@ class Plan(Struct, frozen=True):
     links_left_out: int
     others_left_out: int
     capped: str | None
+    files_beyond: int = 0
 
 
 class Seen(Struct, frozen=True):
@@ -148,7 +149,9 @@ async def begin(hold: Holdfast, root: bytes, listing: Listing) -> Ledger:
     """Start a demo: both sessions, the plan and the whole list are one commit, so a list is never half there."""
     pieces = _pieces(listing.names)
     left_out = (listing.folders_left_out, listing.links_left_out, listing.others_left_out)
-    plan = Plan(spell(root), len(listing.names), listing.bytes, len(pieces), *left_out, listing.capped)
+    plan = Plan(
+        spell(root), len(listing.names), listing.bytes, len(pieces), *left_out, listing.capped, listing.files_beyond
+    )
     tags = (tag_of(root),)
     id = f"demo-{token_hex(6)}"
     async with hold.transaction() as tx:

@@ -9,8 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.cli.demo.count import Count, Totals
+from holdfast.cli.demo.files import BEYOND_MAX, FILE_BYTES_MAX
+from holdfast.cli.demo.ledger import Plan
 from holdfast.cli.demo.proof import Proof
-from holdfast.cli.output import console, printable
+from holdfast.cli.printable import printable
+from holdfast.cli.table import console
 
 KINDS = 8
 """How many kinds of files have a line of their own."""
@@ -33,9 +36,35 @@ def print_counts(proof: Proof) -> None:
     used = most_used(proof.counts)
     if used:
         console().print(Text(f"\nused most: {', '.join(f'{printable(name)} {times:,}' for name, times in used)}"))
-    for outcome, number in Counter(count.outcome for count in proof.counts.values()).items():
-        if outcome not in ("text", "binary"):
-            console().print(Text(f"{number:,} {outcome}: counted as files, not read"))
+    for line in [*not_read(proof.counts), left_out(proof.plan)]:
+        if line:
+            console().print(Text(line))
+
+
+def not_read(counts: dict[str, Count]) -> list[str]:
+    """What is in the table without its lines and words, and why."""
+    why = {"too large": f"too large to be read (over {FILE_BYTES_MAX // 2**20} MiB)"}
+    outcomes = Counter(count.outcome for count in counts.values() if count.outcome not in ("text", "binary"))
+    return [f"{number:,} {why.get(outcome, outcome)}: counted as files only" for outcome, number in outcomes.items()]
+
+
+def left_out(plan: Plan) -> str:
+    """What of the folder is not in the list, and why; nothing if all of it is."""
+    parts = []
+    if plan.files_beyond:
+        more = " or more" if plan.files_beyond >= BEYOND_MAX else ""
+        parts.append(f"{_number(plan.files_beyond, 'file')}{more} (this is a large tree: the demo takes {plan.capped})")
+    if plan.folders_left_out:
+        parts.append(f"{_number(plan.folders_left_out, 'folder')} (hidden, environments, filled by tools)")
+    if plan.links_left_out:
+        parts.append(_number(plan.links_left_out, "link"))
+    if plan.others_left_out:
+        parts.append(f"{_number(plan.others_left_out, 'other')} (pipes, sockets, the demo's own store)")
+    return f"left out: {', '.join(parts)}" if parts else ""
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def print_figures(proof: Proof) -> None:

@@ -8,7 +8,8 @@ from typing import Protocol
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from holdfast.cli.output import console, printable
+from holdfast.cli.printable import printable
+from holdfast.cli.table import console
 
 STEPS = 10
 """How many lines of progress a run without a bar prints."""

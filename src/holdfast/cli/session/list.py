@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from holdfast import SessionStatus
-from holdfast.cli.output import Format, OutputOption, chosen, note, write_line, write_rows
+from holdfast.cli.output import Format, OutputOption, Row, chosen, note, write_line, write_rows
 from holdfast.cli.session.record import fields_of
 from holdfast.cli.store import opened, run
 
@@ -62,22 +62,23 @@ def list_sessions(
         "order": order.value,
     }
 
-    async def work() -> None:
+    async def work() -> tuple[list[Row], str | None]:
         async with opened(ctx) as hold:
-            if every and chosen(output) is Format.JSONL:
-                async for found in hold.sessions.iterate(cursor=cursor, **filters):
+            if not every:
+                page = await hold.sessions.list(limit=limit, cursor=cursor, **filters)
+                return [fields_of(found) for found in page.items], page.next
+            rows: list[Row] = []
+            async for found in hold.sessions.iterate(cursor=cursor, **filters):
+                if chosen(output) is Format.JSONL:
                     write_line(fields_of(found))
-                return
-            if every:
-                rows = [fields_of(found) async for found in hold.sessions.iterate(cursor=cursor, **filters)]
-                return write_rows(rows, output, columns=COLUMNS, whole=WHOLE, none="no sessions")
-            page = await hold.sessions.list(limit=limit, cursor=cursor, **filters)
-            rows = [fields_of(found) for found in page.items]
-            write_rows(rows, output, columns=COLUMNS, whole=WHOLE, none="no sessions")
-            if page.next is not None:
-                note(f"there may be more: --cursor '{page.next}'")
+                else:
+                    rows.append(fields_of(found))
+            return rows, None
 
-    run(work())
+    rows, more = run(work())
+    write_rows(rows, output, columns=COLUMNS, whole=WHOLE, none="no sessions")
+    if more is not None:
+        note(f"there may be more: --cursor '{more}'")
 
 
 def _in_utc(at: datetime | None) -> datetime | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from holdfast.cli.store import opened, run
 
 def remove_sessions(
     ctx: typer.Context,
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The sessions' ids.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="The sessions' ids.")],
     output: OutputOption = None,
 ) -> None:
     """Delete sessions, each with everything in it, at once. There is no way back.
@@ -24,12 +24,12 @@ def remove_sessions(
     holdfast -s app.db session rm 0197a2c4-…
     """
 
-    async def work() -> None:
+    async def work() -> list[dict[str, Any]]:
         async with opened(ctx) as hold:
-            rows = [{"id": id, "deleted": await hold.sessions.delete(id)} for id in dict.fromkeys(ids)]
-        write_rows(rows, output)
-        missing = [str(row["id"]) for row in rows if not row["deleted"]]
-        if missing:
-            raise NotFound(f"no such session: {', '.join(missing)}", ids=missing)
+            return [{"id": id, "deleted": await hold.sessions.delete(id)} for id in dict.fromkeys(ids)]
 
-    run(work())
+    rows = run(work())
+    write_rows(rows, output)
+    missing = [str(row["id"]) for row in rows if not row["deleted"]]
+    if missing:
+        raise NotFound(f"no such session: {', '.join(missing)}", ids=missing)

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from holdfast import Change
-from holdfast.cli.output import Format, OutputOption, chosen, note, printable, shown, write_line, write_text
+from holdfast.cli.output import Format, OutputOption, chosen, note, write_line, write_text
+from holdfast.cli.printable import printable
 from holdfast.cli.session.record import the_session
+from holdfast.cli.shown import shown
 from holdfast.cli.store import opened, run
 from holdfast.model.change import KINDS
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 
-from holdfast import Difference
+from holdfast import Diff, State
 from holdfast.cli.output import OutputOption, note, write_rows
-from holdfast.cli.state.place import NamespaceOption, ScopeArgument, state_at
+from holdfast.cli.state.place import NamespaceOption, NoKey, ScopeArgument, state_at
 from holdfast.cli.store import opened, run
+
+PAST_MAX = 10_000
+"""So many values of a key are looked through for the one it had."""
 
 COLUMNS = ("key", "change", "before", "after", "version", "at", "by")
 
@@ -18,7 +21,7 @@ COLUMNS = ("key", "change", "before", "after", "version", "at", "by")
 def diff_state(
     ctx: typer.Context,
     scope: ScopeArgument,
-    keys: Annotated[list[str] | None, typer.Argument(metavar="[KEY...]", help="Only these keys.")] = None,
+    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY", help="Only these keys.")] = None,
     since: Annotated[
         int | None,
         typer.Option("--from", min=0, help="The earlier version; the oldest that the log reaches if left out."),
@@ -29,24 +32,46 @@ def diff_state(
 ) -> None:
     """Show which keys differ between two versions of a scope, with their values then and after.
 
-    Versions are what `state set` and `state history` print: every commit to the scope takes the next one.
+    Versions are what `state set` and `state history` print: every commit to the scope takes the next one. A key that
+    neither version has is exit code 3; what is to be told of the others is told all the same.
 
     \b
     holdfast -s app.db state diff user/ada --from 40 --to 42
     holdfast -s app.db state diff session/0197a2c4-… cart
     """
 
-    async def work() -> None:
+    async def work() -> tuple[Diff, list[str]]:
         async with opened(ctx) as hold:
-            found = await state_at(hold, scope, namespace).diff(since=since, until=until)
-        rows = [_fields(item) for item in found.items if not keys or item.key in keys]
-        write_rows(rows, output, columns=COLUMNS, none="no difference")
-        if any(not item.known for item in found.items):
-            note("the log no longer reaches the earlier value of some keys: their change says set or deleted")
-        note(f"{scope}: version {found.since} compared with version {found.until}")
+            state = state_at(hold, scope, namespace)
+            found = await state.diff(since=since, until=until)
+            differ = {item.key for item in found.items}
+            alike = [key for key in dict.fromkeys(keys or ()) if key not in differ]
+            return found, [key for key in alike if not await _was_there(state, key, found.until)]
 
-    run(work())
+    found, strange = run(work())
+    rows = [msgspec.structs.asdict(item) for item in found.items if not keys or item.key in keys]
+    write_rows(rows, output, columns=COLUMNS, none="no difference")
+    if any(not row["known"] for row in rows):
+        note("the log no longer reaches the earlier value of some keys: their change says set or deleted")
+    note(f"{scope}: version {found.since} compared with version {found.until}")
+    if strange:
+        where = f"{scope}, namespace {namespace!r}" if namespace else scope
+        said = f"neither version of {where} has a key {', '.join(map(repr, strange))}"
+        raise NoKey(said, remedy=_meant(scope, strange), scope=scope, keys=strange)
 
 
-def _fields(item: Difference) -> dict[str, Any]:
-    return msgspec.structs.asdict(item)
+async def _was_there(state: State, key: str, version: int) -> bool:
+    """Whether a key that does not differ was there, in both versions then; also if the log no longer tells."""
+    past = await state.history(key, limit=PAST_MAX)
+    at = next((value for value in past.items if value.version <= version), None)
+    if at is not None:
+        return not at.deleted
+    return not past.complete and (bool(past.items) or await state.has(key))
+
+
+def _meant(scope: str, strange: list[str]) -> str | None:
+    """A remedy for those who took versions for arguments; None, so that of the class, for everybody else."""
+    if len(strange) > 2 or not all(key.isascii() and key.isdecimal() for key in strange):
+        return None
+    options = " ".join(f"{name} {version}" for name, version in zip(("--from", "--to"), strange, strict=False))
+    return f"Arguments after the scope are keys; versions are options: holdfast state diff {scope} {options}"

@@ -7,9 +7,12 @@ from typing import Annotated
 import msgspec
 import typer
 
+from holdfast import History
 from holdfast.cli.output import OutputOption, note, write_rows
-from holdfast.cli.state.place import NamespaceOption, ScopeArgument, state_at
+from holdfast.cli.state.place import NamespaceOption, NoKey, ScopeArgument, named, state_at
 from holdfast.cli.store import opened, run
+
+COLUMNS = ("version", "at", "by", "value", "deleted")
 
 
 def show_history(
@@ -26,12 +29,16 @@ def show_history(
     holdfast -s app.db state history user/ada name
     """
 
-    async def work() -> None:
+    async def work() -> History:
         async with opened(ctx) as hold:
-            found = await state_at(hold, scope, namespace).history(key, limit=limit)
-        columns = ("version", "at", "by", "value", "deleted")
-        write_rows([msgspec.structs.asdict(past) for past in found.items], output, columns=columns, none="no values")
-        if not found.complete:
-            note("there were earlier values: ask for more with --limit, unless the log no longer reaches them")
+            state = state_at(hold, scope, namespace)
+            found = await state.history(key, limit=limit)
+            if not found.items and not await state.has(key):
+                reach = "there never was" if found.complete else "there is none, nor was as far as the log reaches,"
+                raise NoKey(f"{reach} {named(scope, key, namespace)}", scope=scope, key=key)
+            return found
 
-    run(work())
+    found = run(work())
+    write_rows([msgspec.structs.asdict(past) for past in found.items], output, columns=COLUMNS, none="no values")
+    if not found.complete:
+        note("there were earlier values: ask for more with --limit, unless the log no longer reaches them")

@@ -16,7 +16,12 @@ NamespaceOption = Annotated[str, typer.Option("--namespace", "-N", help="A names
 class NoKey(NotFound):
     """The scope has no such key."""
 
-    remedy = "`holdfast state get SCOPE` shows every key; a namespace is named with --namespace."
+    remedy = "`holdfast state get SCOPE` shows every key of today; a namespace is named with --namespace."
+
+
+def named(scope: str, key: str, namespace: str) -> str:
+    """A key as an error names it: by what was typed."""
+    return f"{key!r} of {scope}" + (f" in the namespace {namespace!r}" if namespace else "")
 
 
 def state_at(hold: Holdfast, scope: str, namespace: str) -> State:

@@ -8,8 +8,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from holdfast import Conflict
 from holdfast.cli.output import OutputOption, write_rows
-from holdfast.cli.state.place import NamespaceOption, ScopeArgument, state_at
+from holdfast.cli.state.place import NamespaceOption, ScopeArgument, named, state_at
 from holdfast.cli.store import opened, run
 
 
@@ -33,15 +34,40 @@ def set_state(
     holdfast -s app.db state set user/ada name --text 'Ada Lovelace'
     """
     if value == "-":
-        value = sys.stdin.read()
+        value = _read_stdin()
     decoded = value if text else parse(value)
 
-    async def work() -> None:
+    async def work() -> int:
         async with opened(ctx, make=True) as hold:
-            version = await state_at(hold, scope, namespace).set(key, decoded, if_version=if_version)
-        write_rows([{"scope": scope, "key": key, "version": version}], output)
+            try:
+                return await state_at(hold, scope, namespace).set(key, decoded, if_version=if_version)
+            except Conflict as conflict:
+                raise _lost(conflict, named(scope, key, namespace), if_version) from conflict
 
-    run(work())
+    version = run(work())
+    write_rows([{"scope": scope, "key": key, "version": version}], output)
+
+
+def _read_stdin() -> str:
+    """All of it: UTF-8, whatever the locale says."""
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as problem:
+        raise typer.BadParameter(f"what comes from stdin is no UTF-8 text: {problem}", param_hint="VALUE") from problem
+
+
+def _lost(conflict: Conflict, name: str, if_version: int | None) -> Conflict:
+    """The same in words of the command line."""
+    found = conflict.found
+    if found is None:
+        return Conflict(f"{name} is not there any more", remedy="Leave --if-version out, or give it 0, to make it.")
+    if if_version == 0:
+        said = f"{name} exists already, at version {found.version}"
+    else:
+        said = f"{name} was written after version {if_version}: it is at version {found.version}"
+    return Conflict(
+        said, remedy=f"Read it again with `holdfast state get` and repeat with --if-version {found.version}."
+    )
 
 
 def parse(text: str) -> Any:

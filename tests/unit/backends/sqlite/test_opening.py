@@ -154,11 +154,28 @@ async def test_a_newer_store_is_refused_and_says_who_wrote_it(tmp_path: Path) ->
     assert apsw.Connection(str(path)).pragma("application_id") == APPLICATION_ID
 
 
-async def test_a_missing_folder_and_a_folder_in_place_of_a_file_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match="does not exist"):
-        await SqliteKernel.open(tmp_path / "nowhere" / "store.db")
-    with pytest.raises(Corrupt, match="not a file"):
-        await SqliteKernel.open(tmp_path)
+@pytest.mark.parametrize(
+    ("name", "says", "remedy"),
+    [
+        ("nowhere/store.db", "the folder .*nowhere does not exist", "Create the folder"),
+        ("plain/store.db", "plain is not a folder", "Name a file in a folder"),
+        (".", "is a folder", "Name a file in it"),
+        ("pipe", "is no regular file", "Name another file"),
+        ("/dev/null", "is no regular file", "Name another file"),
+        ("x" * 300, "File name too long", "Name another file"),
+        ("d/" * 3000 + "x", "File name too long", "Name another file"),
+    ],
+)
+async def test_a_path_that_can_be_no_store_is_an_invalid_value_and_says_what_to_name_instead(
+    tmp_path: Path, name: str, says: str, remedy: str
+) -> None:
+    """Nothing is damaged there, so nobody is told to restore a backup."""
+    (tmp_path / "plain").touch()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidValue, match=says) as refusal:
+        await SqliteKernel.open(tmp_path / name)
+    assert remedy in refusal.value.remedy
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe", "plain"]
 
 
 async def test_a_read_only_file_or_folder_is_refused(tmp_path: Path) -> None:
@@ -176,6 +193,8 @@ async def test_a_read_only_file_or_folder_is_refused(tmp_path: Path) -> None:
     os.chmod(folder, 0o555)
     assert finished(start(OPEN_AS_NOBODY, path)).strip() == "ReadOnlyStore"
     assert finished(start(OPEN_AS_NOBODY, folder / "new.db")).strip() == "ReadOnlyStore"
+    os.chmod(folder, 0o600)
+    assert finished(start(OPEN_AS_NOBODY, path)).strip() == "ReadOnlyStore"
     os.chmod(folder, 0o755)
 
 

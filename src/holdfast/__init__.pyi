@@ -1,0 +1,50 @@
+"""Holdfast: the session and state layer for AI agents and workflows.
+
+The errors are in `holdfast.errors`; those that a caller usually meets are here too.
+"""
+
+from holdfast.errors import AlreadyExists, Conflict, HoldfastError, NotFound
+from holdfast.handles.changes import Changes
+from holdfast.handles.session import Session
+from holdfast.handles.state import State
+from holdfast.handles.surface import SessionSurface
+from holdfast.handles.transaction import SessionTransaction, Transaction
+from holdfast.hold import Holdfast
+from holdfast.model.change import Change
+from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.event import Event
+from holdfast.model.message import Message
+from holdfast.model.page import Page
+from holdfast.model.scope import Scope
+from holdfast.model.session import SessionStatus
+from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
+
+__all__ = [
+    "AlreadyExists",
+    "Change",
+    "Changes",
+    "ChangesConfig",
+    "Config",
+    "Conflict",
+    "Diff",
+    "Difference",
+    "Event",
+    "History",
+    "Holdfast",
+    "HoldfastError",
+    "Limits",
+    "Message",
+    "MessagesConfig",
+    "NotFound",
+    "Page",
+    "PastValue",
+    "Scope",
+    "Session",
+    "SessionStatus",
+    "SessionSurface",
+    "SessionTransaction",
+    "Snapshot",
+    "State",
+    "StateConfig",
+    "Transaction",
+]
