@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from holdfast.errors import Closed, InvalidValue, shown
 from holdfast.handles.store import Store
-from holdfast.handles.unit import missing
 from holdfast.kernel.commit import Read
 from holdfast.kernel.cursor import Cursor, parse_cursor
 from holdfast.kernel.follower import Admit, Follower
 from holdfast.kernel.limits import listed
+from holdfast.kernel.part import missing
 from holdfast.kernel.work import VERSION_MAX
 from holdfast.model.change import KINDS, Change
 from holdfast.services import change

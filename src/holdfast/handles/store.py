@@ -48,14 +48,9 @@ class Store:
             raise Closed("this store was opened before the fork: open it after, or start the process with spawn")
 
     def work(self) -> Work:
-        """A new unit of work, at this moment, with the cause of the current task."""
+        """A new unit of work, with the cause of the current task."""
         self.check_open()
-        return Work(
-            self.writer,
-            now_us=self.clock.now_us(),
-            limits=self.limits,
-            cause=cause.encode_cause(cause.current.get()),
-        )
+        return Work(self.writer, limits=self.limits, cause=cause.encode_cause(cause.current.get()))
 
     async def patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call that does no harm when repeated; again while the store is unavailable, as reads are."""
