@@ -104,11 +104,12 @@ class Block:
                 raise rest from rest.__cause__
         elif not (isinstance(error, _Rollback) and error.is_of(self)):
             return False
-        await self._heed_cancellation()
+        if _was_cancelled(error):
+            await self._heed_cancellation()
         return True
 
     async def _heed_cancellation(self) -> None:
-        """A rollback, or the group it came out of, may have taken the place of a cancellation that came meanwhile."""
+        """Let a cancellation of this task be one, though the rollback took its place."""
         task = asyncio.current_task()
         if task is not None and task is self._task and task.cancelling() > self._cancelled:
             task.uncancel()
@@ -120,9 +121,10 @@ class Block:
 
         It may be called in the block, in a function called there, in the block of another transaction inside, and in
         tasks that the block waits for, by themselves, by `gather` or in a task group: these leave the block too, and
-        cancel what they cancel for any exception. Nobody outside sees it, unless other exceptions left the block with
-        it, which are raised, in their group; and a cancellation stays one. If something in the block swallows it
-        (`except BaseException`, `gather(…, return_exceptions=True)`), the next use of the transaction leaves the block.
+        cancel what they cancel for any exception. Nobody outside sees it; if other exceptions left the block with it,
+        they are raised, in their group. A task that was cancelled before it rolled back, in a `finally` say, ends
+        cancelled. If something in the block swallows it (`except BaseException`, `gather(…, return_exceptions=True)`),
+        the next use of the transaction leaves the block.
         """
         self._current()
         self._rolled_back = True
@@ -168,6 +170,18 @@ class Block:
             )
         if self._rolled_back:
             raise _Rollback(self)
+
+
+def _was_cancelled(error: BaseException | None) -> bool:
+    """Whether a rollback, or every one in a group, was called while a cancellation was on its way.
+
+    `Task.cancelling` alone does not tell: a task group of Python 3.11 does not take back its own cancellations.
+    """
+    if isinstance(error, BaseExceptionGroup) and all(map(_was_cancelled, error.exceptions)):
+        return True
+    while error is not None and not isinstance(error, asyncio.CancelledError):
+        error = error.__context__
+    return error is not None
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
