@@ -14,6 +14,7 @@ from holdfast.backends.memory.kernel import TRAITS
 from holdfast.errors import AlreadyExists, Closed, InvalidValue, NotFound, TooLarge, Unavailable, Unsupported
 from holdfast.errors import Conflict as ConflictError
 from holdfast.kernel.commit import Cell, Committed, Conflict, Range, Read, View, stamp
+from holdfast.kernel.contract import Kernel
 from holdfast.kernel.limits import PAGE_MAX, Traits
 from holdfast.kernel.patience import TRIES
 from holdfast.kernel.work import Work
@@ -25,8 +26,8 @@ from holdfast.wrappers.around import Around
 class Bench:
     """A writer on a memory kernel, and units of work on it."""
 
-    def __init__(self, limits: Traits = TRAITS) -> None:
-        self.kernel = MemoryKernel()
+    def __init__(self, limits: Traits = TRAITS, *, kernel: Kernel | None = None) -> None:
+        self.kernel = kernel or MemoryKernel()
         self.limits = limits
         self.clock = LeapingClock(0)
         self.writer = Writer(self.kernel, clock=self.clock, ids=SeededIds())
@@ -300,6 +301,45 @@ async def test_if_version_asks_that_nobody_wrote_after_it(if_version: int | None
 async def test_what_cannot_be_a_version_is_refused(if_version: object) -> None:
     with pytest.raises(InvalidValue, match="if_version"):
         Bench().work().require_version("user/a", "a", if_version)  # type: ignore[arg-type]
+
+
+class Reordered(Around):
+    """Answers the first read last."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryKernel())
+        self.others_answered = asyncio.Event()
+        self._first = True
+
+    async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
+        first, self._first = self._first, False
+        views = await self.inside.read(reads, now_us=now_us)
+        if first:
+            await self.others_answered.wait()
+        return views
+
+
+async def test_of_ranges_that_tasks_read_at_once_the_oldest_answer_is_the_condition() -> None:
+    """G10: no phantoms, in whatever order the answers come."""
+    bench = Bench(kernel=Reordered())
+    work = bench.work()
+    slow = asyncio.create_task(work.range("user/a", Range("m/", 10)))
+    await asyncio.sleep(0)
+    await bench.write(**{"m/1": b""})
+    assert len(await work.range("user/a", Range("m/", 10))) == 1
+    bench.kernel.others_answered.set()  # type: ignore[attr-defined]
+    assert await slow == ()
+    assert isinstance(await work.commit(), Conflict)
+
+
+async def test_what_is_staged_while_a_read_is_under_way_shows_in_it() -> None:
+    bench = Bench(kernel=Reordered())
+    work = bench.work()
+    slow = asyncio.create_task(work.get_many("user/a", ("a", "b")))
+    await asyncio.sleep(0)
+    work.put("user/a", "a", b"1")
+    bench.kernel.others_answered.set()  # type: ignore[attr-defined]
+    assert await slow == {"a": Cell("a", b"1", 0)}
 
 
 # --- scopes that come and go -----------------------------------------------------------------------------------------
