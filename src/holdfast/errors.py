@@ -94,7 +94,7 @@ class Unsupported(HoldfastError, NotImplementedError):
 
 
 class UseTransaction(HoldfastError, RuntimeError):
-    """A session was written through its own handle inside a transaction on it."""
+    """A scope was written past an open transaction on it, or a transaction was used outside its event loop."""
 
     code = "use_transaction"
     remedy = "Inside `async with s.transaction() as tx`, write through `tx`."

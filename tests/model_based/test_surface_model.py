@@ -50,6 +50,38 @@ three = st.integers(0, 2)
 tags = st.lists(st.sampled_from(TAGS), max_size=2, unique=True)
 
 
+class TempReads:
+    """What a transaction read and wrote of temporary state, while time passes in its block."""
+
+    def __init__(self, model: ScopeModel, clock: ManualClock) -> None:
+        self.model = model
+        self.clock = clock
+        self.read = {}
+        self.written = {}
+
+    @property
+    def have_expired(self) -> bool:
+        """Whether something that was read as present is no longer."""
+        return any(found is not None and found.expires_us <= self.clock.now_us() for found in self.read.values())
+
+    async def step(self, tx, what, key, value):
+        """Set, get (what was read once stays as it was), or let time pass."""
+        if what == 6:
+            await tx.temp.set(key, value)
+            self.written[key] = value
+            return [("set", ("temp", "", key), value)]
+        if what <= 8:
+            if key in self.written:
+                expected = self.written[key]
+            else:
+                found = self.read.setdefault(key, self.model.get(("temp", "", key), self.clock.now_us()))
+                expected = found.value if found else "none"
+            assert await tx.temp.get(key, default="none") == expected
+        else:
+            self.clock.advance(TEMP_TTL_S / 2)
+        return []
+
+
 class SurfaceMachine(RuleBasedStateMachine):
     """An opened store beside the model. Subclasses open the kernels."""
 
@@ -352,7 +384,7 @@ class SurfaceMachine(RuleBasedStateMachine):
         id = data.draw(st.sampled_from([id for id in IDS if self.alive(id)]))
         session = self.run(self.hold.sessions.get(id))
         rival = self.run(self.hold.sessions.get(id)) if data.draw(st.booleans()) else None
-        steps = data.draw(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(KEYS), values), min_size=1, max_size=5))
+        steps = data.draw(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(KEYS), values), min_size=1, max_size=6))
         touched = data.draw(st.sampled_from(KEYS))
         self.run(self._transact(session, rival, steps, touched, end))
         self.compare_session(self.run(self.hold.sessions.get(id)), self.scope(Scope.session(id)), data)
@@ -363,15 +395,20 @@ class SurfaceMachine(RuleBasedStateMachine):
         reads: set[str] = set()
         staged = []
         written: set[str] = set()
+        temp = TempReads(model, self.clock)
         conflict = False
         try:
             async with session.transaction() as tx:
                 for what, key, value in steps:
-                    staged += await self._step(tx, what, key, value, overlay, reads, written)
+                    if what <= 5:
+                        staged += await self._step(tx, what, key, value, overlay, reads, written)
+                    else:
+                        staged += await temp.step(tx, what, key, value)
                 if rival is not None:
                     task = asyncio.create_task(rival.state.set(touched, "rival"), context=contextvars.Context())
-                    conflict = touched in reads or "*" in reads
+                    conflict = touched in reads or "*" in reads or temp.have_expired
                     assert await task == model.commit(("set", ("state", "", touched), "rival"))
+                conflict = conflict or temp.have_expired
                 if end == "rollback":
                     tx.rollback()
                 if end == "error":
@@ -385,7 +422,10 @@ class SurfaceMachine(RuleBasedStateMachine):
         assert end == "rollback" or not conflict, "a rival wrote what was read, and nobody noticed"
         if end == "commit" and staged:
             assert tx.version(Scope.session(session.id)) == model.seq + 1
-            model.commit(*staged)
+            expires_us = self.now_us + TEMP_TTL_S * 1_000_000  # counted from the commit
+            model.commit(
+                *((*step, expires_us) if step[0] == "set" and step[1][0] == "temp" else step for step in staged)
+            )
 
     async def _step(self, tx, what, key, value, overlay, reads, written):
         at = ("state", "", key)

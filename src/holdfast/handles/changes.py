@@ -13,13 +13,12 @@ from msgspec import Struct
 
 from holdfast.errors import Closed, InvalidValue, shown
 from holdfast.handles.store import Store
-from holdfast.handles.unit import missing
 from holdfast.kernel.commit import Head, Read
 from holdfast.kernel.cursor import Cursor, parse_cursor
 from holdfast.kernel.follower import Follower
-from holdfast.kernel.limits import listed
+from holdfast.kernel.limits import VERSION_MAX, listed
 from holdfast.kernel.lives import Admission
-from holdfast.kernel.work import VERSION_MAX
+from holdfast.kernel.part import missing
 from holdfast.model.change import KINDS, Change
 from holdfast.services import change
 

@@ -10,8 +10,9 @@ from holdfast.handles.changes import After, Changes, Life
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update
 from holdfast.handles.transaction import SessionTransaction, repeat
-from holdfast.handles.unit import Alone, Target, missing
+from holdfast.handles.unit import Alone, Target
 from holdfast.kernel.commit import Head, Read
+from holdfast.kernel.part import missing
 from holdfast.model.moment import to_datetime
 from holdfast.model.session import SessionRecord, SessionStatus
 from holdfast.services import session

@@ -60,16 +60,11 @@ class Store:
             raise Closed("this store was opened before the fork: open it after, or start the process with spawn")
 
     def work(self) -> Work:
-        """A new unit of work, at this moment, with the cause of the current task."""
+        """A new unit of work, with the cause of the current task."""
         if self.closed or self._forks != _forks:
             self.check_open()
         why = cause.current.get()
-        return Work(
-            self.writer,
-            now_us=self.now_us(),
-            limits=self.limits,
-            cause=b"" if why is cause.NO_CAUSE else cause.encode_cause(why),
-        )
+        return Work(self.writer, limits=self.limits, cause=b"" if why is cause.NO_CAUSE else cause.encode_cause(why))
 
     def now_us(self) -> int:
         """The time of day. Raises InvalidValue for one that could not be stored: the clock is wrong."""

@@ -10,10 +10,11 @@ from holdfast.handles.messages import Messages, stamp_of
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
-from holdfast.handles.unit import Target, Unit, missing
+from holdfast.handles.unit import Target, Unit
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import check_limit, listed
+from holdfast.kernel.limits import check_limit, check_version, listed
+from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.model.event import Event
 from holdfast.model.page import Page
@@ -132,12 +133,12 @@ class Update:
         limit = store.limits.value_bytes_max
         self._metadata = None if metadata is None else session.checked_metadata(metadata, limit)
         self._tags = None if tags is None else session.checked_tags(tags)
+        check_version(if_version)
         self._if_version = if_version
 
     async def stage(self, work: Work, id: str) -> SessionRecord:
         """Read the record, stage the changed one and return it."""
         scope = session.scope_of(id)
-        work.require_version(scope, session.CELL, self._if_version)
         cell = await work.get(scope, session.CELL)
         if cell is None:
             raise missing(scope)
@@ -150,6 +151,7 @@ class Update:
                 expected=self._if_version,
                 found=cell,
             )
+        work.require_version(scope, session.CELL, self._if_version)
         record = session.decode(cell).updated(at_us=work.now_us, metadata=self._metadata, tags=self._tags)
         session.put(work, record)
         return record

@@ -1,21 +1,25 @@
 """Transactions: several reads and writes that commit as one, serialisably, over one session or over many scopes.
 
 Reads see the transaction's own writes; what was read is checked at the commit, phantoms included, and appends and
-blind writes never conflict. An exception, a cancellation or `rollback` writes nothing. A transaction never runs its
-body again by itself; `transact` does.
+blind writes never conflict. That a session is missing is read and checked like anything else. An exception, a
+cancellation or `rollback` writes nothing. A transaction never runs its body again by itself; `transact` does.
+
+A transaction belongs to the event loop in which its block was entered. Tasks that are started inside may share it as
+long as the block is open; after it they get Closed, and may write to its scopes by themselves.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, cast
+from typing import Any, Literal, NoReturn, Self, TypeVar, cast
 
-from holdfast.errors import Closed, Conflict, InvalidValue, shown
+from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, shown
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update, scope_name, state_of
-from holdfast.handles.unit import Target, Together, explain, open_transactions, pause, refuse_inside
+from holdfast.handles.unit import Target, Together, enter, explain, leave, pause, refuse_inside
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
 from holdfast.model.scope import Scope
@@ -30,8 +34,12 @@ class _Rollback(BaseException):
     """Leaves the block of one transaction. Not an Exception, so that no handler in the block takes it for one."""
 
     def __init__(self, transaction: Block) -> None:
-        super().__init__()
+        super().__init__("a transaction was rolled back by a task that its block does not wait for")
         self.transaction = transaction
+
+    def is_of(self, transaction: Block) -> bool:
+        """Whether it is that one's block that it leaves."""
+        return self.transaction is transaction
 
 
 class Block:
@@ -41,7 +49,8 @@ class Block:
         self._store = store
         self._work: Work | None = None
         self._committed: Committed | None = None
-        self._state = "new"
+        self._state: Literal["new", "open", "ended"] = "new"
+        self._rolled_back = False
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
@@ -51,37 +60,85 @@ class Block:
 
     def _begin(self) -> None:
         self._work = self._store.work()
+        self._work.guard = self._check
         self._state = "open"
-        open_transactions.set((*open_transactions.get(), self))
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._cancelled = 0 if self._task is None else self._task.cancelling()
+        enter(self)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        work = self._current()
+        work = self._work
+        if work is None or not self.is_open:
+            raise self._closed()
+        commits = error is None and not self._rolled_back
         self._state = "ended"
-        open_transactions.set(tuple([other for other in open_transactions.get() if other is not self]))
-        if error is not None:
+        leave(self)
+        try:
+            if not commits:
+                return await self._left_by(error)
+            await self._commit(work)
+        finally:
             work.discard()
-            return isinstance(error, _Rollback) and error.transaction is self
+        return False
+
+    async def _commit(self, work: Work) -> None:
         outcome = await work.commit()
         if not isinstance(outcome, Committed):
-            raise explain(outcome)
+            raise explain(outcome, asked=work.asked(outcome))
         self._committed = outcome
         self._finish(outcome)
-        return False
 
     def _finish(self, outcome: Committed) -> None:
         """What is to be done once it has committed."""
 
+    async def _left_by(self, error: BaseException | None) -> bool:
+        """Whether that was a rollback of this transaction and nothing else; raises the rest of a group."""
+        if isinstance(error, BaseExceptionGroup):
+            rolled_back, rest = error.split(lambda one: isinstance(one, _Rollback) and one.is_of(self))
+            if rolled_back is None:
+                return False
+            if rest is not None:
+                raise rest from rest.__cause__
+        elif not (isinstance(error, _Rollback) and error.is_of(self)):
+            return False
+        if _was_cancelled(error):
+            await self._heed_cancellation()
+        return True
+
+    async def _heed_cancellation(self) -> None:
+        """Let a cancellation of this task be one, though the rollback took its place."""
+        task = asyncio.current_task()
+        if task is not None and task is self._task and task.cancelling() > self._cancelled:
+            task.uncancel()
+            task.cancel()
+            await asyncio.sleep(0)  # where it is delivered, once
+
     def rollback(self) -> NoReturn:
-        """Leave the block and write nothing."""
+        """Leave the block and write nothing, whatever becomes of the exception that leaves it.
+
+        It may be called in the block, in a function called there, in the block of another transaction inside, and in
+        tasks that the block waits for, by themselves, by `gather` or in a task group: these leave the block too, and
+        cancel what they cancel for any exception. Nobody outside sees it; if other exceptions left the block with it,
+        they are raised, in their group. A task that was cancelled before it rolled back, in a `finally` say, ends
+        cancelled. If something in the block swallows it (`except BaseException`, `gather(…, return_exceptions=True)`),
+        the next use of the transaction leaves the block.
+        """
         self._current()
+        self._rolled_back = True
         raise _Rollback(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its block was entered and not yet left."""
+        return self._state == "open"
 
     def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
         """Whether it is open on that store, has touched that scope, and is not the one with that unit."""
         work = self._work
-        if self._state != "open" or work is None or work is but:
+        if work is None or work is but or not self.is_open:
             return False
         return store is self._store and scope in work.touched
 
@@ -94,19 +151,53 @@ class Block:
         return Together(self._store, self._current())
 
     def _current(self) -> Work:
-        if self._state != "open" or self._work is None:
-            raise Closed(
-                "this transaction has ended" if self._state == "ended" else "use a transaction as `async with … as tx`"
-            )
+        if self._work is None or not self.is_open:
+            raise self._closed()
+        self._check()
         return self._work
+
+    def _closed(self) -> Closed:
+        return Closed(
+            "this transaction has ended" if self._state == "ended" else "use a transaction as `async with … as tx`"
+        )
+
+    def _check(self) -> None:
+        """Raise where an open transaction may not be used."""
+        if _running_loop() is not self._loop:
+            raise UseTransaction(
+                "a transaction was used outside the event loop of its block",
+                remedy="Use it in the event loop in which its block was entered, by tasks that the block waits for.",
+            )
+        if self._rolled_back:
+            raise _Rollback(self)
+
+
+def _was_cancelled(error: BaseException | None) -> bool:
+    """Whether a rollback, or every one in a group, was called while a cancellation was on its way.
+
+    `Task.cancelling` alone does not tell: a task group of Python 3.11 does not take back its own cancellations.
+    """
+    if isinstance(error, BaseExceptionGroup) and all(map(_was_cancelled, error.exceptions)):
+        return True
+    while error is not None and not isinstance(error, asyncio.CancelledError):
+        error = error.__context__
+    return error is not None
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # a thread without one
+        return None
 
 
 class Transaction(Block):
     """A transaction over any scopes: `async with hold.transaction() as tx`.
 
-    Raises Conflict at the end of the block if what it read was changed by somebody else, and then nothing was
-    written; NotFound if a session it wrote to is gone; Unsupported, at the touch, for a scope that the backend cannot
-    commit together with those touched before.
+    Raises Conflict at the end of the block if what it read was changed by somebody else, and then nothing was written:
+    a key, a list, or that a session was there, or was not. NotFound if a session that it wrote to without reading is
+    not there; AlreadyExists if one that it created without looking is. Unsupported, at the touch, for a scope that
+    the backend cannot commit together with those touched before.
     """
 
     def state(self, scope: Scope, namespace: str = "") -> State:
@@ -143,21 +234,25 @@ class SessionsInTransaction:
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> SessionSurface:
-        """Stage a new session and return its writing surface. The commit raises AlreadyExists if the id is taken."""
-        store, work = self._unit.store, self._unit.work
+        """Stage a new session and return its writing surface. The commit raises AlreadyExists if the id is taken.
+
+        Raises Unsupported for one that this transaction deletes.
+        """
+        store = self._unit.store
+        now_us = store.clock.now_us()
         record = session.new_record(
-            store.ids.uuid7(work.now_us) if id is None else id,
-            at_us=work.now_us,
+            store.ids.uuid7(now_us) if id is None else id,
+            at_us=now_us,
             names={"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel},
             task=task,
             tags=tags,
             metadata=metadata,
             bytes_max=store.limits.value_bytes_max,
         )
-        target = Target(session.scope_of(record.id), "must_not_exist")
-        self._unit.touch(target)
-        session.put(work, record)
-        return SessionSurface(self._unit, Target(target.scope, "must_exist"), user=record.user, agent=record.agent)
+        new = Target(session.scope_of(record.id), "must_not_exist")
+        await self._unit.write(new, lambda work: session.put(work, record))
+        target = Target(new.scope, "must_exist", life=new.life)
+        return SessionSurface(self._unit, target, user=record.user, agent=record.agent)
 
     async def update(
         self,
@@ -167,19 +262,22 @@ class SessionsInTransaction:
         tags: Iterable[str] | None = None,
         if_version: int | None = None,
     ) -> None:
-        """Stage a change of a session's record: metadata merges by key, tags replace."""
+        """Stage a change of a session's record: metadata merges by key, tags replace. Raises NotFound."""
         change = Update(self._unit.store, metadata=metadata, tags=tags, if_version=if_version)
-        self._unit.touch(Target(session.scope_of(id), "must_exist"))
-        await change.stage(self._unit.work, id)
+        await self._unit.change(Target(session.scope_of(id), "must_exist"), lambda work: change.stage(work, id))
 
-    async def delete(self, id: str) -> None:
-        """Stage the end of a session with everything in it. The commit raises NotFound if it does not exist."""
-        self._unit.touch(Target(session.scope_of(id), "must_exist"))
-        session.drop(self._unit.work, id)
+    async def delete(self, id: str) -> bool:
+        """Stage the end of a session with everything in it. False if there is none: then there must be none still
+        when the transaction commits."""
+        return await self._unit.drop(Target(session.scope_of(id), "must_exist"), lambda work: session.drop(work, id))
 
 
 class SessionTransaction(Block, SessionSurface):
-    """A transaction on one session: its whole writing surface, bound to one unit of work."""
+    """A transaction on one session: its whole writing surface, bound to one unit of work.
+
+    Raises at the end of the block what `Transaction` does, and NotFound if the session was gone before it was read, or
+    is gone by then, whatever else was done in it.
+    """
 
     def __init__(
         self,
@@ -191,7 +289,7 @@ class SessionTransaction(Block, SessionSurface):
         on_update: Callable[[SessionRecord, int], None],
     ) -> None:
         Block.__init__(self, store)
-        self._target = target
+        self._target = Target(target.scope, target.need, target.epoch)
         self._user = user
         self._agent = agent
         self._on_update = on_update
@@ -206,9 +304,8 @@ class SessionTransaction(Block, SessionSurface):
     def _begin(self) -> None:
         refuse_inside(self._store, self._target.scope)
         Block._begin(self)
-        work = self._current()
-        work.part(self._target.scope, need="must_exist", epoch=self._target.epoch)
-        SessionSurface.__init__(self, Together(self._store, work), self._target, user=self._user, agent=self._agent)
+        self._current().ask(self._target.scope, "must_exist", epoch=self._target.epoch)
+        SessionSurface.__init__(self, self._together(), self._target, user=self._user, agent=self._agent)
 
     async def update(
         self,
@@ -238,7 +335,7 @@ async def repeat(store: Store, begin: Callable[[], B], fn: Callable[[B], Awaitab
         try:
             async with begin() as tx:
                 result = await fn(tx)
-            return cast(T, result)
+            return cast(T, None if tx._rolled_back else result)
         except Conflict:
             attempt += 1
             if attempt == attempts:

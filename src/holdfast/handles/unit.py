@@ -11,9 +11,10 @@ from contextvars import ContextVar
 from typing import Protocol, TypeVar
 
 from holdfast import errors
-from holdfast.errors import HoldfastError, UseTransaction
+from holdfast.errors import HoldfastError, NotFound, UseTransaction
 from holdfast.handles.store import Store
-from holdfast.kernel.commit import Committed, Conflict, Head, Need
+from holdfast.kernel.commit import Committed, Conflict, Need
+from holdfast.kernel.part import Part, existing, missing
 from holdfast.kernel.work import Work
 
 T = TypeVar("T")
@@ -28,14 +29,19 @@ PAUSE_MAX_S = 0.064
 
 
 class Target:
-    """What a handle points at: a scope, whether writing may make it, and the epoch first seen of it."""
+    """What a handle points at: a scope, whether writing may make it, and the epoch first seen of it.
 
-    __slots__ = ("epoch", "need", "scope")
+    `life` is the same within one transaction, which may delete what it made and make it again: how often it had been
+    deleted there when the handle first saw it.
+    """
 
-    def __init__(self, scope: str, need: Need, epoch: int | None = None) -> None:
+    __slots__ = ("epoch", "life", "need", "scope")
+
+    def __init__(self, scope: str, need: Need, epoch: int | None = None, *, life: int | None = None) -> None:
         self.scope = scope
         self.need: Need = need
         self.epoch = epoch
+        self.life = life
 
 
 class Unit(Protocol):
@@ -79,8 +85,7 @@ class Alone:
             except errors.Conflict as conflict:
                 attempt = await self._once_more(attempt, conflict)
                 continue
-            if part.head is not None:
-                observe(target, part.head, part.need)
+            observe(target, part)
             return result
 
     async def look(self, look: Callable[[Work], Awaitable[T]]) -> T:
@@ -109,7 +114,7 @@ class Alone:
         known = epoch = target.epoch
         while True:
             work = self.store.work()
-            work.part(target.scope, need=target.need, epoch=epoch or 0)
+            work.ask(target.scope, target.need, epoch=epoch or 0)
             stage(work)
             outcome = await work.commit()
             if isinstance(outcome, Committed):
@@ -129,10 +134,11 @@ class Alone:
             work = self.store.work()
             part = work.part(target.scope, need=target.need, epoch=target.epoch)
             result = await stage(work)
+            work.ask(target.scope, target.need)
             outcome = await work.commit()
             if isinstance(outcome, Committed):
                 if target.epoch is None:
-                    target.epoch = part.epoch
+                    target.epoch = part.known_epoch
                 return result, outcome.seqs.get(target.scope, 0)
             attempt += 1
             if outcome.what in ("need", "epoch") or attempt == ATTEMPTS:
@@ -151,55 +157,71 @@ class Together:
 
     async def read(self, target: Target, look: Callable[[Work], Awaitable[T]]) -> T:
         """See `Unit.read`."""
-        part = self.work.part(target.scope, need=target.need, epoch=target.epoch)
+        part = self._part(target)
         result = await look(self.work)
-        if part.head is not None:
-            observe(target, part.head, part.need)
+        observe(target, part)
         return result
 
     async def write(self, target: Target, stage: Callable[[Work], object]) -> int:
-        """See `Unit.write`."""
-        self.touch(target)
-        stage(self.work)
+        """See `Unit.write`. What `stage` refuses leaves nothing of it staged."""
+        refuse_inside(self.store, target.scope, but=self.work)
+        undo = self.work.savepoint(target.scope)
+        try:
+            self._ask(target)
+            stage(self.work)
+        except BaseException:
+            undo()
+            raise
         return 0
 
     async def change(self, target: Target, stage: Callable[[Work], Awaitable[T]]) -> tuple[T, int]:
         """See `Unit.change`. Never repeated: the transaction as a whole is what may be run again."""
-        self.touch(target)
-        return await stage(self.work), 0
-
-    def touch(self, target: Target) -> None:
-        """Make the target part of the unit, to be written. Raises UseTransaction if it is part of another one."""
         refuse_inside(self.store, target.scope, but=self.work)
-        self.work.part(target.scope, need=target.need, epoch=target.epoch)
+        self._part(target)
+        result = await stage(self.work)
+        self._ask(target)
+        return result, 0
+
+    async def drop(self, target: Target, stage: Callable[[Work], object]) -> bool:
+        """Let `stage` end the target's scope; False if it does not exist, which is a condition like any read."""
+        refuse_inside(self.store, target.scope, but=self.work)
+        try:
+            await self.read(target, lambda work: work.look_for(target.scope))
+            stage(self.work)
+        except NotFound:
+            return False
+        return True
+
+    def _ask(self, target: Target) -> None:
+        if target.need != "must_not_exist":
+            self._part(target)
+        target.life = self.work.ask(target.scope, target.need, epoch=target.epoch).life
+
+    def _part(self, target: Target) -> Part:
+        part = self.work.part(target.scope, need=target.need, epoch=target.epoch)
+        if target.life is None:
+            target.life = part.life
+        elif target.life != part.life:
+            raise missing(target.scope)
+        return part
 
 
-def observe(target: Target, head: Head, need: Need) -> None:
-    """Judge what a read found of the target's scope.
-
-    Raises NotFound if it must exist, or existed, and does not; AlreadyExists if it is yet to be made.
-    """
-    if need == "must_exist" and not head.live:
-        raise missing(target.scope)
-    if need == "must_not_exist" and head.live:
-        raise errors.AlreadyExists(f"{target.scope} exists already", scope=target.scope)
+def observe(target: Target, part: Part) -> None:
+    """Bind a handle to the life of its scope that a read found. Raises NotFound if it is bound to another one."""
+    if part.head is None:
+        return
     if target.epoch is None:
-        target.epoch = head.epoch
-    elif target.epoch != head.epoch:
+        target.epoch = part.head.epoch
+    elif target.epoch != part.head.epoch:
         raise missing(target.scope)
 
 
-def missing(scope: str) -> errors.NotFound:
-    """The error that says that a scope is not there, or no longer the one it was."""
-    return errors.NotFound(f"{scope} does not exist, or was deleted since this handle was made", scope=scope)
-
-
-def explain(conflict: Conflict) -> HoldfastError:
-    """The error that a refused commit means to a caller."""
+def explain(conflict: Conflict, *, asked: bool = True) -> HoldfastError:
+    """The error that a refused commit means to a caller: `asked` for the existence of the scope, or who had read it."""
     scope = conflict.scope
-    if conflict.what == "need" and conflict.expected == "must_not_exist":
-        return errors.AlreadyExists(f"{scope} exists already", scope=scope)
-    if conflict.what in ("need", "epoch"):
+    if asked and conflict.what == "need" and conflict.expected == "must_not_exist":
+        return existing(scope)
+    if asked and conflict.what in ("need", "epoch"):
         return missing(scope)
     about = f" ({conflict.key})" if conflict.key else ""
     return errors.Conflict(
@@ -224,6 +246,11 @@ async def pause(store: Store, attempt: int) -> None:
 class Covering(Protocol):
     """A transaction, as far as this module needs to know it."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its block was entered and not yet left."""
+        ...
+
     def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
         """Whether it is open on that store, has touched that scope, and is not the one with that unit."""
         ...
@@ -239,3 +266,17 @@ def refuse_inside(store: Store, scope: str, *, but: Work | None = None) -> None:
             raise UseTransaction(
                 f"{scope} is part of the transaction this task is in, and was written past it", scope=scope
             )
+
+
+def enter(transaction: Covering) -> None:
+    """Let this task, and those it starts, be inside that transaction."""
+    open_transactions.set((*_still_open(), transaction))
+
+
+def leave(transaction: Covering) -> None:
+    """Let this task be outside again. Tasks started inside keep it in their context, where it covers nothing more."""
+    open_transactions.set(tuple([other for other in _still_open() if other is not transaction]))
+
+
+def _still_open() -> list[Covering]:
+    return [transaction for transaction in open_transactions.get() if transaction.is_open]

@@ -7,7 +7,8 @@
 msgspec is fast, but by itself it turns NaN into null, int keys into text, sets and tuples into lists, bytes into base64
 and integers beyond 64 bits into floats without a word. So nothing is encoded before it was looked through: a value
 made of JSON types alone comes back as it is, and that walk is as cheap as decoding what was encoded and comparing.
-A typed value (dataclass, msgspec Struct, pydantic model) must come back equal through its own type.
+A typed value (dataclass, msgspec Struct, pydantic model) must come back the same through its own type, as `typed`
+compares it; the very bytes that were looked at are stored.
 
 The walk also bounds what an absurd value can cost: it ends at the first part nested too deep (a cycle is), and as soon
 as the parts seen cannot fit in the bytes allowed (one list in a list twice, that in another twice, and so on forty
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +27,7 @@ import msgspec
 
 from holdfast.errors import Corrupt, InvalidValue, TooLarge, TypeMismatch, shown
 from holdfast.kernel.limits import DEPTH_MAX, VALUE_BYTES_MAX
+from holdfast.kernel.typed import beneath, difference, is_pydantic, is_typed, parts
 
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 """The integers that JSON readers here give back as they were."""
@@ -39,21 +41,17 @@ _MANY = 12  # items from which looking at all at once is quicker than at one aft
 
 
 class _NotPlain(Exception):
-    """The value has a part that is not exactly a JSON type, or is nested too deep; `_explain` says what."""
-
-
-def _is_pydantic(kind: type) -> bool:
-    return hasattr(kind, "__pydantic_validator__") and hasattr(kind, "model_dump")
+    """The value has a part that is not exactly a JSON type, or is nested too deep; `_exact` says what."""
 
 
 def _encode_foreign(value: Any) -> Any:
-    if _is_pydantic(type(value)):
-        return value.model_dump(mode="json", by_alias=True, round_trip=True)
+    if is_pydantic(type(value)):
+        return value.model_dump(mode="json", by_alias=True, round_trip=True, warnings=False)
     raise NotImplementedError(f"a {type(value).__name__} has no JSON form")
 
 
 def _decode_foreign(kind: type, value: Any) -> Any:
-    if _is_pydantic(kind):
+    if is_pydantic(kind):
         try:
             return kind.model_validate_json(_encoder.encode(value))  # type: ignore[attr-defined]
         except ValueError as problem:
@@ -145,11 +143,10 @@ def _look_through_dict(value: dict[Any, Any], depth: int, room: int) -> int:
 
 def _encode_typed(value: Any, bytes_max: int, what: str) -> bytes:
     """The bytes of a value with typed parts, or what is wrong with it."""
-    room = _Room(bytes_max, what)
-    _explain(value, "", 1, room)
+    exact = _exact(value, "", 1, _Room(bytes_max, what))
     try:
-        return _encoder.encode(value)
-    except (ValueError, TypeError, OverflowError, NotImplementedError, msgspec.MsgspecError) as problem:
+        return _encoder.encode(exact)
+    except (ValueError, TypeError, msgspec.MsgspecError) as problem:
         raise InvalidValue(f"{what} cannot be stored: {_short(problem)}", path="") from problem
 
 
@@ -234,33 +231,39 @@ class _Room:
         self.above.discard(id(container))
 
 
-def _explain(value: Any, path: str, depth: int, room: _Room) -> None:
-    """Raise InvalidValue for the first part that cannot be stored exactly; return if there is none."""
+def _exact(value: Any, path: str, depth: int, room: _Room) -> Any:
+    """The same in JSON types, with the JSON of typed values in it. Raises InvalidValue for the first part that cannot
+    be stored exactly. Methods of subclasses are not called: they may show something else than what is stored."""
     kind = type(value)
     if value is None or kind is bool:
         room.take(4)
-    elif isinstance(value, str) and _is_kept(kind):
-        room.take(len(value))
-        _explain_text(value, _where(path), path)
-    elif isinstance(value, int) and _is_kept(kind):
+        return value
+    if issubclass(kind, str) and _is_kept(kind):
+        room.take(str.__len__(value))
+        return _exact_text(value, _where(path), path)
+    if issubclass(kind, int) and _is_kept(kind):
         room.take(1)
-        if not INT_MIN <= value <= INT_MAX:
+        number = int.__int__(value)
+        if not INT_MIN <= number <= INT_MAX:
             raise InvalidValue(f"{_where(path)} is an integer beyond 64 bits", path=path)
-    elif kind is float:
+        return number
+    if kind is float:
         room.take(1)
         if not math.isfinite(value):
             raise InvalidValue(f"{_where(path)} is {value}, which JSON cannot hold", path=path)
-    elif _is_typed(kind):
+        return value
+    if is_typed(kind):
         _bound(value, path, depth, room)
-        _explain_typed(value, path)
-    elif isinstance(value, (dict, list)):
+        return _exact_typed(value, path)
+    if issubclass(kind, (dict, list)):
         room.enter(value, path, depth)
-        _explain_container(value, path, depth + 1, room)
+        room.take(2)
+        exact = (_exact_list if issubclass(kind, list) else _exact_dict)(value, path, depth + 1, room)
         room.leave(value)
-    else:
-        raise InvalidValue(
-            f"{_where(path)} is a {kind.__name__}, which plain JSON would change; keep it in a typed value", path=path
-        )
+        return exact
+    raise InvalidValue(
+        f"{_where(path)} is a {kind.__name__}, which plain JSON would change; keep it in a typed value", path=path
+    )
 
 
 def _is_kept(kind: type) -> bool:
@@ -268,86 +271,68 @@ def _is_kept(kind: type) -> bool:
     return kind is str or kind is int or issubclass(kind, enum.Enum)
 
 
-def _explain_container(value: dict[Any, Any] | list[Any], path: str, depth: int, room: _Room) -> None:
-    room.take(2)
-    if isinstance(value, list):
-        for i, item in enumerate(value):
-            _explain(item, f"{path}[{i}]", depth, room)
-        return
-    for key, item in value.items():
-        if not isinstance(key, str):
+def _exact_list(value: list[Any], path: str, depth: int, room: _Room) -> list[Any]:
+    return [_exact(item, f"{path}[{i}]", depth, room) for i, item in enumerate(list.__iter__(value))]
+
+
+def _exact_dict(value: dict[Any, Any], path: str, depth: int, room: _Room) -> dict[str, Any]:
+    exact: dict[str, Any] = {}
+    for key, item in dict.items(value):
+        if not (issubclass(type(key), str) and _is_kept(type(key))):
             raise InvalidValue(f"{_where(path)} has the key {shown(key)}, which is not text", path=path)
-        room.take(len(key))
-        inner = f"{path}.{key}" if path else key
-        _explain_text(key, f"the key {shown(key)}", inner)
-        _explain(item, inner, depth, room)
+        text = str.__str__(key)
+        room.take(len(text))
+        inner = beneath(path, text)
+        if text in exact:
+            raise InvalidValue(f"{_where(path)} has two keys that would both be {shown(text)}", path=path)
+        exact[_exact_text(key, f"the key {shown(text)}", inner)] = _exact(item, inner, depth, room)
+    return exact
 
 
-def _explain_text(value: str, where: str, path: str) -> None:
+def _exact_text(value: str, where: str, path: str) -> str:
     try:
-        value.encode()
+        str.encode(value)
     except UnicodeEncodeError as problem:
         raise InvalidValue(f"{where} has a lone surrogate", path=ascii(path)[1:-1]) from problem
+    return str.__str__(value)
 
 
-def _explain_typed(value: Any, path: str) -> None:
+def _exact_typed(value: Any, path: str) -> msgspec.Raw:
     kind: Any = type(value)
-    where = _where(path)
     try:
-        back = _decoder(kind)(_encoder.encode(value))
-        same = bool(back == value)
-    except (ValueError, TypeError, NameError, OverflowError, NotImplementedError, msgspec.MsgspecError) as problem:
-        raise InvalidValue(f"{where} ({kind.__name__}) cannot be stored: {_short(problem)}", path=path) from problem
-    if not same:
-        raise InvalidValue(f"{where} ({kind.__name__}) would not come back equal{_differing(value, back)}", path=path)
+        raw = _encoder.encode(value)
+        changed = difference(value, _decoder(kind)(raw), path)
+    except Exception as problem:  # whatever the code of the type raises: it does not come back
+        raise InvalidValue(
+            f"{_where(path)} ({kind.__name__}) cannot be stored: {_short(problem)}", path=path
+        ) from problem
+    if changed is not None:
+        raise InvalidValue(f"{_where(changed.path)} {changed.what} (in a {kind.__name__})", path=changed.path)
+    return msgspec.Raw(raw)
 
 
 def _bound(value: Any, path: str, depth: int, room: _Room) -> None:
     """Refuse a typed value, or a part of one, that is too deep, in itself, or too large, whatever it is made of."""
-    if isinstance(value, (str, bytes, bytearray)):
-        return room.take(len(value))
+    kind = type(value)
+    for of in (str, bytes, bytearray):
+        if issubclass(kind, of):
+            return room.take(of.__len__(value))
     room.take(1)
-    if isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
+    if issubclass(kind, int) and not INT_MIN <= int.__int__(value) <= INT_MAX:
         raise InvalidValue(f"{_where(path)} has an integer beyond 64 bits", path=path)
-    parts = _parts(value)
-    if parts is None:
+    inner = parts(value)
+    if inner is None:
         return None
     room.enter(value, path, depth)
-    for name, part in parts:
-        _bound(part, f"{path}.{name}" if path else str(name), depth + 1, room)
+    for name, part in inner:
+        of = type(part)
+        if of is str:
+            room.take(len(part))
+        elif of is float or of is bool or (of is int and INT_MIN <= part <= INT_MAX):
+            room.take(1)
+        else:
+            _bound(part, beneath(path, name), depth + 1, room)
     return room.leave(value)
-
-
-def _parts(value: Any) -> Iterable[tuple[Any, Any]] | None:
-    kind = type(value)
-    if isinstance(value, dict):
-        return value.items()
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return enumerate(value)
-    if _is_pydantic(kind):
-        fields: dict[str, Any] = vars(value) | (value.__pydantic_extra__ or {})
-        return fields.items()
-    if _is_typed(kind):
-        return [(name, getattr(value, name, None)) for name in _fields(kind)]
-    return None
-
-
-def _is_typed(kind: type) -> bool:
-    return hasattr(kind, "__struct_fields__") or hasattr(kind, "__dataclass_fields__") or _is_pydantic(kind)
-
-
-def _fields(kind: Any) -> tuple[str, ...]:
-    if hasattr(kind, "__struct_fields__"):
-        names: tuple[str, ...] = kind.__struct_fields__
-        return names
-    return tuple(kind.__dataclass_fields__)
-
-
-def _differing(value: Any, back: Any) -> str:
-    if _is_pydantic(type(value)):
-        return ""
-    wrong = [name for name in _fields(type(value)) if getattr(value, name, None) != getattr(back, name, None)]
-    return f": see {', '.join(wrong)}" if wrong else ""
 
 
 def _where(path: str) -> str:

@@ -1,6 +1,6 @@
 """The vocabulary of the kernel: what is asked of a store, and what it answers.
 
-Everything here is plain, immutable data (but for `Commit.id`, which the writer gives at the send). Text is
+Everything here is plain, immutable data (but for a commit's id and time, which the writer gives at the send). Text is
 ordered by code point, which is the order of its UTF-8 bytes; times are integer microseconds since the
 epoch; a scope, key or index name is text as made by `keys`.
 
@@ -181,7 +181,8 @@ class Commit(Struct, gc=False):
 
     `at_us` is the time of the commit: what its checks take as now, and what the records say.
     `cause` is opaque text in bytes (who, which request, …), kept in every record it makes.
-    `id` is given by the writer at the send; see `CommitId` and `Kernel.commit`.
+    `id` and `at_us` are given by the writer at the send, both anew when it is sent under a new id and neither when it
+    is sent again under the same one; see `CommitId` and `Kernel.commit`.
     """
 
     scopes: tuple[ScopeCommit, ...]

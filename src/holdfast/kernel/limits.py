@@ -66,6 +66,9 @@ bits with the longest duration added.
 EXPIRES_US_MAX: int = 2**63 - 1
 """The last moment at which a cell may expire."""
 
+VERSION_MAX: int = 10**SEQ_DIGITS - 1
+"""The greatest version there can be."""
+
 PAGE_MAX = 10_000
 """The limit of cells, records, entries or scopes in one answer; more is asked for page by page."""
 
@@ -235,6 +238,14 @@ def check_time(now_us: int) -> int:
             path="clock",
         )
     return now_us
+
+
+def check_version(if_version: int | None) -> None:
+    """Refuse what cannot be a version (InvalidValue)."""
+    if if_version is not None and (type(if_version) is not int or not 0 <= if_version <= VERSION_MAX):
+        raise InvalidValue(
+            f"if_version must be a version, or 0 for 'must not exist', not {shown(if_version)}", path="if_version"
+        )
 
 
 def check_limit(limit: int) -> None:

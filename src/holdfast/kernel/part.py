@@ -1,15 +1,33 @@
-"""What a unit of work knows of, and wants from, one scope: reads to be checked, writes to be sent."""
+"""What a unit of work knows of, and wants from, one scope: reads to be checked, writes to be sent.
+
+Whether the scope exists is read and written like anything else in it:
+
+    the unit                          the commit's condition
+    was asked to write to it          it exists (or may be made by writing)
+    was asked to make it              it does not exist
+    only read it, and found it        it exists, in the epoch that was found
+    looked for it in vain             it does not exist
+    made it and ended it again        it does not exist; nothing is written
+
+What was asked for and does not hold is NotFound or AlreadyExists; what was only read and does not hold any more is
+a Conflict.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from msgspec.structs import replace
+
+from holdfast.errors import AlreadyExists, NotFound, Unsupported
 from holdfast.kernel.commit import (
     Absent,
     Append,
     Cell,
     Check,
     Head,
+    HeadAt,
     Need,
     Put,
     Range,
@@ -25,54 +43,163 @@ class Part:
     """What a unit knows of, and wants from, one scope."""
 
     __slots__ = (
-        "appends", "checks", "deletes", "drop", "epoch", "found", "head", "lines", "need", "puts", "ranges", "scope",
+        "appends", "asked", "checks", "deletes", "drop", "epoch", "found", "head", "life", "lines", "made", "need",
+        "puts", "ranges", "scope", "ttls_us",
     )  # fmt: skip
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
-        self.need: Need = "must_exist"
-        self.epoch: int | None = None
+        self.need: Need | None = None  # what the handles take the scope to be
+        self.epoch: int | None = None  # the life of the scope that they are of, where they know it
+        self.asked = False  # whether that is a condition of the commit by itself, and not only where it was read
+        self.made = False  # made here, and not ended since
+        self.life = 0  # how often it was ended here
         self.head: Head | None = None  # as first read
         self.found: dict[str, Cell | None] = {}
         self.ranges: dict[str, int] = {}
         self.checks: list[Check] = []
         self.puts: dict[str, Put] = {}
+        self.ttls_us: dict[str, int] = {}  # how long each of these puts is to live, from the commit on
         self.appends: list[Append] = []
         self.deletes: dict[str, None] = {}
         self.lines: list[Line] = []
         self.drop = False
 
-    def to_commit(self) -> ScopeCommit:
-        """The part as the kernel takes it."""
-        checks = self.checks
-        if self.found or self.ranges:
-            checks = checks + [
-                Absent(key) if cell is None else Unchanged(key, cell.version) for key, cell in self.found.items()
-            ]
-            checks += [Untouched(prefix, since) for prefix, since in self.ranges.items()]
+    # --- whether the scope exists -----------------------------------------------------------------
+
+    def declare(self, need: Need, epoch: int | None) -> None:
+        """Note what a handle takes the scope to be; a later one never asks for less. Raises as `see` does."""
+        if self.need is None or (need == "must_exist" and self.need == "create"):
+            self.need = need
+        if self.epoch is None:
+            self.epoch = epoch
+        self._judge()
+
+    def make(self) -> None:
+        """Stage that the scope is made here.
+
+        Raises AlreadyExists if it exists or something was staged for it, Unsupported if this very commit drops it.
+        """
+        if self.drop:
+            raise Unsupported(
+                f"{self.scope} is deleted by this transaction, which cannot make it again",
+                remedy="Create it in a transaction after this one.",
+                scope=self.scope,
+            )
+        head = self.head
+        written = self.asked and self.need != "must_not_exist"
+        if written and head is not None and not head.live:
+            raise missing(self.scope)  # as the commit would say of what was staged for it
+        if written or self.made or (head is not None and head.live):
+            raise existing(self.scope)
+        self.need = "must_not_exist"
+        self.made = True
+        self.asked = self.asked or head is None  # one that was looked for in vain is a read like any other
+
+    def end(self) -> None:
+        """Stage the end of the scope: what was staged for it is forgotten, but not its conditions."""
+        self.drop = not self.made
+        self.made = False
+        self.life += 1
+        self.puts.clear()
+        self.ttls_us.clear()
+        self.appends.clear()
+        self.deletes.clear()
+        self.lines.clear()
+
+    @property
+    def gone(self) -> bool:
+        """Whether it was ended here, and not made again."""
+        return self.drop or (self.need == "must_not_exist" and not self.made)
+
+    def see(self, head: Head) -> None:
+        """Note a head that was read.
+
+        Raises NotFound for a scope that must exist and does not, or is not the one that the handles know; AlreadyExists
+        for one that was to be made here.
+        """
+        if self.head is None:
+            self.head = head
+        self._judge()
+
+    def _judge(self) -> None:
+        head = self.head
+        if head is None or self.need is None:
+            return
+        if self.need == "must_not_exist":
+            if head.live:
+                raise existing(self.scope)
+        elif (self.need == "must_exist" and not head.live) or self.epoch not in (None, head.epoch):
+            raise missing(self.scope)
+
+    @property
+    def known_epoch(self) -> int | None:
+        """The epoch that was read or, where nothing was or it is asked for, the one that the handles know."""
+        if self.head is None or (self.asked and self.epoch is not None):
+            return self.epoch
+        return self.head.epoch
+
+    # --- the commit -------------------------------------------------------------------------------
+
+    @property
+    def matters(self) -> bool:
+        """Whether the commit has to name the scope; a touch that came to nothing is none."""
+        return self.asked or self.head is not None or self.writes or bool(self.checks)
+
+    def to_commit(self, now_us: int) -> ScopeCommit:
+        """The part as the kernel takes it, committed at that time."""
+        need, epoch, checks = self._conditions()
+        puts = self.puts.values()
         return ScopeCommit(
             self.scope,
-            self.need,
-            self.epoch,
+            need,
+            epoch,
             tuple(checks),
-            tuple(self.puts.values()),
+            tuple([self._dated(put, now_us) for put in puts] if self.ttls_us else puts),
             tuple(self.appends),
             tuple(self.deletes),
             encode_lines(self.lines),
             self.drop,
         )
 
+    def _conditions(self) -> tuple[Need, int | None, list[Check]]:
+        head = self.head
+        if head is not None and not head.live and self.need != "create":
+            if self.need == "must_not_exist" or not (self.asked or self.writes):
+                return "must_not_exist", self.epoch if self.asked else None, self.checks
+            # A write was staged before the scope was looked for in vain: missing still, or else it was made meanwhile.
+            return "must_exist", None, [*self.checks, HeadAt(head.seq)]
+        checks = self.checks
+        if self.found or self.ranges:
+            checks = checks + [
+                Absent(key) if cell is None else Unchanged(key, cell.version) for key, cell in self.found.items()
+            ]
+            checks += [Untouched(prefix, since) for prefix, since in self.ranges.items()]
+        return self.need or "must_exist", self.known_epoch, checks
+
+    def _dated(self, put: Put, now_us: int) -> Put:
+        ttl_us = self.ttls_us.get(put.key)
+        return put if ttl_us is None else replace(put, expires_us=now_us + ttl_us)
+
     @property
     def writes(self) -> bool:
         """Whether anything is staged."""
         return bool(self.puts or self.appends or self.deletes or self.lines or self.drop)
 
-    def see(self, head: Head) -> None:
-        """Note a head that was read; the first one's epoch becomes a condition."""
-        if self.head is None:
-            self.head = head
-            if self.epoch is None:
-                self.epoch = head.epoch
+    # --- what is staged ---------------------------------------------------------------------------
+
+    def savepoint(self) -> Callable[[], None]:
+        """What takes back all that is staged from now on, a `make` included, but no `end`."""
+        before = (self.need, self.asked, self.made, self.puts.copy(), self.ttls_us.copy(), self.deletes.copy())
+        lists: tuple[list[Any], ...] = (self.appends, self.lines, self.checks)
+        lengths = [len(staged) for staged in lists]
+
+        def undo() -> None:
+            self.need, self.asked, self.made, self.puts, self.ttls_us, self.deletes = before
+            for staged, length in zip(lists, lengths, strict=True):
+                del staged[length:]
+
+        return undo
 
     def staged(self, keys: Sequence[str]) -> dict[str, Cell | None]:
         """Those of the keys that are put or deleted here, None for a deleted one."""
@@ -102,6 +229,23 @@ class Part:
             return cells
         return [cell for cell in cells if (cell.key < after if wanted.reverse else cell.key > after)]
 
+    def stored_after(self, wanted: Range) -> str | None:
+        """Where the store has to start: a provisional key lies beyond all stored ones of its prefix."""
+        after = wanted.after
+        if after is not None and after.startswith(wanted.prefix + STAGED):
+            return None if wanted.reverse else after
+        return after
+
     def hidden_in(self, prefix: str) -> int:
         """How many stored cells with that prefix may be hidden by what is staged."""
         return sum(key.startswith(prefix) for key in self.deletes) + sum(key.startswith(prefix) for key in self.puts)
+
+
+def missing(scope: str) -> NotFound:
+    """The error that says that a scope is not there, or no longer the one it was."""
+    return NotFound(f"{scope} does not exist, or was deleted since this handle was made", scope=scope)
+
+
+def existing(scope: str) -> AlreadyExists:
+    """The error that says that a scope is there already."""
+    return AlreadyExists(f"{scope} exists already", scope=scope)

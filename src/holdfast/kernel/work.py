@@ -9,9 +9,16 @@ no condition, so writes to different keys, and appends, never conflict.
     a cell not found                Absent(key)
     a range under a prefix          Untouched(prefix, seq of the scope then), and Unchanged for cells that can expire
     the head                        HeadAt(seq)
+    that a scope exists, or not     see `part`
 
-A unit belongs to one task at a time and is used up by its commit. A read that meets Unavailable is asked again, as the
-writer sends a commit again.
+Time: a read sees what exists at the time of that read; what was read once stays as it was read. The conditions are
+judged at the time of the commit, which is when it is sent and not when the unit began: a cell that was read and has
+expired by then is a Conflict, like one that somebody else deleted. What is to live for a time (`ttl_us`) lives from the
+call of `commit` on, for only then is it set; so nothing that a unit staged expires while it is open.
+
+A unit belongs to one event loop and is used up by its commit. Tasks of that loop may share it: staging never waits, and
+what is staged shows in a read that was under way. A read that meets Unavailable is asked again, as the writer sends a
+commit again.
 """
 
 from __future__ import annotations
@@ -20,9 +27,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from holdfast import errors
-from holdfast.errors import AlreadyExists, Closed, InvalidValue, NotFound, TooLarge, Unavailable, Unsupported, shown
+from holdfast.errors import Closed, TooLarge, Unavailable, Unsupported
 from holdfast.kernel.commit import (
-    SEQ_DIGITS,
     Absent,
     Append,
     Cell,
@@ -43,27 +49,24 @@ from holdfast.kernel.commit import (
     View,
 )
 from holdfast.kernel.contract import Kernel
-from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
-from holdfast.kernel.limits import PAGE_MAX, Traits, check_commit, check_limit, may_go_on
+from holdfast.kernel.limits import PAGE_MAX, Traits, check_commit, check_limit, check_time, check_version, may_go_on
 from holdfast.kernel.line import line
-from holdfast.kernel.part import Part
+from holdfast.kernel.part import Part, missing
 from holdfast.kernel.writer import Writer
 
 T = TypeVar("T")
-
-VERSION_MAX: int = 10**SEQ_DIGITS - 1
-"""The greatest version there can be."""
 
 
 class Work:
     """One unit of work on one kernel."""
 
-    __slots__ = ("_bytes", "_kernel", "_limits", "_open", "_operations", "_parts", "_writer", "cause", "now_us")
+    __slots__ = ("_bytes", "_kernel", "_limits", "_open", "_operations", "_parts", "_writer", "cause", "guard")
 
-    def __init__(self, writer: Writer, *, now_us: int, limits: Traits, cause: bytes = b"") -> None:
-        self.now_us = now_us
+    def __init__(self, writer: Writer, *, limits: Traits, cause: bytes = b"") -> None:
         self.cause = cause
+        self.guard: Callable[[], None] | None = None
+        """Called at every touch, if whoever owns the unit set it: raises where it may not be used."""
         self._writer = writer
         self._kernel: Kernel = writer.kernel
         self._limits = limits
@@ -74,28 +77,56 @@ class Work:
         self._operations = 0
         self._bytes = 0
 
+    @property
+    def now_us(self) -> int:
+        """The time now. Raises InvalidValue for one that could not be stored: the clock is wrong."""
+        return check_time(self._writer.clock.now_us())
+
     # --- scopes -----------------------------------------------------------------------------------
 
     def part(self, scope: str, *, need: Need | None = None, epoch: int | None = None) -> Part:
-        """The unit's part for one scope, made at the first touch.
+        """The unit's part for one scope, made at the first touch, as a handle that needs it so (or not at all) has it.
 
         Raises Closed when the unit is used up, Unsupported when the backend cannot span it together with the
-        scopes touched before, NotFound for a scope that this unit drops, AlreadyExists for one that is to be made and
-        was already written here.
+        scopes touched before, NotFound for a scope that this unit ended, or found to be missing though it must exist.
         """
+        part = self._part(scope)
+        if part.gone:
+            raise missing(scope)
+        if need is not None:
+            part.declare(need, epoch)
+        return part
+
+    def ask(self, scope: str, need: Need, *, epoch: int | None = None) -> Part:
+        """The same, for a write: the commit fails unless the scope is as needed, whatever is read or staged besides.
+
+        Raises AlreadyExists, at once, for a scope to be made that this unit found, made or wrote to.
+        """
+        if need == "must_not_exist":
+            part = self._part(scope)
+            part.make()
+            part.epoch = epoch
+        else:
+            part = self.part(scope, need=need, epoch=epoch)
+            part.asked = part.asked or not part.made
+        return part
+
+    def asked(self, conflict: Conflict) -> bool:
+        """Whether a scope is not as it was asked for, and not only changed since it was read."""
+        part = self._parts[conflict.scope]
+        before, after = part.head, conflict.head
+        return part.asked and (before is None or (before.live, before.epoch) == (after.live, after.epoch))
+
+    def _part(self, scope: str) -> Part:
         if not self._open:
             raise Closed("this transaction has ended")
+        if self.guard is not None:
+            self.guard()
         part = self._parts.get(scope)
         if part is None:
             if self._parts:
                 self._check_span(scope)
             part = self._parts[scope] = Part(scope)
-            if need is not None:
-                part.need = need
-        else:
-            _check_again(part, need)
-        if epoch is not None and part.epoch is None:
-            part.epoch = epoch
         return part
 
     @property
@@ -125,9 +156,10 @@ class Work:
         unknown = tuple([key for key in keys if key not in staged and key not in part.found])
         if unknown or part.head is None:
             view = (await self.peek((Read(scope, unknown),)))[0]
-            part.see(view.head)
+            self.part(scope).see(view.head)
             for key in unknown:
                 part.found.setdefault(key, view.cells.get(key))
+            staged = part.staged(keys)  # what another task staged meanwhile is seen too
         result: dict[str, Cell] = {}
         for key in keys:
             cell = staged[key] if key in staged else part.found[key]
@@ -170,18 +202,20 @@ class Work:
         part = self.part(scope)
         hidden = part.hidden_in(wanted.prefix)
         limit = min(wanted.limit + hidden, PAGE_MAX)
-        after = _real(wanted)
+        after = part.stored_after(wanted)
         kept: list[Cell] = []
         while True:
             ask = Range(wanted.prefix, limit, after, wanted.reverse, wanted.bytes_max)
             view = (await self.peek((Read(scope, (), (ask,)),)))[0]
-            part.see(view.head)
-            part.ranges.setdefault(wanted.prefix, view.head.seq)
+            self.part(scope).see(view.head)
+            # The oldest of several, for the answers to tasks that read at once may come in any order.
+            part.ranges[wanted.prefix] = min(view.head.seq, part.ranges.get(wanted.prefix, view.head.seq))
             cells = view.ranges[0]
             for cell in cells:
                 if cell.expires_us is not None:
                     part.found.setdefault(cell.key, cell)
-            kept += [cell for cell in cells if cell.key not in part.puts and cell.key not in part.deletes]
+            # Those of earlier pages as well, for another task may have staged something meanwhile.
+            kept = [cell for cell in (*kept, *cells) if cell.key not in part.puts and cell.key not in part.deletes]
             goes_on = may_go_on(cells, limit, wanted.bytes_max)
             if not goes_on or len(kept) >= wanted.limit or (kept and wanted.bytes_max is not None):
                 break
@@ -199,12 +233,18 @@ class Work:
         """The head of one scope; when tracked, the commit fails if anything at all is written to the scope before."""
         part = self.part(scope)
         if part.head is None:
-            part.see((await self.peek((Read(scope),)))[0].head)
+            found = (await self.peek((Read(scope),)))[0].head
+            self.part(scope).see(found)
         head = part.head
         assert head is not None
         if tracked and not any(isinstance(check, HeadAt) for check in part.checks):
             part.checks.append(HeadAt(head.seq))
         return head
+
+    async def look_for(self, scope: str) -> None:
+        """Raise NotFound unless the scope exists, as this unit sees it."""
+        if not self.part(scope).made:
+            await self.head(scope, tracked=False)
 
     async def peek(self, reads: Sequence[Read]) -> list[View]:
         """Read without seeing the unit's own writes and without making conditions."""
@@ -253,52 +293,41 @@ class Work:
         key: str,
         value: bytes,
         *,
-        expires_us: int | None = None,
+        ttl_us: int | None = None,
         entries: tuple[Entry, ...] = (),
     ) -> None:
-        """Stage one cell. Raises TooLarge at once if the value is over the limit."""
-        part = self._staging(scope, len(value), entries)
-        if len(value) > self._limits.value_bytes_max:
-            self._refuse(key, value)
+        """Stage one cell, to live for `ttl_us` from the commit on, if given. Raises TooLarge for too large a value."""
+        part = self._staging(scope, key, value, entries)
         if part.deletes:
             part.deletes.pop(key, None)
-        part.puts[key] = Put(key, value, expires_us, entries)
+        part.puts[key] = Put(key, value, None, entries)
+        if ttl_us is not None:
+            part.ttls_us[key] = ttl_us
+        elif part.ttls_us:
+            part.ttls_us.pop(key, None)
 
-    def append(
-        self,
-        scope: str,
-        prefix: str,
-        value: bytes,
-        *,
-        expires_us: int | None = None,
-        entries: tuple[Entry, ...] = (),
-    ) -> None:
+    def append(self, scope: str, prefix: str, value: bytes, *, entries: tuple[Entry, ...] = ()) -> None:
         """Stage one stamped cell. Raises TooLarge at once if the value is over the limit."""
-        part = self._staging(scope, len(value), entries)
-        if len(value) > self._limits.value_bytes_max:
-            self._refuse(prefix, value)
-        part.appends.append(Append(prefix, value, expires_us, entries))
+        part = self._staging(scope, prefix, value, entries)
+        part.appends.append(Append(prefix, value, None, entries))
 
     def delete(self, scope: str, key: str) -> None:
         """Stage the removal of one cell, there or not."""
-        part = self._staging(scope)
+        part = self._staging(scope, key)
         part.puts.pop(key, None)
+        part.ttls_us.pop(key, None)
         part.deletes[key] = None
 
     def drop(self, scope: str) -> None:
         """Stage the end of a scope: what else was staged for it is forgotten, but not its conditions.
 
-        One that this very unit was to make is as if it had never been touched.
+        Of a scope that this very unit made, nothing is left to be written.
         """
-        part = self._staging(scope)
-        if part.need == "must_not_exist":
-            del self._parts[scope]
-            return
-        part.drop = True
-        part.puts.clear()
-        part.appends.clear()
-        part.deletes.clear()
-        part.lines.clear()
+        self._staging(scope, scope).end()
+
+    def savepoint(self, scope: str) -> Callable[[], None]:
+        """What takes back all that is staged for the scope from now on, but for its end."""
+        return self._part(scope).savepoint()
 
     def require(self, scope: str, check: Check) -> None:
         """Add a condition that no read implies."""
@@ -309,29 +338,29 @@ class Work:
 
         Raises InvalidValue for what cannot be a version.
         """
-        if if_version is None:
-            return
-        if type(if_version) is not int or not 0 <= if_version <= VERSION_MAX:
-            raise InvalidValue(
-                f"if_version must be a version, or 0 for 'must not exist', not {shown(if_version)}", path="if_version"
-            )
-        self.require(scope, Unchanged(key, if_version) if if_version else Absent(key))
+        check_version(if_version)
+        if if_version is not None:
+            self.require(scope, Unchanged(key, if_version) if if_version else Absent(key))
 
     def note(
         self, scope: str, kind: str, op: str, key: str | None = None, value: bytes | None = None, namespace: str = ""
     ) -> None:
         """Add one line to the body of the scope's log record: what followers of the stream will see."""
         part = self._parts.get(scope)
-        if part is not None:
+        if part is not None and (part.drop or not part.gone):
             self._bytes += 3 * KEY_BYTES_MAX + (0 if value is None else len(value))
             part.lines.append(line(kind, op, key, value, namespace))
 
-    def _staging(self, scope: str, value_bytes: int = 0, entries: tuple[Entry, ...] = ()) -> Part:
+    def _staging(self, scope: str, key: str, value: bytes = b"", entries: tuple[Entry, ...] = ()) -> Part:
         """The part of a scope that gets one more operation."""
+        if len(value) > self._limits.value_bytes_max:
+            self._refuse(key, value)
         self._operations += 1
-        self._bytes += value_bytes + KEY_BYTES_MAX + 4 * KEY_BYTES_MAX * len(entries)
+        self._bytes += len(value) + KEY_BYTES_MAX + 4 * KEY_BYTES_MAX * len(entries)
         part = self._parts.get(scope)
-        return part if part is not None and self._open and not part.drop else self.part(scope)
+        if part is None or part.gone or self.guard is not None or not self._open:
+            return self.part(scope)
+        return part
 
     def _refuse(self, key: str, value: bytes) -> None:
         limit = self._limits.value_bytes_max
@@ -354,37 +383,20 @@ class Work:
         if not self._open:
             raise Closed("this transaction has ended")
         self._open = False
-        if not self._parts:
+        now_us = self.now_us
+        parts = tuple([part.to_commit(now_us) for part in self._parts.values() if part.matters])
+        if not parts:
             return _nothing()
-        commit = Commit(tuple([part.to_commit() for part in self._parts.values()]), self.now_us, self.cause)
+        commit = Commit(parts, now_us, self.cause)
         if self._operations > self._limits.operations_max or self._bytes > self._limits.commit_bytes_max:
             check_commit(commit, self._limits)
         return self._writer.commit(commit)
 
     def discard(self) -> None:
-        """End the unit without a commit."""
+        """End the unit without a commit, and forget what it read."""
         self._open = False
+        self._parts.clear()
 
 
 async def _nothing() -> Committed:
     return Committed({})
-
-
-def _check_again(part: Part, need: Need | None) -> None:
-    """What a further touch of a scope asks for beside the earlier ones."""
-    if part.drop:
-        raise NotFound(f"{part.scope} was deleted in this transaction", scope=part.scope)
-    if need == "must_not_exist":
-        if part.writes or (part.head is not None and part.head.live):
-            raise AlreadyExists(f"{part.scope} exists already", scope=part.scope)
-        part.need = need
-    elif need == "must_exist" and part.need == "create":
-        part.need = need  # never weaker than what an earlier touch asked for
-
-
-def _real(wanted: Range) -> str | None:
-    """Where the store has to start: a provisional key lies beyond all stored ones of its prefix."""
-    after = wanted.after
-    if after is not None and after.startswith(wanted.prefix + STAGED):
-        return None if wanted.reverse else after
-    return after

@@ -10,6 +10,9 @@ thread. It wakes at the first of them, so batches of 1 and 63 alternate where a 
 Cancelling a caller never reaches the driver. If its commit was not yet sent it never will be; otherwise it may
 still land. A lost reply (`Indeterminate`) is settled by sending the same commit under the same id again, which the
 kernel applies at most once; a commit that surely was not executed (`Unavailable`) is sent again under a new id.
+
+A commit's time is that of its send, and is given together with its id: so the same id is the same commit, and what is
+sent anew after a while of waiting is judged by what exists then.
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ class Writer:
 
     def __init__(self, kernel: Kernel, *, clock: Clock, ids: Ids, waiting_max: int = WAITING_MAX) -> None:
         self.kernel = kernel
-        self._clock = clock
+        self.clock = clock
         self._ids = ids
         self._waiting_max = waiting_max
         self._lanes: dict[asyncio.AbstractEventLoop, Lane] = {}
@@ -80,13 +83,13 @@ class Writer:
 
     async def again(self, call: Callable[[], Awaitable[T]]) -> T:
         """Repeat a read that met Unavailable, with the pauses and as often as a commit is sent again."""
-        return await again(call, clock=self._clock, ids=self._ids)
+        return await again(call, clock=self.clock, ids=self._ids)
 
     def _open_lane(self, loop: asyncio.AbstractEventLoop) -> Lane:
         for other in list(self._lanes):  # a copy: other threads open lanes too
             if other.is_closed():
                 self._lanes.pop(other, None)
-        lane = self._lanes[loop] = Lane(self.kernel, self._clock, self._ids, loop, self._waiting_max)
+        lane = self._lanes[loop] = Lane(self.kernel, self.clock, self._ids, loop, self._waiting_max)
         return lane
 
     def stats(self) -> dict[str, int]:
@@ -247,10 +250,11 @@ class Lane:
         return unsettled
 
     def _number(self, commits: Sequence[Commit]) -> None:
-        n = self._n
+        n, now_us = self._n, self._clock.now_us()
         for commit in commits:
             n += 1
             commit.id = CommitId(self._writer, n)
+            commit.at_us = now_us
         self._n = n
 
     async def _try(self, commits: list[Commit]) -> list[Outcome]:

@@ -1,7 +1,7 @@
 """Scoped state: one cell per key, in the areas `state` and `temp`.
 
     state/<namespace>/<key>     kept as long as the scope
-    temp/<namespace>/<key>      gone a while after it was last set
+    temp/<namespace>/<key>      gone a while after it was last set: after the commit that set it
 
 Setting one key of a thousand writes one cell.
 """
@@ -41,8 +41,7 @@ def put(work: Work, place: Place, key: str, raw: bytes, if_version: int | None =
     cell = place.prefix + check_name(key, "a state key")
     if if_version is not None:
         work.require_version(place.scope, cell, if_version)
-    expires_us = None if place.ttl_us is None else work.now_us + place.ttl_us
-    work.put(place.scope, cell, raw, expires_us=expires_us)
+    work.put(place.scope, cell, raw, ttl_us=place.ttl_us)
     work.note(place.scope, place.area, "set", key, raw, place.namespace)
 
 

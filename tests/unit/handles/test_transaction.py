@@ -506,27 +506,27 @@ async def test_a_session_looked_for_in_vain_may_be_created_in_the_same_transacti
 async def test_a_session_is_deleted_with_the_transaction_and_is_gone_in_it_at_once(hold: Holdfast, s: Session) -> None:
     async with hold.transaction() as tx:
         await tx.session("s").state.set("x", 2)
-        await tx.sessions.delete("s")
+        assert await tx.sessions.delete("s") is True
         for call in (
             lambda: tx.session("s").state.get("x"),
             lambda: tx.session("s").state.set("x", 1),
             lambda: tx.sessions.update("s", tags=[]),
-            lambda: tx.sessions.delete("s"),
-            lambda: tx.sessions.create(id="s"),
         ):
             with pytest.raises(NotFound):
                 await call()  # type: ignore[no-untyped-call]
+        assert await tx.sessions.delete("s") is False
+        with pytest.raises(Unsupported, match="deleted by this transaction"):
+            await tx.sessions.create(id="s")
         assert await hold.sessions.get("s") is not None
     assert await hold.sessions.get("s") is None
-    with pytest.raises(NotFound):
-        async with hold.transaction() as tx:
-            await tx.sessions.delete("s")
+    async with hold.transaction() as tx:
+        assert await tx.sessions.delete("s") is False
 
 
 async def test_a_session_created_and_deleted_in_one_transaction_never_was(hold: Holdfast) -> None:
     async with hold.transaction() as tx:
         await tx.sessions.create(id="new")
-        await tx.sessions.delete("new")
+        assert await tx.sessions.delete("new") is True
     assert (await hold.stats())["records"] == 0
 
 

@@ -14,6 +14,7 @@ from holdfast.backends.memory.kernel import TRAITS
 from holdfast.errors import AlreadyExists, Closed, InvalidValue, NotFound, TooLarge, Unavailable, Unsupported
 from holdfast.errors import Conflict as ConflictError
 from holdfast.kernel.commit import Cell, Committed, Conflict, Range, Read, View, stamp
+from holdfast.kernel.contract import Kernel
 from holdfast.kernel.limits import PAGE_MAX, Traits
 from holdfast.kernel.patience import TRIES
 from holdfast.kernel.work import Work
@@ -25,13 +26,14 @@ from holdfast.wrappers.around import Around
 class Bench:
     """A writer on a memory kernel, and units of work on it."""
 
-    def __init__(self, limits: Traits = TRAITS) -> None:
-        self.kernel = MemoryKernel()
+    def __init__(self, limits: Traits = TRAITS, *, kernel: Kernel | None = None) -> None:
+        self.kernel = kernel or MemoryKernel()
         self.limits = limits
-        self.writer = Writer(self.kernel, clock=LeapingClock(), ids=SeededIds())
+        self.clock = LeapingClock(0)
+        self.writer = Writer(self.kernel, clock=self.clock, ids=SeededIds())
 
-    def work(self, scope: str = "user/a", now_us: int = 0) -> Work:
-        work = Work(self.writer, now_us=now_us, limits=self.limits)
+    def work(self, scope: str = "user/a") -> Work:
+        work = Work(self.writer, limits=self.limits)
         work.part(scope, need="create")
         return work
 
@@ -218,16 +220,70 @@ async def test_a_head_that_was_read_must_not_have_moved() -> None:
     assert isinstance(await untracked.commit(), Committed)
 
 
-async def test_what_expires_between_read_and_commit_counts_as_it_was_at_the_units_own_time() -> None:
+@pytest.mark.parametrize("way", ["cell", "range"])
+@pytest.mark.parametrize("later_us", [99, 100])
+async def test_what_was_read_and_has_expired_by_the_commit_is_a_conflict(way: str, later_us: int) -> None:
+    """G12: exact expiry."""
     bench = Bench()
     work = bench.work()
-    work.put("user/a", "a", b"1", expires_us=100)
+    work.put("user/a", "a", b"1", ttl_us=100)
     await work.commit()
-    work = bench.work(now_us=99)
+    work = bench.work()
+    if way == "cell":
+        assert await work.get("user/a", "a") is not None
+    else:
+        assert len(await work.range("user/a", Range("a", 10))) == 1
+    bench.clock.jump(later_us / 1_000_000)
+    outcome = await work.commit()
+    if later_us < 100:
+        assert isinstance(outcome, Committed)
+    else:
+        assert isinstance(outcome, Conflict)
+        assert (outcome.what, outcome.key, outcome.found) == ("unchanged", "a", None)
+
+
+async def test_a_read_sees_what_exists_at_its_own_time_and_a_later_one_of_the_unit_the_same() -> None:
+    """G12: exact expiry."""
+    bench = Bench()
+    work = bench.work()
+    for key in ("a", "b"):
+        work.put("user/a", key, b"1", ttl_us=100)
+    await work.commit()
+    work = bench.work()
     assert await work.get("user/a", "a") is not None
-    assert len(await work.range("user/a", Range("a", 10))) == 1
+    bench.clock.jump(0.0001)
+    assert await work.get("user/a", "b") is None
+    assert await work.get("user/a", "a") is not None
+    assert isinstance(await work.commit(), Conflict)
+
+
+async def test_what_had_expired_when_it_was_read_stays_absent() -> None:
+    """G12: exact expiry."""
+    bench = Bench()
+    work = bench.work()
+    work.put("user/a", "a", b"1", ttl_us=100)
+    await work.commit()
+    bench.clock.jump(0.0001)
+    work = bench.work()
+    assert await work.get("user/a", "a") is None
+    work.put("user/a", "b", b"1")
     assert isinstance(await work.commit(), Committed)
-    assert await bench.work(now_us=100).get("user/a", "a") is None
+
+
+async def test_a_time_to_live_counts_from_the_commit_and_the_last_put_of_a_key_decides() -> None:
+    bench = Bench()
+    work = bench.work()
+    for key in ("a", "b", "c"):
+        work.put("user/a", key, b"1", ttl_us=100)
+    work.put("user/a", "b", b"2")
+    work.delete("user/a", "c")
+    work.put("user/a", "c", b"3")
+    bench.clock.jump(1)
+    assert (await work.get("user/a", "a")) == Cell("a", b"1", 0)
+    await work.commit()
+    view = (await bench.kernel.read([Read("user/a", ("a", "b", "c"))], now_us=0))[0]
+    expiries = {key: cell.expires_us for key, cell in view.cells.items()}
+    assert expiries == {"a": 1_000_100, "b": None, "c": None}
 
 
 @pytest.mark.parametrize(("if_version", "wins"), [(None, True), (0, False), (1, False), (2, True), (3, True)])
@@ -245,6 +301,45 @@ async def test_if_version_asks_that_nobody_wrote_after_it(if_version: int | None
 async def test_what_cannot_be_a_version_is_refused(if_version: object) -> None:
     with pytest.raises(InvalidValue, match="if_version"):
         Bench().work().require_version("user/a", "a", if_version)  # type: ignore[arg-type]
+
+
+class Reordered(Around):
+    """Answers the first read last."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryKernel())
+        self.others_answered = asyncio.Event()
+        self._first = True
+
+    async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
+        first, self._first = self._first, False
+        views = await self.inside.read(reads, now_us=now_us)
+        if first:
+            await self.others_answered.wait()
+        return views
+
+
+async def test_of_ranges_that_tasks_read_at_once_the_oldest_answer_is_the_condition() -> None:
+    """G10: no phantoms, in whatever order the answers come."""
+    bench = Bench(kernel=Reordered())
+    work = bench.work()
+    slow = asyncio.create_task(work.range("user/a", Range("m/", 10)))
+    await asyncio.sleep(0)
+    await bench.write(**{"m/1": b""})
+    assert len(await work.range("user/a", Range("m/", 10))) == 1
+    bench.kernel.others_answered.set()  # type: ignore[attr-defined]
+    assert await slow == ()
+    assert isinstance(await work.commit(), Conflict)
+
+
+async def test_what_is_staged_while_a_read_is_under_way_shows_in_it() -> None:
+    bench = Bench(kernel=Reordered())
+    work = bench.work()
+    slow = asyncio.create_task(work.get_many("user/a", ("a", "b")))
+    await asyncio.sleep(0)
+    work.put("user/a", "a", b"1")
+    bench.kernel.others_answered.set()  # type: ignore[attr-defined]
+    assert await slow == {"a": Cell("a", b"1", 0)}
 
 
 # --- scopes that come and go -----------------------------------------------------------------------------------------
@@ -283,8 +378,8 @@ async def test_after_a_drop_the_scope_can_be_neither_read_nor_written_in_the_sam
 
 async def test_a_scope_made_and_dropped_in_one_unit_leaves_no_trace() -> None:
     bench = Bench()
-    work = Work(bench.writer, now_us=0, limits=TRAITS)
-    work.part("session/x", need="must_not_exist")
+    work = Work(bench.writer, limits=TRAITS)
+    work.ask("session/x", "must_not_exist")
     work.put("session/x", "session", b"")
     work.drop("session/x")
     work.note("session/x", "session", "delete", "x")
@@ -294,23 +389,24 @@ async def test_a_scope_made_and_dropped_in_one_unit_leaves_no_trace() -> None:
 
 async def test_a_scope_cannot_be_made_twice_nor_after_it_was_written_in_one_unit() -> None:
     bench = Bench()
-    work = Work(bench.writer, now_us=0, limits=TRAITS)
-    work.part("session/x", need="must_not_exist")
+    work = Work(bench.writer, limits=TRAITS)
+    work.ask("session/x", "must_not_exist")
     work.put("session/x", "session", b"")
     with pytest.raises(AlreadyExists):
-        work.part("session/x", need="must_not_exist")
-    work.part("session/y", need="must_exist")
+        work.ask("session/x", "must_not_exist")
+    work.ask("session/y", "must_exist")
     work.put("session/y", "k", b"")
     with pytest.raises(AlreadyExists):
-        work.part("session/y", need="must_not_exist")
+        work.ask("session/y", "must_not_exist")
 
 
 async def test_a_scope_that_was_looked_for_in_vain_may_be_made() -> None:
     bench = Bench()
-    work = Work(bench.writer, now_us=0, limits=TRAITS)
+    work = Work(bench.writer, limits=TRAITS)
     work.part("session/x", need="must_exist")
-    assert await work.get("session/x", "session") is None
-    work.part("session/x", need="must_not_exist")
+    with pytest.raises(NotFound):
+        await work.get("session/x", "session")
+    work.ask("session/x", "must_not_exist")
     work.put("session/x", "session", b"")
     assert await work.commit() == Committed({"session/x": 1})
 
@@ -357,7 +453,7 @@ async def test_a_unit_is_used_up_by_its_commit_or_discard() -> None:
 async def test_a_unit_that_touched_nothing_does_not_ask_the_store() -> None:
     bench = Bench()
     await bench.kernel.close()
-    assert await Work(bench.writer, now_us=0, limits=TRAITS).commit() == Committed({})
+    assert await Work(bench.writer, limits=TRAITS).commit() == Committed({})
 
 
 async def test_a_value_at_its_limit_is_staged_and_one_byte_more_refused_at_once() -> None:
@@ -414,7 +510,7 @@ async def interposed(*happenings: object, cells: int = 1) -> Work:
     part = {f"k{n:05d}": b"" for n in range(cells)}
     await bench.write(**part)
     writer = Writer(Interposed(bench, *happenings), clock=LeapingClock(), ids=SeededIds())
-    work = Work(writer, now_us=0, limits=TRAITS)
+    work = Work(writer, limits=TRAITS)
     work.part("user/a", need="create")
     return work
 

@@ -389,18 +389,18 @@ async def test_a_scope_dropped_by_another_writer_may_begin_anew_once_its_tombsto
 ) -> None:
     """What a writer remembers of a scope is as good as the tombstone that its drop would have left."""
     store = MemoryStore()
-    mine, other = (Writer(MemoryKernel(store), clock=LeapingClock(), ids=SeededIds(n)) for n in range(2))
+    clock = LeapingClock(0)
+    mine, other = (Writer(MemoryKernel(store), clock=clock, ids=SeededIds(n)) for n in range(2))
     for _ in range(3):
         await mine.commit(put("session/a"))
     await other.commit(Commit((ScopeCommit("session/a", drop=True),), at_us=0))
     await other.kernel.sweep(now_us=later_us, retention=Retention(tombstone_us=later_us))
-    late = put("session/a")
-    late.at_us = later_us
+    clock.jump(later_us / 1_000_000)
     if not begun_anew:
         with pytest.raises(Diverged):
-            await mine.commit(late)
+            await mine.commit(put("session/a"))
         return
-    assert await mine.commit(late) == Committed({"session/a": 1})
+    assert await mine.commit(put("session/a")) == Committed({"session/a": 1})
     assert await mine.commit(put("session/a", b"2")) == Committed({"session/a": 2})
 
 
