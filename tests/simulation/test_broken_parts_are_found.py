@@ -62,7 +62,7 @@ class ImpatientLane(Lane):
 
 class ImpatientWriter(Writer):
     def _open_lane(self, loop):
-        lane = ImpatientLane(self.kernel, self._clock, self._ids, loop, self._waiting_max)
+        lane = ImpatientLane(self.kernel, self.clock, self._ids, loop, self._waiting_max)
         self._lanes[loop] = lane
         return lane
 
@@ -87,7 +87,7 @@ class HopefulLane(Lane):
 
 class HopefulWriter(Writer):
     def _open_lane(self, loop):
-        lane = HopefulLane(self.kernel, self._clock, self._ids, loop, self._waiting_max)
+        lane = HopefulLane(self.kernel, self.clock, self._ids, loop, self._waiting_max)
         self._lanes[loop] = lane
         return lane
 
