@@ -6,8 +6,8 @@ raises or answers with an array would break the call, and an `__iter__` or `item
 types of Python, msgspec and pydantic that have no parts are compared by `==`, and that has to answer True.
 
 What may differ: a dict or list of a subclass comes back as its contents, a member of an enumeration that is a text or
-an integer as that, wherever they stand where no type is declared; and an integer that a pydantic model dumps as the
-float it declares is that float.
+an integer as that, wherever they stand where no type is declared; and an integer where a float is declared comes back
+as the float of just that value, for so type checkers and defaults like `price: float = 0` have it.
 """
 
 from __future__ import annotations
@@ -70,35 +70,32 @@ def parts(value: Any) -> Iterable[tuple[Any, Any]] | None:
     return _attributes(value).items() if _has_attributes(kind) else None
 
 
-def difference(value: Any, back: Any, path: str, *, dumped: bool = False) -> Difference | None:
-    """The first difference between a value and what came back, None if there is none.
-
-    `dumped` says that a pydantic model around it decided how it is stored.
-    """
+def difference(value: Any, back: Any, path: str) -> Difference | None:
+    """The first difference between a value and what came back, None if there is none."""
     if value is back:
         return None
     kind = type(value)
     if type(back) is not kind:
-        if not _becomes(value, back, dumped=dumped):
+        if not _becomes(value, back):
             return Difference(path, f"is a {kind.__name__}, which would come back as a {type(back).__name__}")
         if type(back) not in (dict, list):
             return None
     if issubclass(kind, dict):
-        return _of_mappings(dict.items(value), dict.items(back), path, dumped=dumped)
+        return _of_mappings(dict.items(value), dict.items(back), path)
     for of in _SEQUENCES:
         if issubclass(kind, of):
-            return _of_sequences(_items(value, of), _items(back, of), path, dumped=dumped)
+            return _of_sequences(_items(value, of), _items(back, of), path)
     for of in _SETS:
         if issubclass(kind, of):
-            return _of_sets(_items(value, of), _items(back, of), path, dumped=dumped)
+            return _of_sets(_items(value, of), _items(back, of), path)
     if issubclass(kind, enum.Enum):
         return Difference(path, _lost(value))  # its members are not the same
     if _has_attributes(kind) or (kind.__module__.partition(".")[0] not in _TRUSTED and _attributes(value)):
-        return _of_attributes(value, back, path, dumped=dumped or is_pydantic(kind))
+        return _of_attributes(value, back, path)
     return None if _equal(value, back) else Difference(path, _lost(value))
 
 
-def _becomes(value: Any, back: Any, *, dumped: bool) -> bool:
+def _becomes(value: Any, back: Any) -> bool:
     """Whether the one is stored as the other, which is of another type, by a rule that is told."""
     kind: type = type(value)
     other: Any = type(back)
@@ -106,7 +103,7 @@ def _becomes(value: Any, back: Any, *, dumped: bool) -> bool:
         return issubclass(kind, other) and not is_typed(kind)
     if other in (int, str) and issubclass(kind, enum.Enum) and issubclass(kind, other):
         return bool(other.__eq__(value, back))
-    return dumped and kind is int and other is float and value == back
+    return kind is int and other is float and value == back  # exactly: Python compares the two without rounding
 
 
 def _equal(value: Any, back: Any) -> bool:
@@ -147,32 +144,32 @@ def _items(value: Any, of: Any) -> list[Any]:
 # --- parts -------------------------------------------------------------------------------------------
 
 
-def _of_mappings(items: Iterable[Any], others: Iterable[Any], path: str, *, dumped: bool) -> Difference | None:
+def _of_mappings(items: Iterable[Any], others: Iterable[Any], path: str) -> Difference | None:
     before, after = list(items), list(others)
     if len(before) != len(after):
         return Difference(path, f"has {len(before)} keys, of which {len(after)} would come back")
     for (key, part), (other_key, other) in zip(before, after, strict=True):
-        if difference(key, other_key, path, dumped=dumped) is not None:
+        if difference(key, other_key, path) is not None:
             return Difference(path, f"has the key {shown(key)}, which would come back as {shown(other_key)}")
-        if (found := difference(part, other, beneath(path, key), dumped=dumped)) is not None:
+        if (found := difference(part, other, beneath(path, key))) is not None:
             return found
     return None
 
 
-def _of_sequences(before: list[Any], after: list[Any], path: str, *, dumped: bool) -> Difference | None:
+def _of_sequences(before: list[Any], after: list[Any], path: str) -> Difference | None:
     if len(before) != len(after):
         return Difference(path, f"has {len(before)} items, of which {len(after)} would come back")
     for place, (item, other) in enumerate(zip(before, after, strict=True)):
         if type(item) in _LEAVES and type(other) is type(item) and item == other:
             continue
-        if (found := difference(item, other, f"{path}[{place}]", dumped=dumped)) is not None:
+        if (found := difference(item, other, f"{path}[{place}]")) is not None:
             return found
     return None
 
 
-def _of_sets(before: list[Any], after: list[Any], path: str, *, dumped: bool) -> Difference | None:
+def _of_sets(before: list[Any], after: list[Any], path: str) -> Difference | None:
     """Members of sets have no order: they are compared in that of what is stored of them."""
-    return _of_sequences(sorted(before, key=_stored), sorted(after, key=_stored), path, dumped=dumped)
+    return _of_sequences(sorted(before, key=_stored), sorted(after, key=_stored), path)
 
 
 def _stored(member: Any) -> bytes:
@@ -182,7 +179,7 @@ def _stored(member: Any) -> bytes:
         return repr(member).encode("utf-8", "surrogatepass")
 
 
-def _of_attributes(value: Any, back: Any, path: str, *, dumped: bool) -> Difference | None:
+def _of_attributes(value: Any, back: Any, path: str) -> Difference | None:
     before, after = _attributes(value) | _private(value), _attributes(back) | _private(back)
     for name, part in before.items():
         if name not in after:
@@ -190,7 +187,7 @@ def _of_attributes(value: Any, back: Any, path: str, *, dumped: bool) -> Differe
         other = after[name]
         if type(part) in _LEAVES and type(other) is type(part) and part == other:
             continue
-        if (found := difference(part, other, beneath(path, name), dumped=dumped)) is not None:
+        if (found := difference(part, other, beneath(path, name))) is not None:
             return found
     new = [name for name in after if name not in before]
     return Difference(beneath(path, new[0]), "is not there, and would be when it comes back") if new else None

@@ -148,7 +148,8 @@ def test_numbers_are_told_apart_by_type_and_sign() -> None:
         Numbers(real=5e-324),
     ):
         assert repr(back(value)) == repr(value)
-    assert refused(Numbers(real=1)) == "real"
+    assert repr(back(Numbers(real=2**53))) == repr(Numbers(real=float(2**53))), "a float, of just that value"
+    assert refused(Numbers(real=2**53 + 1)) == "real"
     assert refused(Numbers(whole=True)) == ""
     assert refused(Numbers(real=math.nan)) == ""
 
