@@ -144,11 +144,12 @@ class Holdfast:
 
         Raises NotFound if one is a session that does not exist; then nothing is stored.
         """
-        given = codec.mapping(values, "values")
+        most = self._store.limits.operations_max
+        given = listed(codec.mapping(values, "values").items(), "scopes in one commit", most=most)
         async with self.transaction() as tx:
-            for scope, entries in given.items():
+            for scope, entries in given:
                 await tx.state(scope, namespace).update(entries)
-        return {scope: tx.version(scope) or 0 for scope in given}
+        return {scope: tx.version(scope) or 0 for scope, _ in given}
 
     def transaction(self) -> Transaction:
         """A block whose reads and writes, over any scopes, commit as one: `async with hold.transaction() as tx`."""
@@ -169,8 +170,9 @@ class Holdfast:
         """The merged stream of several scopes: in order within each. See `Changes`.
 
         `user` adds that user's scope and their sessions: the present ones, and every one created from now on, whole,
-        however soon it is deleted. To resume, give `after` the cursor of the last change seen of each scope:
-        `{change.scope: change.cursor}`; scopes not in it start now.
+        however soon it is deleted. To resume, give `after` what `Changes.cursors` said, or the cursor of the last
+        change seen of each scope, `{change.scope: change.cursor}`. Scopes that are not in it are shown from the
+        beginning, since nothing of them was seen.
         """
         wanted = [scope_name(scope) for scope in listed(scopes, "scopes", most=FOLLOWED_MAX)]
         group = None
@@ -185,13 +187,13 @@ class Holdfast:
                 raise InvalidValue("a cursor is a place in one scope: give after={scope: cursor}", path="after")
             members = None if group is None else Members(group, "beginning" if after == "beginning" else "now")
             return Changes(self._store, dict.fromkeys(wanted, after), kinds=kinds, members=members)
-        places: dict[str, After] = dict.fromkeys(wanted, "now")
+        places: dict[str, After] = dict.fromkeys(wanted, "beginning")
         resumed: dict[str, After] = {}  # sessions of the user, as it seems
         for scope, place in after.items():
             name = scope_name(scope)
             is_member = group is not None and name not in places and session.is_scope(name)
             (resumed if is_member else places)[name] = place
-        members = None if group is None else Members(group, "now", resumed)
+        members = None if group is None else Members(group, "beginning", resumed)
         return Changes(self._store, places, kinds=kinds, members=members)
 
     @contextmanager

@@ -20,6 +20,7 @@ from holdfast.kernel.limits import VERSION_MAX, listed
 from holdfast.kernel.lives import Admission
 from holdfast.kernel.part import missing
 from holdfast.model.change import KINDS, Change
+from holdfast.model.scope import Scope
 from holdfast.services import change
 
 After = str | int | Literal["now", "beginning"]
@@ -79,6 +80,8 @@ class Changes:
         self._resumed = {scope: _parse(after) for scope, after in members.places.items()} if members is not None else {}
         self._follower: Follower | None = None
         self._ready: deque[Change] = deque()
+        self._before: tuple[str, After] = ("", "now")  # the first that is ready: its scope, and after what it comes
+        self._left: dict[Scope, After] = {}  # the cursors when the stream ended
         self._ended = False
 
     async def __aenter__(self) -> Self:
@@ -110,13 +113,34 @@ class Changes:
                 continue
             after = self._places.get(scope) or self._resumed.get(scope)
             place = after if isinstance(after, Cursor) else None
+            at_once = place is not None and place.seq == record.seq  # the rest of a record that was begun before
+            self._before = (scope, str(place) if at_once else record.seq - 1)
             self._ready.extend(change.changes_of(scope, record, kinds=self._kinds, after=place))
             if life is not None and record.op == "drop":
                 await self.aclose()
-        return self._ready.popleft()
+        following = self._ready.popleft()
+        self._before = (self._before[0], following.cursor)
+        return following
+
+    @property
+    def cursors(self) -> dict[Scope, After]:
+        """Where each scope goes on that the stream follows now, whether anything of it was seen or not: what to give
+        `hold.changes` as `after` to resume exactly here. Empty before the stream began.
+        """
+        if self._follower is None:
+            return dict(self._left)
+        places: dict[str, After] = {}
+        for scope, seq in self._follower.expected.items():
+            given = self._places.get(scope) or self._resumed.get(scope)
+            is_there_still = isinstance(given, Cursor) and given.seq == seq
+            places[scope] = str(given) if is_there_still else seq - 1
+        if self._ready:
+            places[self._before[0]] = self._before[1]
+        return {Scope.parse(scope): place for scope, place in places.items()}
 
     async def aclose(self) -> None:
         """Follow nothing more; what was already received can still be read."""
+        self._left = self.cursors
         self._ended = True
         if self._follower is not None:
             self._follower.close()
@@ -183,7 +207,7 @@ def _parse(after: After) -> Cursor | int | None:
         return 0
     if type(after) is int and 0 <= after <= VERSION_MAX:
         return after
-    return parse_cursor(after)  # type: ignore[arg-type]
+    return parse_cursor(after, "after")  # type: ignore[arg-type]
 
 
 def _known(kinds: Iterable[str]) -> frozenset[str]:

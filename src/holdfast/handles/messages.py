@@ -44,6 +44,8 @@ class Messages:
     async def add_many(self, messages: Iterable[Mapping[str, Any]]) -> Listed:
         """Append several, given as mappings with `role`, `content` and perhaps `metadata`, in one commit."""
         limit = self._unit.store.limits.operations_max
+        if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Iterable):
+            raise InvalidValue(f"messages must be several, not {shown(messages)}", path="messages")
         given = [*islice(messages, limit + 1)]  # which ends, also where they do not
         if len(given) > limit:
             raise TooLarge(f"more than {limit} messages in one commit", what="operations", limit=limit)

@@ -32,8 +32,7 @@ class Runtime:
     async def update(self, values: Mapping[str, Any]) -> int:
         """Store several values in one commit; returns their version."""
         limit = self._unit.store.config.state.value_bytes_max
-        given = codec.mapping(values, "values")
-        raws = {key: codec.encode(value, bytes_max=limit, key=key) for key, value in given.items()}
+        raws = codec.encode_entries(values, bytes_max=limit, entries_max=self._unit.store.limits.operations_max)
 
         def stage(work: Work) -> None:
             for key, raw in raws.items():

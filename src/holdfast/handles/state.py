@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, TypeVar, overload
 
 from holdfast.errors import TypeMismatch
-from holdfast.handles.unit import Alone, Target, Unit
+from holdfast.handles.unit import Alone, Target, Unit, check_callable
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
 from holdfast.kernel.keys import check_name
@@ -94,6 +94,8 @@ class State:
         nothing, if `change` returns something else than the type named, or None after changing a container in place.
         """
 
+        check_callable(change, "change")
+
         async def step(work: Work) -> Any:
             cell = await state.get(work, self._place, key)
             # A container given as the default is copied, or what `change` does to it would be there the next time.
@@ -111,9 +113,8 @@ class State:
 
     async def update(self, values: Mapping[str, Any]) -> int:
         """Store several values in one commit; returns their version."""
-        limit = self._place.value_bytes_max
-        given = codec.mapping(values, "values")
-        raws = {key: codec.encode(value, bytes_max=limit, key=key) for key, value in given.items()}
+        limits = self._unit.store.limits
+        raws = codec.encode_entries(values, bytes_max=self._place.value_bytes_max, entries_max=limits.operations_max)
 
         def stage(work: Work) -> None:
             for key, raw in raws.items():

@@ -25,9 +25,9 @@ from holdfast.services.state import Place
 
 
 def scope_name(scope: Scope) -> str:
-    """The name of a scope in the store. Raises TypeError for what is no Scope, InvalidId for one that cannot be."""
+    """The name of a scope in the store. Raises InvalidValue for what is no Scope, InvalidId for one that cannot be."""
     if not isinstance(scope, Scope):
-        raise TypeError(f"a scope is made by Scope.user(id) and the like; got {shown(scope)}")
+        raise InvalidValue(f"a scope is made by Scope.user(id) and the like; got {shown(scope)}", path="scope")
     if scope.kind not in KINDS:
         raise InvalidId(f"there is no scope of kind {shown(scope.kind)}; there are {', '.join(KINDS)}")
     return f"{scope.kind}/{check_name(scope.id, 'the id of a scope')}"
@@ -72,7 +72,8 @@ class SessionSurface:
         if self._user is None:
             raise NotFound(
                 f"{self._target.scope} has no user that is known here",
-                remedy="Create the session with user=…, or use hold.state(Scope.user(…)).",
+                remedy="If it has one, use `s.transaction()` of the session or `tx.state(Scope.user(…))`; else create "
+                "the session with user=….",
                 scope=self._target.scope,
             )
         return state_of(self._unit, Scope.user(self._user))
@@ -83,7 +84,8 @@ class SessionSurface:
         if self._agent is None:
             raise NotFound(
                 f"{self._target.scope} has no agent that is known here",
-                remedy="Create the session with agent=…, or use hold.state(Scope.agent(…)).",
+                remedy="If it has one, use `s.transaction()` of the session or `tx.state(Scope.agent(…))`; else create "
+                "the session with agent=….",
                 scope=self._target.scope,
             )
         return state_of(self._unit, Scope.agent(self._agent))

@@ -11,6 +11,7 @@ long as the block is open; after it they get Closed, and may write to its scopes
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar, cast
@@ -19,7 +20,7 @@ from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, show
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update, scope_name, state_of
-from holdfast.handles.unit import Target, Together, enter, explain, leave, pause, refuse_inside
+from holdfast.handles.unit import Target, Together, check_callable, enter, explain, leave, pause, refuse_inside
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
 from holdfast.model.scope import Scope
@@ -296,8 +297,8 @@ class SessionTransaction(Block, SessionSurface):
         self._updated: SessionRecord | None = None
 
     def __getattr__(self, name: str) -> NoReturn:
-        # Only what is missing comes here: the surface that the block's beginning brings.
-        if name in ("state", "temp", "runtime", "messages"):
+        # Only what is missing comes here: the surface that the block's beginning brings, and what that rests on.
+        if name in ("state", "temp", "runtime", "messages", "user_state", "agent_state", "_unit"):
             self._current()
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
@@ -329,12 +330,16 @@ async def repeat(store: Store, begin: Callable[[], B], fn: Callable[[B], Awaitab
     The result is what `fn` returned; None if it rolled back.
     """
     check_attempts(attempts)
+    check_callable(fn, "fn")
     attempt = 0
     while True:
         result: Any = None
         try:
             async with begin() as tx:
-                result = await fn(tx)
+                answer = fn(tx)
+                if not inspect.isawaitable(answer):
+                    raise InvalidValue("fn must be an async function: it returned no awaitable", path="fn")
+                result = await answer
             return cast(T, None if tx._rolled_back else result)
         except Conflict:
             attempt += 1

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import Protocol, TypeVar
 
 from holdfast import errors
-from holdfast.errors import HoldfastError, NotFound, UseTransaction
+from holdfast.errors import HoldfastError, InvalidValue, NotFound, UseTransaction, shown
 from holdfast.handles.store import Store
 from holdfast.kernel.commit import Committed, Conflict, Need
 from holdfast.kernel.part import Part, existing, missing
@@ -238,6 +238,12 @@ async def pause(store: Store, attempt: int) -> None:
     """Wait a random while before trying again, longer each time, so that rivals spread out."""
     longest = min(PAUSE_S * 2.0 ** min(attempt - 1, 16), PAUSE_MAX_S)
     await store.clock.sleep(longest * store.ids.random())
+
+
+def check_callable(fn: object, what: str) -> None:
+    """Refuse what cannot be called (InvalidValue), naming `what` it was given as."""
+    if not callable(fn):
+        raise InvalidValue(f"{what} must be a function, not {shown(fn)}", path=what)
 
 
 # --- transactions of the current task -------------------------------------------------------------

@@ -21,6 +21,7 @@ import enum
 import math
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -68,8 +69,15 @@ def _decoder(kind: Any) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(kind, dec_hook=_decode_foreign).decode
 
 
-def encode(value: Any, *, bytes_max: int = VALUE_BYTES_MAX, what: str = "the value", key: str | None = None) -> bytes:
-    """The bytes of a value. Raises InvalidValue (with `path`) for what would not come back as it is.
+def encode(
+    value: Any,
+    *,
+    bytes_max: int = VALUE_BYTES_MAX,
+    what: str = "the value",
+    key: str | None = None,
+    path: str = "",
+) -> bytes:
+    """The bytes of a value. Raises InvalidValue, whose path begins with `path`, for what would not come back as it is.
 
     A NaN or infinity, a set, tuple, bytes or other rich type outside a typed value, a key that is not text, an
     integer beyond 64 bits, a lone surrogate, a cycle, or more than DEPTH_MAX containers in each other are refused; and
@@ -86,7 +94,7 @@ def encode(value: Any, *, bytes_max: int = VALUE_BYTES_MAX, what: str = "the val
         raw = _encoder.encode(value)
     except (_NotPlain, ValueError, TypeError):
         what = what if key is None else f"{what} of {shown(key)}"
-        return check_size(_encode_typed(value, bytes_max, what), bytes_max, what)
+        return check_size(_encode_typed(value, bytes_max, what, path), bytes_max, what)
     if len(raw) > bytes_max:
         check_size(raw, bytes_max, what if key is None else f"{what} of {shown(key)}")
     return raw
@@ -141,13 +149,30 @@ def _look_through_dict(value: dict[Any, Any], depth: int, room: int) -> int:
     return _look_through(value.values(), depth, room)
 
 
-def _encode_typed(value: Any, bytes_max: int, what: str) -> bytes:
+def _encode_typed(value: Any, bytes_max: int, what: str, path: str) -> bytes:
     """The bytes of a value with typed parts, or what is wrong with it."""
-    exact = _exact(value, "", 1, _Room(bytes_max, what))
+    exact = _exact(value, path, 1, _Room(bytes_max, what))
     try:
         return _encoder.encode(exact)
     except (ValueError, TypeError, msgspec.MsgspecError) as problem:
-        raise InvalidValue(f"{what} cannot be stored: {_short(problem)}", path="") from problem
+        raise InvalidValue(f"{what} cannot be stored: {_short(problem)}", path=path) from problem
+
+
+def encode_entries(values: Any, *, bytes_max: int, entries_max: int) -> dict[str, bytes]:
+    """The bytes of every value of a mapping, by its key, where the path of what is refused begins.
+
+    Raises InvalidValue for what is no mapping; TooLarge, before anything is encoded, for more entries than a commit
+    may write.
+    """
+    given = [*islice(mapping(values, "values").items(), entries_max + 1)]  # which ends, also where they do not
+    if len(given) > entries_max:
+        raise TooLarge(
+            f"more than {entries_max} writes in one commit", what="operations", size=len(given), limit=entries_max
+        )
+    return {
+        key: encode(value, bytes_max=bytes_max, key=key, path=key if isinstance(key, str) else "")
+        for key, value in given
+    }
 
 
 def decode(raw: bytes) -> Any:

@@ -43,11 +43,11 @@ class Cursor(NamedTuple):
         return record.seq == self.seq and record.epoch == self.epoch and record.commit == self.commit
 
 
-def parse_cursor(text: str) -> Cursor:
-    """The cursor of a change that was written as `text`; raises InvalidValue for anything else."""
+def parse_cursor(text: str, what: str = "cursor") -> Cursor:
+    """The cursor of a change that was written as `text`; raises InvalidValue, naming `what`, for anything else."""
     match = _CURSOR.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[1] == "0":
-        raise InvalidValue(f"{shown(text)} is not a cursor of a change", path="cursor")
+        raise InvalidValue(f"{shown(text)} is not a cursor of a change", path=what)
     seq, place, epoch, writer, n = match.groups()
     return Cursor(int(seq), int(place), int(epoch), CommitId(writer, int(n)))
 

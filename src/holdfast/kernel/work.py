@@ -364,13 +364,8 @@ class Work:
 
     def _refuse(self, key: str, value: bytes) -> None:
         limit = self._limits.value_bytes_max
-        raise TooLarge(
-            f"the value of {key!r} has {len(value)} bytes; the limit is {limit}",
-            what="value",
-            key=key,
-            size=len(value),
-            limit=limit,
-        )
+        message = f"the value of {key!r} has {len(value)} bytes; the limit is {limit}"
+        raise TooLarge(message, what="value", key=key, size=len(value), limit=limit)
 
     # --- the end ----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from holdfast.errors import Compacted, InvalidValue, shown
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Record
+from holdfast.kernel.commit import Record, Untouched
 from holdfast.kernel.limits import PAGE_BYTES, may_go_on
 from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
@@ -39,10 +39,13 @@ _NOTHING = _Nothing()
 async def diff(work: Work, place: Place, since: int | None, until: int | None) -> Diff:
     """The keys that differ between two versions. Without `since`: as far as the log reaches; without `until`: now.
 
-    The present life of the scope only: what was before it counts as empty. Raises Compacted if the log was trimmed
-    past `since`, InvalidValue for versions that are not there or not in order.
+    The present life of the scope only: what was before it counts as empty. In a transaction it shows what was committed
+    before, and without `until` the commit fails if somebody writes the namespace meanwhile. Raises Compacted if the log
+    was trimmed past `since`, InvalidValue for versions that are not there or not in order.
     """
     head = await work.head(place.scope, tracked=False)
+    if until is None and head.live:
+        work.require(place.scope, Untouched(place.prefix, head.seq))
     until = _version("until", head.seq if until is None else until, head.seq)
     oldest = max(head.floor - 1, 0)
     since = _version("since", min(oldest, until) if since is None else since, head.seq)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Record
+from holdfast.kernel.commit import Record, Untouched
 from holdfast.kernel.limits import PAGE_BYTES, may_go_on
 from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
@@ -19,12 +19,14 @@ SCAN = 500
 async def history(work: Work, place: Place, key: str, limit: int) -> History:
     """Up to `limit` earlier values, newest first, as far as the log reaches.
 
-    A value that expired still stands in the log. The history ends where the scope's present life began.
+    A value that expired still stands in the log. The history ends where the scope's present life began. In a
+    transaction it shows what was committed before, and the commit fails if somebody writes the key meanwhile.
     """
     items: list[PastValue] = []
     head = await work.head(place.scope, tracked=False)
     if not head.live:
         return History((), complete=True)
+    work.require(place.scope, Untouched(place.prefix + key, head.seq))
     oldest = 0
     while True:
         records = await work.log(place.scope, after=oldest, limit=SCAN, reverse=True, bytes_max=PAGE_BYTES)

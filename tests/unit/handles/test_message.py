@@ -175,3 +175,11 @@ async def test_as_many_as_a_commit_may_hold_are_added_and_one_more_refused_also_
         with pytest.raises(TooLarge):
             await s.messages.add_many(many)
     assert len(await s.messages.list()) == 5
+
+
+@pytest.mark.parametrize("messages", [5, None, "text", b"text", {"role": "user", "content": "x"}])
+async def test_what_is_not_several_messages_is_refused(hold: Holdfast, messages: Any) -> None:
+    s = await hold.sessions.create()
+    with pytest.raises(InvalidValue) as refused:
+        await s.messages.add_many(messages)
+    assert refused.value.path == "messages"

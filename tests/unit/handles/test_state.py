@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypedDict
@@ -536,3 +537,45 @@ def test_any_sequence_of_writes_leaves_what_a_dict_would_hold(taken: list[tuple[
                     assert key in model
 
     asyncio.run(main())
+
+
+class Endless(dict[str, int]):
+    """A mapping whose entries never end."""
+
+    def items(self) -> Any:
+        return ((f"k{n}", n) for n in itertools.count())
+
+
+async def test_of_many_entries_the_one_that_is_refused_is_named(hold: Holdfast) -> None:
+    s = await hold.sessions.create()
+    for call in (
+        s.state.update({"a": 1, "x": {"y": [float("nan")]}}),
+        s.runtime.update({"a": 1, "x": {"y": [float("nan")]}}),
+        hold.set_many({Scope.session(s.id): {"a": 1, "x": {"y": [float("nan")]}}}),
+    ):
+        with pytest.raises(InvalidValue, match=r"^x\.y\[0\] is nan") as refused:
+            await call
+        assert refused.value.path == "x.y[0]"
+    assert await s.state.keys() == []
+
+
+async def test_more_entries_than_a_commit_may_write_are_refused_before_they_are_read_to_their_end(
+    hold: Holdfast,
+) -> None:
+    s = await hold.sessions.create()
+    for call in (
+        s.state.update(Endless()),
+        s.runtime.update(Endless()),
+        hold.set_many({Scope.session(s.id): Endless()}),
+    ):
+        with pytest.raises(TooLarge) as refused:
+            await call
+        assert (refused.value.what, refused.value.size, refused.value.limit) == ("operations", 91, 90)
+
+
+@pytest.mark.parametrize("change", [5, None, "change"])
+async def test_what_cannot_change_a_value_is_refused(hold: Holdfast, change: Any) -> None:
+    s = await hold.sessions.create()
+    with pytest.raises(InvalidValue) as refused:
+        await s.state.mutate("k", change)
+    assert refused.value.path == "change"

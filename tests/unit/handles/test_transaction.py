@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -606,3 +607,56 @@ async def test_a_number_of_attempts_that_is_none_is_refused(hold: Holdfast, s: S
         await s.transact(change, attempts=attempts)
     with pytest.raises(InvalidValue, match="attempts"):
         await hold.transact(change, attempts=attempts)
+
+
+@pytest.mark.parametrize("look", ["history", "diff"])
+async def test_what_a_transaction_saw_of_the_past_is_checked_like_any_other_read(hold: Holdfast, look: str) -> None:
+    """G10: two that vote only if nobody has voted yet do not both succeed."""
+    s = await hold.sessions.create()
+    await s.state.set("vote", None)
+    both_looked = asyncio.Barrier(2)
+
+    async def vote(name: str) -> None:
+        async with s.transaction() as tx:
+            past = (await tx.state.history("vote")).items if look == "history" else (await tx.state.diff()).items
+            assert len(past) == 1
+            await both_looked.wait()
+            await tx.state.set("vote", name)
+
+    ends = await asyncio.gather(vote("ada"), vote("bo"), return_exceptions=True)
+    assert [type(end) for end in ends if end is not None] == [Conflict]
+    assert await s.state.get("vote") == ("ada" if ends[0] is None else "bo")
+
+
+async def test_what_was_seen_of_a_closed_span_of_the_past_needs_no_check(hold: Holdfast) -> None:
+    s = await hold.sessions.create()
+    first = await s.state.set("vote", 1)
+    async with s.transaction() as tx:
+        assert [item.key for item in (await tx.state.diff(since=0, until=first)).items] == ["vote"]
+        await asyncio.create_task(s.state.set("vote", 2), context=contextvars.Context())
+        await tx.state.set("seen", 1)
+    assert await s.state.get("seen") == 1
+
+
+async def test_before_its_block_a_transaction_says_how_it_is_used(hold: Holdfast) -> None:
+    s = await hold.sessions.create(user="ada", agent="bot")
+    tx = s.transaction()
+    for use in (
+        lambda: tx.state, lambda: tx.temp, lambda: tx.runtime, lambda: tx.messages, lambda: tx.user_state,
+        lambda: tx.agent_state,
+    ):  # fmt: skip
+        with pytest.raises(Closed, match="async with"):
+            use()
+    for call in (tx.log("x"), tx.events(), tx.update(tags=["a"])):
+        with pytest.raises(Closed, match="async with"):
+            await call
+
+
+@pytest.mark.parametrize("fn", [5, None, "fn", lambda tx: 1])
+async def test_what_cannot_be_run_in_a_transaction_is_refused_and_nothing_is_written(hold: Holdfast, fn: Any) -> None:
+    s = await hold.sessions.create()
+    for transact in (s.transact, hold.transact):
+        with pytest.raises(InvalidValue) as refused:
+            await transact(fn)
+        assert refused.value.path == "fn"
+    assert (await s.state.snapshot()).version == 1

@@ -37,8 +37,10 @@ class Held(Around):
 
 
 @pytest.fixture
-async def held(stores: Stores) -> Held:
-    return Held(await stores.kernel())
+async def held(stores: Stores) -> AsyncIterator[Held]:
+    kernel = Held(await stores.kernel())
+    yield kernel
+    await kernel.close()
 
 
 @pytest.fixture
@@ -283,3 +285,40 @@ async def test_a_trimmed_log_shows_what_is_left_of_a_session_that_lives_and_noth
         held.gate.set()
         assert await take(changes, 1) == [("lives", "set", 1)]
         assert await is_silent(changes)
+
+
+async def test_a_stream_resumed_by_what_was_seen_shows_what_came_meanwhile_from_the_beginning(hold: Holdfast) -> None:
+    """G13: of a session that was created during the cut nothing was seen, so nothing of it may be passed over."""
+    s = await hold.sessions.create(id="s", user="ada")
+    async with hold.changes(user="ada") as changes:
+        await s.state.set("n", 1)
+        seen = {change.scope: change.cursor for change in [await anext(changes)]}
+    await live(hold, "brief", "ada", "x")
+    new = await hold.sessions.create(id="new", user="ada")
+    await new.state.set("n", 2)
+    await s.state.set("n", 3)
+    async with hold.changes(user="ada", after=seen) as changes:
+        found = await take(changes, 3)
+        assert await until_marked(changes, hold) == []
+    assert sorted(found, key=str) == sorted([("new", "set", "new"), ("new", "set", 2), ("s", "set", 3)], key=str)
+
+
+async def test_the_cursors_of_a_stream_resume_it_exactly_whatever_was_seen_of_each_scope(hold: Holdfast) -> None:
+    """G13: also in the middle of a commit, and of scopes of which nothing came yet."""
+    quiet = await hold.sessions.create(id="quiet", user="ada")
+    await quiet.state.set("old", 0)
+    s = await hold.sessions.create(id="s", user="ada")
+    changes = hold.changes(user="ada")
+    assert changes.cursors == {}
+    found = []
+    async with changes:
+        await s.state.update({"a": 1, "b": 2, "c": 3})
+        found += await take(changes, 2)
+        cursors = changes.cursors
+    assert changes.cursors == cursors, "also after its end"
+    await quiet.state.set("new", 4)
+    async with hold.changes(user="ada", after=cursors) as changes:
+        assert changes.cursors == cursors, "before anything was read"
+        found += await take(changes, 2)
+        assert await until_marked(changes, hold) == []
+    assert sorted(found, key=str) == [("quiet", "set", 4), ("s", "set", 1), ("s", "set", 2), ("s", "set", 3)]

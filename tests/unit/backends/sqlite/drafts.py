@@ -61,7 +61,7 @@ def start(script: str, *args: object) -> subprocess.Popen[str]:
     )
 
 
-def finished(child: subprocess.Popen[str], *, timeout_s: float = 60) -> str:
+def finished(child: subprocess.Popen[str], *, timeout_s: float = 240) -> str:
     """The child's output, once it has ended well."""
     out, err = child.communicate(timeout=timeout_s)
     assert child.returncode == 0, err

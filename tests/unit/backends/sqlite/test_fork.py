@@ -71,7 +71,7 @@ from holdfast.errors import Closed, HoldfastError
 from tests.unit.backends.sqlite.drafts import Lane, applied, value_of
 
 path = sys.argv[1]
-CHILD_S_MAX = 20
+CHILD_S_MAX = 60
 
 def other(n=0):
     return f"{path}-other{n}"
