@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -20,24 +22,30 @@ class Address(NamedTuple):
     options: Mapping[str, str]
 
 
-def parse_url(url: str) -> Address:
+def parse_url(url: object) -> Address:
     """Take a URL apart. Raises InvalidValue for an unknown scheme (naming the known ones) or a malformed one."""
     if not isinstance(url, str):
-        raise TypeError(f"a URL is text, not {shown(url)}")
+        hint = "; write sqlite:/// and the path" if isinstance(url, os.PathLike) else ""
+        raise TypeError(f"a URL is text, not {shown(url)}{hint}")
     try:
         parts = urlsplit(url)
     except ValueError as problem:
-        raise InvalidValue(f"{shown(url)} is not a URL: {problem}", path="url") from problem
+        raise InvalidValue(f"{_told(url)} is not a URL: {problem}", path="url") from problem
     if parts.scheme not in _OPENERS:
         known = ", ".join(f"{scheme}://" for scheme in _OPENERS)
-        hint = f"; for a file write {shown(f'sqlite:///{url}')}" if "://" not in url and url else ""
-        raise InvalidValue(f"{shown(url)} names no store that is known; URLs begin with {known}{hint}", path="url")
+        hint = f"; for a file write {_told(f'sqlite:///{url}')}" if "://" not in url and url else ""
+        raise InvalidValue(f"{_told(url)} names no store that is known; URLs begin with {known}{hint}", path="url")
     if parts.netloc:
         example = f"{parts.scheme}:///{parts.netloc}{parts.path}" if parts.scheme != "memory" else "memory://"
-        raise InvalidValue(f"{shown(url)} has a host part; did you mean {shown(example)}?", path="url")
+        raise InvalidValue(f"{_told(url)} has a host part; did you mean {_told(example)}?", path="url")
     if parts.fragment or url.endswith("#"):
-        raise InvalidValue(f"{shown(url)} has a fragment; write a # in a path as %23", path="url")
+        raise InvalidValue(f"{_told(url)} has a fragment; write a # in a path as %23", path="url")
     return Address(url, parts.scheme, unquote(parts.path), dict(parse_qsl(parts.query, keep_blank_values=True)))
+
+
+def _told(url: str) -> str:
+    """A URL as an error shows it: without the name and password that one for a server may have."""
+    return shown(re.sub(r"//[^/]*@", "//…@", url))
 
 
 async def open_kernel(url: str, *, space: str) -> Kernel:
@@ -55,7 +63,7 @@ async def _open_memory(address: Address, space: str) -> Kernel:
 
     _refuse_unknown(address, known=())
     if address.path not in ("", "/"):
-        raise InvalidValue(f"{shown(address.url)} has a path; a memory store has no name: memory://", path="url")
+        raise InvalidValue(f"{_told(address.url)} has a path; a memory store has no name: memory://", path="url")
     return MemoryKernel(space=space)
 
 
@@ -66,10 +74,10 @@ async def _open_sqlite(address: Address, space: str) -> Kernel:
     path = address.path.removeprefix("/")
     if path == ":memory:":
         raise InvalidValue(
-            f"{shown(address.url)} would be a file of that name; a store in memory is memory://", path="url"
+            f"{_told(address.url)} would be a file of that name; a store in memory is memory://", path="url"
         )
     if not path or path.endswith("/") or "\0" in path:
-        raise InvalidValue(f"{shown(address.url)} names no file; write sqlite:///rel.db", path="url")
+        raise InvalidValue(f"{_told(address.url)} names no file; write sqlite:///rel.db", path="url")
     durability = address.options.get("durability", "fsync")
     if durability not in ("fsync", "process"):
         raise InvalidValue(f"durability must be fsync or process, not {shown(durability)}", path="url")
@@ -80,7 +88,7 @@ def _refuse_unknown(address: Address, known: tuple[str, ...]) -> None:
     unknown = sorted(set(address.options) - set(known))
     if unknown:
         there = f"known are {', '.join(known)}" if known else "it has none"
-        raise InvalidValue(f"{shown(address.url)} has the unknown option {', '.join(unknown)}; {there}", path="url")
+        raise InvalidValue(f"{_told(address.url)} has the unknown option {', '.join(unknown)}; {there}", path="url")
 
 
 _OPENERS: dict[str, Callable[[Address, str], Awaitable[Kernel]]] = {

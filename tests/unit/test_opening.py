@@ -100,3 +100,13 @@ def test_an_address_is_taken_apart() -> None:
         "//abs/a b.db",
         {"durability": "process"},
     )
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://ada:secret@host/db", "redis://:secret@host", "sqlite://ada:secret@host/db", "x://secret@[/"]
+)
+async def test_no_error_of_a_url_shows_its_password(url: str) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        await Holdfast.open(url)
+    assert "secret" not in str(refused.value)
+    assert "secret" not in str(refused.value.facts)

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, Self
 
 from msgspec import Struct
 
-from holdfast.errors import Closed, InvalidValue, shown
+from holdfast.errors import Closed, Gone, InvalidValue, shown
 from holdfast.handles.store import Store
 from holdfast.kernel.commit import Head, Read
 from holdfast.kernel.cursor import Cursor, parse_cursor
@@ -184,7 +184,8 @@ class Changes:
         head from the second look is where its log is read on, and every life that begins after the first is reported.
         """
         for scope, after in self._resumed.items():
-            await follower.add(scope, after=after, by_lives=members.group)
+            with contextlib.suppress(Gone):  # deleted so long ago that not even its end is kept: the others go on
+                await follower.add(scope, after=after, by_lives=members.group)
         before = await members.group.present()
         await follower.open()
         for scope, head in (await members.group.present()).items():

@@ -53,9 +53,11 @@ class Runtime:
     async def get(self, key: str, type: Any = None, *, default: Any = None) -> Any:
         """The value of a key, or `default` if it is not set; with a type, read as that (else TypeMismatch)."""
         cell = await self._unit.read(self._target, lambda work: runtime.get(work, self._target.scope, key))
+        if type is not None:
+            codec.check_type(type)
         if cell is None:
             return default
-        return codec.decode(cell.value) if type is None else codec.decode_as(cell.value, type)
+        return codec.decode(cell.value) if type is None else codec.decode_as(cell.value, type, key=key)
 
     async def all(self) -> dict[str, Any]:
         """Every key and value, in key order."""

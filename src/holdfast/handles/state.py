@@ -64,7 +64,7 @@ class State:
         generic of these. Raises TypeMismatch if it is something else.
         """
         cell = await self._unit.read(self._target, lambda work: state.get(work, self._place, key))
-        return _value(cell, type, default)
+        return _value(cell, type, default, key)
 
     async def set(self, key: str, value: Any, *, if_version: int | None = None) -> int:
         """Store a value; returns its version. One commit, without a read.
@@ -100,7 +100,7 @@ class State:
             cell = await state.get(work, self._place, key)
             # A container given as the default is copied, or what `change` does to it would be there the next time.
             absent = deepcopy(default) if builtins.type(default) in _CONTAINERS and cell is None else default
-            old = _value(cell, type, absent)
+            old = _value(cell, type, absent, key)
             value = change(old)
             state.put(work, self._place, key, _changed(old, value, type, limit=self._place.value_bytes_max))
             return value
@@ -193,10 +193,12 @@ class State:
         return await self._unit.read(self._target, lambda work: diff.diff(work, self._place, since, until))
 
 
-def _value(cell: Cell | None, type: Any, default: Any) -> Any:
+def _value(cell: Cell | None, type: Any, default: Any, key: str) -> Any:
+    if type is not None:
+        codec.check_type(type)  # also while there is nothing to be read as it
     if cell is None:
         return default
-    return codec.decode(cell.value) if type is None else codec.decode_as(cell.value, type)
+    return codec.decode(cell.value) if type is None else codec.decode_as(cell.value, type, key=key)
 
 
 def _changed(old: Any, value: Any, type: Any, *, limit: int) -> bytes:

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from holdfast import errors
 from holdfast.errors import HoldfastError, InvalidValue, NotFound, UseTransaction, shown
 from holdfast.handles.store import Store
-from holdfast.kernel.commit import Committed, Conflict, Need
+from holdfast.kernel.commit import Cell, Committed, Conflict, Need
 from holdfast.kernel.part import Part, existing, missing
 from holdfast.kernel.work import Work
 
@@ -225,13 +225,23 @@ def explain(conflict: Conflict, *, asked: bool = True) -> HoldfastError:
         return missing(scope)
     about = f" ({conflict.key})" if conflict.key else ""
     return errors.Conflict(
-        f"{scope}{about} was written by somebody else",
+        f"{scope}{about} was written by somebody else{_how_it_stands(conflict)}",
         scope=scope,
         what=conflict.what,
         key=conflict.key,
         expected=conflict.expected,
         found=conflict.found,
     )
+
+
+def _how_it_stands(conflict: Conflict) -> str:
+    found = conflict.found
+    if isinstance(found, Cell):
+        after = f" after version {conflict.expected}" if isinstance(conflict.expected, int) else ""
+        return f"{after}: it is at version {found.version}"
+    if found is None:
+        return f" after version {conflict.expected}: it is not there any more"
+    return f": the scope is at version {found.seq}"
 
 
 async def pause(store: Store, attempt: int) -> None:

@@ -28,7 +28,7 @@ import msgspec
 
 from holdfast.errors import Corrupt, InvalidValue, TooLarge, TypeMismatch, shown
 from holdfast.kernel.limits import DEPTH_MAX, VALUE_BYTES_MAX
-from holdfast.kernel.typed import beneath, difference, is_pydantic, is_typed, parts
+from holdfast.kernel.typed import beneath, difference, infinite, is_pydantic, is_typed, parts
 
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 """The integers that JSON readers here give back as they were."""
@@ -166,9 +166,8 @@ def encode_entries(values: Any, *, bytes_max: int, entries_max: int) -> dict[str
     """
     given = [*islice(mapping(values, "values").items(), entries_max + 1)]  # which ends, also where they do not
     if len(given) > entries_max:
-        raise TooLarge(
-            f"more than {entries_max} writes in one commit", what="operations", size=len(given), limit=entries_max
-        )
+        message = f"more than {entries_max} writes in one commit (operations_max)"
+        raise TooLarge(message, what="operations", size=len(given), limit=entries_max)
     return {
         key: encode(value, bytes_max=bytes_max, key=key, path=key if isinstance(key, str) else "")
         for key, value in given
@@ -183,27 +182,35 @@ def decode(raw: bytes) -> Any:
         raise _unreadable(raw) from problem
 
 
-def decode_as(raw: bytes, kind: Any) -> Any:
+def decode_as(raw: bytes, kind: Any, *, key: str | None = None) -> Any:
     """The value as `kind`: a builtin, dataclass, msgspec Struct, TypedDict, pydantic model, or a generic of these.
 
-    Raises TypeMismatch if it is something else, Corrupt for bytes that no `encode` has written.
+    Raises TypeMismatch, naming the `key` it is of, if it is something else; Corrupt for what no `encode` has written.
     """
-    try:
-        decoder = _decoder(kind)
-    except (TypeError, NameError, RecursionError) as problem:
-        raise _untypable(kind, problem) from problem
+    decoder = check_type(kind)
     try:
         return decoder(raw)
     except msgspec.ValidationError as problem:
-        raise TypeMismatch(f"the stored value is not {_name(kind)}: {_short(problem)}", type=kind) from problem
+        of = "" if key is None else f" of {shown(key)}"
+        message = f"the stored value{of} is not {_name(kind)}: {_short(problem)}"
+        raise TypeMismatch(message, type=kind, key=key) from problem
     except UNREADABLE as problem:
         raise _unreadable(raw) from problem
     except (TypeError, NotImplementedError) as problem:
         raise _untypable(kind, problem) from problem
 
 
+def check_type(kind: Any) -> Callable[[bytes], Any]:
+    """What decodes values of the type. Raises TypeMismatch for what is none that can be read."""
+    try:
+        return _decoder(kind)
+    except (TypeError, NameError, RecursionError) as problem:
+        raise _untypable(kind, problem) from problem
+
+
 def _untypable(kind: Any, problem: Exception) -> TypeMismatch:
-    return TypeMismatch(f"{_name(kind)} is not a type that can be read: {_short(problem)}", type=kind)
+    hint = f"; did you mean default={shown(kind)}?" if isinstance(kind, (bool, int, float, str)) else ""
+    return TypeMismatch(f"{_name(kind)} is not a type that can be read: {_short(problem)}{hint}", type=kind)
 
 
 def _short(problem: Exception) -> str:
@@ -328,10 +335,13 @@ def _exact_typed(value: Any, path: str) -> msgspec.Raw:
         raw = _encoder.encode(value)
         changed = difference(value, _decoder(kind)(raw), path)
     except Exception as problem:  # whatever the code of the type raises: it does not come back
+        if (found := infinite(value, path)) is not None:
+            raise InvalidValue(f"{_where(found.path)} {found.what}", path=found.path) from problem
         raise InvalidValue(
             f"{_where(path)} ({kind.__name__}) cannot be stored: {_short(problem)}", path=path
         ) from problem
     if changed is not None:
+        changed = infinite(value, path) or changed
         raise InvalidValue(f"{_where(changed.path)} {changed.what} (in a {kind.__name__})", path=changed.path)
     return msgspec.Raw(raw)
 

@@ -120,14 +120,14 @@ def check_commit(commit: Commit, traits: Traits) -> None:
             size += part_size
     if operations > traits.operations_max:
         raise TooLarge(
-            f"a commit of {operations} writes; the limit is {traits.operations_max}",
+            f"a commit of {operations} writes; the limit is {traits.operations_max} (operations_max)",
             what="operations",
             size=operations,
             limit=traits.operations_max,
         )
     if size > traits.commit_bytes_max:
         raise TooLarge(
-            f"a commit of {size} bytes, cells and log together; the limit is {traits.commit_bytes_max}",
+            f"a commit of {size} bytes, cells and log; the limit is {traits.commit_bytes_max} (commit_bytes_max)",
             what="commit",
             size=size,
             limit=traits.commit_bytes_max,

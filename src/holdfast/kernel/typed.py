@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
+import math
 import sys
 from collections import deque
 from collections.abc import Iterable
@@ -68,6 +69,17 @@ def parts(value: Any) -> Iterable[tuple[Any, Any]] | None:
         if issubclass(kind, of):
             return enumerate(_items(value, of))
     return _attributes(value).items() if _has_attributes(kind) else None
+
+
+def infinite(value: Any, path: str) -> Difference | None:
+    """The first part that is no finite number, for which JSON has no form."""
+    if type(value) is float and not math.isfinite(value):
+        return Difference(path, f"is {value}, which JSON cannot hold")
+    in_place = issubclass(type(value), _SEQUENCES)
+    for name, part in parts(value) or ():
+        if (found := infinite(part, f"{path}[{name}]" if in_place else beneath(path, name))) is not None:
+            return found
+    return None
 
 
 def difference(value: Any, back: Any, path: str) -> Difference | None:

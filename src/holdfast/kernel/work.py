@@ -364,7 +364,7 @@ class Work:
 
     def _refuse(self, key: str, value: bytes) -> None:
         limit = self._limits.value_bytes_max
-        message = f"the value of {key!r} has {len(value)} bytes; the limit is {limit}"
+        message = f"the value of {key!r} has {len(value)} bytes; the limit is {limit} (value_bytes_max)"
         raise TooLarge(message, what="value", key=key, size=len(value), limit=limit)
 
     # --- the end ----------------------------------------------------------------------------------

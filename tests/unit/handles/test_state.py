@@ -579,3 +579,32 @@ async def test_what_cannot_change_a_value_is_refused(hold: Holdfast, change: Any
     with pytest.raises(InvalidValue) as refused:
         await s.state.mutate("k", change)
     assert refused.value.path == "change"
+
+
+async def test_what_is_no_type_is_refused_also_while_there_is_nothing_to_read(hold: Holdfast) -> None:
+    """Whoever writes `get("n", 0)` as for a dict hears of it at once, not when the key is there."""
+    s = await hold.sessions.create()
+    for get in (s.state.get, s.temp.get, s.runtime.get):
+        with pytest.raises(TypeMismatch, match="did you mean default=0"):
+            await get("n", 0)  # type: ignore[call-overload]
+
+
+async def test_a_mismatch_names_the_key(hold: Holdfast) -> None:
+    s = await hold.sessions.create()
+    await s.state.set("cfg", {"a": "x"})
+    with pytest.raises(TypeMismatch, match=r"stored value of 'cfg' is not dict") as mismatch:
+        await s.state.get("cfg", dict[str, int])
+    assert mismatch.value.key == "cfg"
+
+
+async def test_a_conflict_says_how_it_stands(hold: Holdfast) -> None:
+    s = await hold.sessions.create()
+    first = await s.state.set("k", 1)
+    second = await s.state.set("k", 2)
+    with pytest.raises(Conflict, match=f"after version {first}: it is at version {second}"):
+        await s.state.set("k", 3, if_version=first)
+    with pytest.raises(Conflict, match=f"it is at version {second}"):
+        await s.state.set("k", 3, if_version=0)
+    await s.state.delete("k")
+    with pytest.raises(Conflict, match=f"after version {second}: it is not there any more"):
+        await s.state.set("k", 3, if_version=second)

@@ -322,3 +322,21 @@ async def test_the_cursors_of_a_stream_resume_it_exactly_whatever_was_seen_of_ea
         found += await take(changes, 2)
         assert await until_marked(changes, hold) == []
     assert sorted(found, key=str) == [("quiet", "set", 4), ("s", "set", 1), ("s", "set", 2), ("s", "set", 3)]
+
+
+async def test_a_session_of_which_nothing_is_left_does_not_keep_a_stream_from_resuming(
+    stores: Stores, hold: Holdfast
+) -> None:
+    old = await hold.sessions.create(id="old", user="ada")
+    lasting = await hold.sessions.create(id="lasting", user="ada")
+    async with hold.changes(user="ada") as changes:
+        await old.state.set("n", 1)
+        await lasting.state.set("n", 1)
+        await take(changes, 2)
+        cursors = changes.cursors
+    await hold.sessions.delete("old")
+    stores.clock.advance(40 * 24 * 3600)
+    await lasting.state.set("n", 2)
+    await hold.sweep()
+    async with hold.changes(user="ada", after=cursors) as changes:
+        assert await take(changes, 1) == [("lasting", "set", 2)]

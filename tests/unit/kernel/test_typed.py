@@ -151,7 +151,8 @@ def test_numbers_are_told_apart_by_type_and_sign() -> None:
     assert repr(back(Numbers(real=2**53))) == repr(Numbers(real=float(2**53))), "a float, of just that value"
     assert refused(Numbers(real=2**53 + 1)) == "real"
     assert refused(Numbers(whole=True)) == ""
-    assert refused(Numbers(real=math.nan)) == ""
+    assert refused(Numbers(real=math.nan)) == "real"
+    assert refused(Numbers(any=[1, {"a": math.inf}])) == "any[1].a"
 
 
 @dataclasses.dataclass
