@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 from holdfast.handles.unit import Target, Unit
 from holdfast.kernel import codec
-from holdfast.kernel.limits import PAGE_MAX
+from holdfast.kernel.limits import PAGE_MAX, listed
 from holdfast.kernel.work import Work
 from holdfast.services import runtime
 
@@ -70,7 +70,7 @@ class Runtime:
         One commit, unless there are more keys than a commit may write: then one for each `limits.operations_max`.
         """
         scope = self._target.scope
-        if keys:
+        if listed(keys, "keys"):
             return (await self._unit.change(self._target, lambda work: runtime.delete(work, scope, keys)))[0]
         limit = min(self._unit.store.limits.operations_max, PAGE_MAX)
         removed = 0

@@ -14,7 +14,7 @@ from holdfast.handles.unit import Alone, Target, Unit, check_callable
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import PAGE_MAX, check_limit
+from holdfast.kernel.limits import PAGE_MAX, check_limit, listed
 from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
 from holdfast.model.moment import to_datetime
@@ -25,6 +25,7 @@ from holdfast.services import state
 T = TypeVar("T")
 
 _CONTAINERS = (list, dict, set)
+_IMMUTABLE = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 class State:
@@ -98,8 +99,8 @@ class State:
 
         async def step(work: Work) -> Any:
             cell = await state.get(work, self._place, key)
-            # A container given as the default is copied, or what `change` does to it would be there the next time.
-            absent = deepcopy(default) if builtins.type(default) in _CONTAINERS and cell is None else default
+            # The default is copied, or what `change` does to it would be there the next time, and for others.
+            absent = default if cell is not None or builtins.type(default) in _IMMUTABLE else deepcopy(default)
             old = _value(cell, type, absent, key)
             value = change(old)
             state.put(work, self._place, key, _changed(old, value, type, limit=self._place.value_bytes_max))
@@ -139,7 +140,8 @@ class State:
         return result
 
     async def delete(self, *keys: str) -> int:
-        """Remove keys, in one commit; returns how many existed."""
+        """Remove keys, in one commit; returns how many existed. At most 10,000 may be named."""
+        listed(keys, "keys")
         return (await self._unit.change(self._target, lambda work: state.delete(work, self._place, keys)))[0]
 
     async def clear(self) -> int:

@@ -28,7 +28,7 @@ import msgspec
 
 from holdfast.errors import Corrupt, InvalidValue, TooLarge, TypeMismatch, shown
 from holdfast.kernel.limits import DEPTH_MAX, VALUE_BYTES_MAX
-from holdfast.kernel.typed import beneath, difference, infinite, is_pydantic, is_typed, parts
+from holdfast.kernel.typed import beneath, difference, holds_more, infinite, is_pydantic, is_typed, parts
 
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 """The integers that JSON readers here give back as they were."""
@@ -161,8 +161,7 @@ def _encode_typed(value: Any, bytes_max: int, what: str, path: str) -> bytes:
 def encode_entries(values: Any, *, bytes_max: int, entries_max: int) -> dict[str, bytes]:
     """The bytes of every value of a mapping, by its key, where the path of what is refused begins.
 
-    Raises InvalidValue for what is no mapping; TooLarge, before anything is encoded, for more entries than a commit
-    may write.
+    Raises InvalidValue for what is no mapping; TooLarge, before anything is encoded, for more than a commit may write.
     """
     given = [*islice(mapping(values, "values").items(), entries_max + 1)]  # which ends, also where they do not
     if len(given) > entries_max:
@@ -203,6 +202,8 @@ def decode_as(raw: bytes, kind: Any, *, key: str | None = None) -> Any:
 def check_type(kind: Any) -> Callable[[bytes], Any]:
     """What decodes values of the type. Raises TypeMismatch for what is none that can be read."""
     try:
+        if isinstance(kind, type) and holds_more(kind):
+            raise TypeError("only its fields could be filled")
         return _decoder(kind)
     except (TypeError, NameError, RecursionError) as problem:
         raise _untypable(kind, problem) from problem
@@ -349,6 +350,8 @@ def _exact_typed(value: Any, path: str) -> msgspec.Raw:
 def _bound(value: Any, path: str, depth: int, room: _Room) -> None:
     """Refuse a typed value, or a part of one, that is too deep, in itself, or too large, whatever it is made of."""
     kind = type(value)
+    if holds_more(kind):
+        raise InvalidValue(f"{_where(path)} is a {kind.__name__}, of which only the fields would come back", path=path)
     for of in (str, bytes, bytearray):
         if issubclass(kind, of):
             return room.take(of.__len__(value))

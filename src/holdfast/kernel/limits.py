@@ -134,6 +134,14 @@ def check_commit(commit: Commit, traits: Traits) -> None:
         )
 
 
+def check_together(first: str, scope: str, traits: Traits) -> None:
+    """Refuse a scope that the backend cannot commit together with another one (Unsupported)."""
+    if traits.span == "bucket" and bucket(first) != bucket(scope):
+        raise Unsupported(
+            f"this backend cannot commit {first} and {scope} together: it spans one bucket only", scopes=[first, scope]
+        )
+
+
 def _check_span(commit: Commit, traits: Traits) -> None:
     names = [part.scope for part in commit.scopes]
     if not names:

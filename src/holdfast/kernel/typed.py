@@ -6,8 +6,9 @@ raises or answers with an array would break the call, and an `__iter__` or `item
 types of Python, msgspec and pydantic that have no parts are compared by `==`, and that has to answer True.
 
 What may differ: a dict or list of a subclass comes back as its contents, a member of an enumeration that is a text or
-an integer as that, wherever they stand where no type is declared; and an integer where a float is declared comes back
-as the float of just that value, for so type checkers and defaults like `price: float = 0` have it.
+an integer as that, wherever they stand where no type is declared; an integer where a float is declared comes back as
+the float of just that value, for so type checkers and defaults like `price: float = 0` have it; and of a pydantic
+model all fields count as set.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _TRUSTED = sys.stdlib_module_names | {"msgspec", "pydantic", "pydantic_core"}
 _SEQUENCES: tuple[type, ...] = (list, tuple, deque)
 _SETS: tuple[type, ...] = (set, frozenset)
 
+_CONTENTFUL = (dict, list, tuple, set, frozenset, deque, str, bytes, bytearray, int, float, complex, BaseException)
+
 _LEAVES = frozenset({str, int, bool, bytes})
 """Types whose `==` says all, once both are of the type: looked at in place, for most parts are of these."""
 
@@ -52,6 +55,12 @@ def is_pydantic(kind: type) -> bool:
 def is_typed(kind: type) -> bool:
     """Whether a value of the type says of its parts what they are: a dataclass, Struct or pydantic model."""
     return hasattr(kind, "__struct_fields__") or hasattr(kind, "__dataclass_fields__") or is_pydantic(kind)
+
+
+def holds_more(kind: type) -> bool:
+    """Whether a typed value is a container, number, text or exception beside its fields, which JSON cannot hold, and
+    which msgspec makes without that content: looking into such a one ends the process."""
+    return is_typed(kind) and issubclass(kind, _CONTENTFUL) and not issubclass(kind, enum.Enum)
 
 
 def beneath(path: str, name: object) -> str:

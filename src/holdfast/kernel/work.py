@@ -27,7 +27,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from holdfast import errors
-from holdfast.errors import Closed, TooLarge, Unavailable, Unsupported
+from holdfast.errors import Closed, TooLarge, Unavailable
 from holdfast.kernel.commit import (
     Absent,
     Append,
@@ -49,8 +49,17 @@ from holdfast.kernel.commit import (
     View,
 )
 from holdfast.kernel.contract import Kernel
-from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
-from holdfast.kernel.limits import PAGE_MAX, Traits, check_commit, check_limit, check_time, check_version, may_go_on
+from holdfast.kernel.keys import KEY_BYTES_MAX
+from holdfast.kernel.limits import (
+    PAGE_MAX,
+    Traits,
+    check_commit,
+    check_limit,
+    check_time,
+    check_together,
+    check_version,
+    may_go_on,
+)
 from holdfast.kernel.line import line
 from holdfast.kernel.part import Part, missing
 from holdfast.kernel.writer import Writer
@@ -61,7 +70,9 @@ T = TypeVar("T")
 class Work:
     """One unit of work on one kernel."""
 
-    __slots__ = ("_bytes", "_kernel", "_limits", "_open", "_operations", "_parts", "_writer", "cause", "guard")
+    __slots__ = (
+        "_bytes", "_kernel", "_latest_us", "_limits", "_open", "_operations", "_parts", "_writer", "cause", "guard",
+    )  # fmt: skip
 
     def __init__(self, writer: Writer, *, limits: Traits, cause: bytes = b"") -> None:
         self.cause = cause
@@ -72,15 +83,16 @@ class Work:
         self._limits = limits
         self._parts: dict[str, Part] = {}
         self._open = True
-        # What was ever staged, at most. Only a unit that may be over its limits is weighed exactly: the kernel judges
-        # every commit anyway.
+        # What was ever staged, at most: only a unit that may be over its limits is weighed exactly.
         self._operations = 0
         self._bytes = 0
+        self._latest_us = 0
 
     @property
     def now_us(self) -> int:
-        """The time now. Raises InvalidValue for one that could not be stored: the clock is wrong."""
-        return check_time(self._writer.clock.now_us())
+        """The time now, or the latest seen here, if the clock was set back. Raises InvalidValue for one out of range."""
+        self._latest_us = max(check_time(self._writer.clock.now_us()), self._latest_us)
+        return self._latest_us
 
     # --- scopes -----------------------------------------------------------------------------------
 
@@ -125,7 +137,7 @@ class Work:
         part = self._parts.get(scope)
         if part is None:
             if self._parts:
-                self._check_span(scope)
+                check_together(next(iter(self._parts)), scope, self._limits)
             part = self._parts[scope] = Part(scope)
         return part
 
@@ -133,15 +145,6 @@ class Work:
     def touched(self) -> Iterable[str]:
         """The scopes touched so far."""
         return self._parts.keys()
-
-    def _check_span(self, scope: str) -> None:
-        if self._limits.span == "bucket":
-            first = next(iter(self._parts))
-            if bucket(first) != bucket(scope):
-                raise Unsupported(
-                    f"this backend cannot commit {first} and {scope} together: it spans one bucket only",
-                    scopes=[first, scope],
-                )
 
     # --- reading ----------------------------------------------------------------------------------
 

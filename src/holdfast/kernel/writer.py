@@ -254,7 +254,7 @@ class Lane:
         for commit in commits:
             n += 1
             commit.id = CommitId(self._writer, n)
-            commit.at_us = now_us
+            commit.at_us = max(now_us, commit.at_us)  # not before what it rests on was read
         self._n = n
 
     async def _try(self, commits: list[Commit]) -> list[Outcome]:

@@ -1,8 +1,10 @@
 """What the memory backend does beyond the contract: hints at once, bounded moves, small limits."""
 
+import pytest
+
 from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.backends.memory.store import MOVES_KEPT
-from holdfast.errors import TooLarge
+from holdfast.errors import InvalidValue, TooLarge
 from holdfast.kernel.commit import Commit, CommitId, Committed, Put, Retention, ScopeCommit
 from holdfast.kernel.limits import Traits
 
@@ -86,3 +88,8 @@ async def test_it_keeps_lower_limits_when_it_is_given_them() -> None:
     outcomes = await kernel.commit([commit(n, ScopeCommit("a", "create", puts=(Put("k", bytes(n)),))) for n in (3, 4)])
     assert outcomes[0] == Committed({"a": 1})
     assert isinstance(outcomes[1], TooLarge)
+
+
+async def test_a_position_of_endless_digits_is_none() -> None:
+    with pytest.raises(InvalidValue, match="not a position"):
+        await MemoryKernel().moved("9" * 5_000)

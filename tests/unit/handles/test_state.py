@@ -608,3 +608,34 @@ async def test_a_conflict_says_how_it_stands(hold: Holdfast) -> None:
     await s.state.delete("k")
     with pytest.raises(Conflict, match=f"after version {second}: it is not there any more"):
         await s.state.set("k", 3, if_version=second)
+
+
+@dataclasses.dataclass
+class Cart:
+    items: list[str] = dataclasses.field(default_factory=list)
+
+
+async def test_what_a_change_does_to_its_default_is_not_there_the_next_time(hold: Holdfast) -> None:
+    """Nor for another scope: a default is often one object for all."""
+    empty = Cart()
+
+    def add(item: str) -> Callable[[Cart], Cart]:
+        def change(cart: Cart) -> Cart:
+            cart.items.append(item)
+            return cart
+
+        return change
+
+    for user in ("ada", "bob"):
+        cart = await hold.state(Scope.user(user)).mutate("cart", add(user), Cart, default=empty)
+        assert cart == Cart([user])
+    assert empty == Cart()
+
+
+async def test_of_more_keys_than_a_page_none_is_looked_for(hold: Holdfast) -> None:
+    s = await hold.sessions.create()
+    many = [f"k{n}" for n in range(PAGE_MAX + 1)]
+    for call in (s.state.delete(*many), s.runtime.clear(*many)):
+        with pytest.raises(InvalidValue, match="10000 keys"):
+            await call
+    assert await s.state.delete(*many[:-1]) == 0

@@ -660,3 +660,18 @@ async def test_what_cannot_be_run_in_a_transaction_is_refused_and_nothing_is_wri
             await transact(fn)
         assert refused.value.path == "fn"
     assert (await s.state.snapshot()).version == 1
+
+
+async def test_what_was_gone_for_a_transaction_stays_gone_when_the_clock_is_set_back(
+    stores: Stores, hold: Holdfast
+) -> None:
+    """G12: time may jump, but not within what one transaction saw."""
+    s = await hold.sessions.create()
+    await s.temp.set("t", 1)
+    stores.clock.jump(2 * 3600)
+    async with s.transaction() as tx:
+        assert await tx.temp.keys() == []
+        stores.clock.jump(-2 * 3600)
+        assert await tx.temp.keys() == []
+        await tx.state.set("n", 0)
+    assert await s.temp.keys() == ["t"]

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.errors import InvalidValue
+from holdfast.errors import InvalidValue, TypeMismatch
 from holdfast.kernel.codec import decode, decode_as, encode
 from tests.unit.kernel.test_codec import identical, plain
 
@@ -609,3 +609,39 @@ class Fickle(pydantic.BaseModel):
 def test_the_bytes_that_were_looked_at_are_those_that_are_stored() -> None:
     Fickle._times = 0
     assert decode(encode([Fickle(a=1)])) == [{"a": 1, "times": 1}]
+
+
+@dataclasses.dataclass
+class Table(dict):  # type: ignore[type-arg]
+    x: int = 0
+
+
+@dataclasses.dataclass
+class Ordered(OrderedDict):  # type: ignore[type-arg]
+    x: int = 0
+
+
+@dataclasses.dataclass
+class Count(int):
+    x: int = 0
+
+
+@dataclasses.dataclass
+class Failure(Exception):
+    x: int = 0
+
+
+@dataclasses.dataclass
+class Keeper:
+    inner: Any
+
+
+@pytest.mark.parametrize("value", [Table(x=5), Ordered(x=5), Count(7), Failure(3)], ids=repr)
+def test_a_typed_value_that_holds_more_than_its_fields_is_refused(value: Any) -> None:
+    """Only the fields would come back; and looking into what msgspec makes of such a type ends the process."""
+    assert refused(value) == ""
+    assert refused(Keeper([value])) == "inner.0"
+    with pytest.raises(InvalidValue):
+        encode({"a": value})
+    with pytest.raises(TypeMismatch, match="only its fields"):
+        decode_as(b'{"x":1}', type(value))

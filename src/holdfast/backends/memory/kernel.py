@@ -244,7 +244,7 @@ class MemoryKernel(Kernel):
 def _position(text: str) -> tuple[int, int]:
     """Where to go on, and where the walk began."""
     numbers = text.split("-")
-    if len(numbers) > 2 or not all(number.isascii() and number.isdigit() for number in numbers):
+    if len(numbers) > 2 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in numbers):
         raise InvalidValue(f"{text[:40]!r} is not a position of this store", path="after")
     return int(numbers[0]), int(numbers[-1])
 
