@@ -90,7 +90,7 @@ class Work:
 
     @property
     def now_us(self) -> int:
-        """The time now, or the latest seen here, if the clock was set back. Raises InvalidValue for one out of range."""
+        """The time now, or the latest seen here if the clock was set back. Raises InvalidValue: it is out of range."""
         self._latest_us = max(check_time(self._writer.clock.now_us()), self._latest_us)
         return self._latest_us
 

@@ -61,6 +61,14 @@ def test_its_own_store_is_left_out_with_everything_beside_it(tmp_path: Path) -> 
     assert found.others_left_out == 3
 
 
+def test_a_store_that_is_reached_by_a_link_is_left_out_where_it_really_is(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("real.db", "real.db-wal", "real.db-lock", "kept.txt"):
+        (tmp_path / "data" / name).write_text("x")
+    (tmp_path / "holdfast-demo.db").symlink_to(tmp_path / "data" / "real.db")
+    assert listed(tmp_path).names == ["data/kept.txt"]
+
+
 def test_links_pipes_and_sockets_are_left_out_and_a_loop_is_no_trap(tmp_path: Path) -> None:
     touch(tmp_path, "real.txt", "sub/a.txt")
     (tmp_path / "link.txt").symlink_to("real.txt")

@@ -675,3 +675,30 @@ async def test_what_was_gone_for_a_transaction_stays_gone_when_the_clock_is_set_
         assert await tx.temp.keys() == []
         await tx.state.set("n", 0)
     assert await s.temp.keys() == ["t"]
+
+
+async def test_a_phantom_between_two_looks_at_one_range_is_a_conflict(hold: Holdfast) -> None:
+    """G10: the commit is held to the first look, not to the last."""
+    s = await hold.sessions.create()
+    await s.state.set("a", 1)
+    with pytest.raises(Conflict):
+        async with s.transaction() as tx:
+            assert await tx.state.keys() == ["a"]
+            await asyncio.create_task(s.state.set("b", 2), context=contextvars.Context())
+            assert await tx.state.keys() == ["a", "b"]
+            await tx.state.set("count", 1)
+    assert await s.state.keys() == ["a", "b"]
+
+
+async def test_nothing_is_left_of_a_session_that_was_made_written_cleared_and_deleted_in_one_transaction(
+    hold: Holdfast,
+) -> None:
+    async with hold.transaction() as tx:
+        s = await tx.sessions.create(id="x")
+        await s.state.set("k", 1)
+        await s.state.delete("k")
+        await s.state.delete("never")
+        await s.messages.add("user", "hi")
+        assert await tx.sessions.delete("x")
+    assert await hold.sessions.get("x") is None
+    assert (await hold.stats())["scopes"] == 0

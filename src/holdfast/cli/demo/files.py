@@ -61,7 +61,7 @@ class Found(NamedTuple):
 
 def list_files(root: bytes, *, store: Path, files_max: int = FILES_MAX, bytes_max: int = BYTES_MAX) -> Listing:
     """The files under `root`, folder by folder in the order of their names, up to the bounds."""
-    own = os.fsencode(os.path.abspath(store))
+    own = os.fsencode(os.path.abspath(store)), os.fsencode(os.path.realpath(store))
     names: list[str] = []
     left_out = {"folder": 0, "link": 0, "other": 0}
     size = to_read = spelt = beyond = 0
@@ -96,7 +96,7 @@ def _read_of(found: Found) -> int:
     return found.size if found.size <= FILE_BYTES_MAX else 0
 
 
-def _walk(root: bytes, own: bytes) -> Iterator[Found]:
+def _walk(root: bytes, own: tuple[bytes, ...]) -> Iterator[Found]:
     folders = [root]
     while folders:
         folder = folders.pop()
@@ -116,7 +116,7 @@ def _walk(root: bytes, own: bytes) -> Iterator[Found]:
         folders.extend(reversed(inner))
 
 
-def _judge(entry: os.DirEntry[bytes], own: bytes) -> Found | None:
+def _judge(entry: os.DirEntry[bytes], own: tuple[bytes, ...]) -> Found | None:
     """What an entry counts as; None for a folder to go into."""
     path = entry.path
     try:
@@ -124,7 +124,7 @@ def _judge(entry: os.DirEntry[bytes], own: bytes) -> Found | None:
             return Found(path, "link")
         if entry.is_dir(follow_symlinks=False):
             return Found(path, "folder") if _is_left_out(entry.name, path) else None
-        if not entry.is_file(follow_symlinks=False) or path == own or path.startswith(own + b"-"):
+        if not entry.is_file(follow_symlinks=False) or path in own or path.startswith(tuple(one + b"-" for one in own)):
             return Found(path, "other")
         return Found(path, "file", entry.stat(follow_symlinks=False).st_size)
     except OSError:
