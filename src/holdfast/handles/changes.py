@@ -178,20 +178,20 @@ class Changes:
             raise missing(life.scope)
 
     async def _add_members(self, follower: Follower, members: Members) -> None:
-        """First listen for members to come, then add those there are; who came in between is shown from the beginning.
+        """Follow the members there are, listen for those to come, then add who came in between, from the beginning.
 
-        A place given for one of them is where it goes on instead. From here on nothing of any member is missed: a
-        head from the second look is where its log is read on, and every life that begins after the first is reported.
+        A place given for a member is where it goes on instead. Who is there at the first look is followed from its
+        head before anything is reported, lest a move meanwhile pass for a new session's. From that look on nothing of
+        any member is missed: the logs tell of the lives that follow in the same scope.
         """
         for scope, after in self._resumed.items():
             with contextlib.suppress(Gone):  # deleted so long ago that not even its end is kept: the others go on
                 await follower.add(scope, after=after, by_lives=members.group)
-        before = await members.group.present()
+        for scope, head in (await members.group.present()).items():
+            follower.admit(scope, head=head, begin=members.after)
         await follower.open()
         for scope, head in (await members.group.present()).items():
-            was = before.get(scope)
-            is_new = was is None or was.epoch != head.epoch
-            follower.admit(scope, head=head, begin="beginning" if is_new else members.after)
+            follower.admit(scope, head=head, begin="beginning")
 
     def __del__(self) -> None:
         # A stream that was left by `break` and forgotten: its follower must not listen for ever.

@@ -94,9 +94,10 @@ class Follower:
     ) -> None:
         """Follow one more scope: from now (None), after a seq (0: the oldest record kept), or after a cursor.
 
-        With `epoch`, records of earlier ones are passed over. With `by_lives`, the life at that place is told, and of
-        later ones those that are admitted. Raises Compacted if what follows was trimmed, Diverged if the record at
-        the cursor is not the one it was taken at, Gone if nothing is left of the scope.
+        With `epoch`, records of earlier ones are passed over. With `by_lives`, the life at that place is told unless
+        it is known to be for others, and of later ones those that are admitted. Raises Compacted if what follows was
+        trimmed, Diverged if the record at the cursor is not the one it was taken at, Gone if nothing is left of the
+        scope.
         """
         if scope in self.expected:
             return
@@ -322,18 +323,47 @@ class Follower:
         return after.seq  # its own record again: the reader skips what the cursor says was delivered
 
     async def _lives_from(self, scope: str, head: Head, after: Cursor | int | None, admission: Admission) -> Lives:
-        """The life at that place, which whoever named it knows, and those that begin later."""
-        known: int | None
-        if isinstance(after, Cursor):
-            known, since = after.epoch, after.seq + 1
-        elif after and after < head.seq:
-            record = (*await self._source.kernel.log(scope, after=after + 1, limit=1, reverse=True), None)[0]
-            ended = record is not None and record.op == "drop"
-            known = None if ended else head.epoch if record is None else record.epoch
-            since = after + 1
-        else:
-            known, since = head.epoch if head.live else None, head.seq + 1
-        return Lives(admission, known=known, since=since, fresh=known is None)
+        """The life at that place, unless it is known to be for others, and those that begin later."""
+        place = head.seq if after is None else after.seq if isinstance(after, Cursor) else after
+        last = await self._last(scope, place) if place else None
+        if last is not None:
+            ended = last.op == "drop" and not isinstance(after, Cursor)  # the record at a cursor is read again
+            is_known = not ended and await self._is_for(scope, last, admission, named=True)
+            return Lives(admission, known=last.epoch if is_known else None, since=place + 1, fresh=ended)
+        first = self.expected[scope]  # the oldest record kept, if any: what came before it is trimmed
+        oldest = (*await self._source.kernel.log(scope, after=first - 1, limit=1), None)[0]
+        is_known = oldest is not None and await self._is_for(scope, oldest, admission, named=place > 0)
+        known = oldest.epoch if is_known and oldest is not None else None
+        return Lives(admission, known=known, since=first, fresh=first == 1)
+
+    async def _last(self, scope: str, seq: int) -> Record | None:
+        """The record at that seq, if it is kept."""
+        records = await self._source.kernel.log(scope, after=seq + 1, limit=1, reverse=True)
+        return records[0] if records and records[0].seq == seq else None
+
+    async def _is_for(self, scope: str, record: Record, admission: Admission, *, named: bool) -> bool:
+        """Whether the life that this record is of is for the follower.
+
+        Of the present life its cell says so, of an earlier one the record it begins with. Where that was trimmed
+        nobody knows: it is, if its place was named by whoever was told of it before, unless a record shows whose it is.
+        """
+        standing = (await admission.look((scope,))).get(scope)
+        if standing is None:
+            return False
+        if standing.head.live and standing.head.epoch == record.epoch:
+            return standing.admitted
+        low, first = max(standing.head.floor, 1), record
+        is_whole = low == 1  # whether the record before `low` is of another life, or there never was one
+        while low < first.seq:
+            middle = (low + first.seq) // 2
+            found = await self._last(scope, middle)
+            if found is not None and found.epoch == record.epoch:
+                first = found
+            else:
+                low, is_whole = middle + 1, found is not None
+        if is_whole:
+            return admission.begins(first)
+        return admission.begins(first) or (named and not admission.refuses(first))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         try:

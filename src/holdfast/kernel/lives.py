@@ -46,6 +46,10 @@ class Admission(Protocol):
         """Whether the life that begins with this record is for it."""
         ...
 
+    def refuses(self, record: Record) -> bool:
+        """Whether this record, any one of a life, shows that the life is not for it."""
+        ...
+
 
 class Lives:
     """The lives of one scope as a follower meets them, record by record.

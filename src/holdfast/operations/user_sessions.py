@@ -42,13 +42,22 @@ class UserSessions:
 
     def begins(self, record: Record) -> bool:
         """See `Admission.begins`."""
-        return any(
-            session.decode_raw(bytes(line.value)).user == self._user
-            for line in change.lines_of(record)
-            if line.kind == "session" and line.op == "set"
-        )
+        return self._user in _users(record)
+
+    def refuses(self, record: Record) -> bool:
+        """See `Admission.refuses`."""
+        return bool(_users(record) - {self._user})
 
     def _standing(self, head: Head, cell: Cell | None) -> Standing:
         if cell is None:
             return Standing(head)
         return Standing(head, session.decode(cell).user == self._user, cell.version)
+
+
+def _users(record: Record) -> set[str | None]:
+    """Whose session it is, if the record tells: what is set of a session is set whole."""
+    return {
+        session.decode_raw(bytes(line.value)).user
+        for line in change.lines_of(record)
+        if line.kind == "session" and line.op == "set"
+    }

@@ -11,6 +11,7 @@ import pytest
 
 from holdfast import Change, Changes, Holdfast, Scope
 from holdfast.errors import HoldfastError
+from holdfast.handles.changes import After
 from holdfast.kernel.commit import Moved, Retention
 from holdfast.kernel.contract import Kernel
 from holdfast.testing.clock import SeededIds
@@ -202,13 +203,54 @@ async def test_while_a_stream_opens_a_session_of_then_is_told_from_there_or_whol
         assert await is_silent(changes)
     assert found.pop("last") == life("last", "last")
     for id, told in found.items():
-        if id.startswith("gone"):
-            assert told == life(id, "short")
+        if id.startswith("gone"):  # whole, or from where it stood at the first look
+            assert told == life(id, "short")[-len(told) :]
         elif id.startswith("new"):
             assert told in ([(id, "set", id), (id, "set", "new"), (id, "set", "after")], [(id, "set", "after")])
         else:
             assert told.count((id, "set", "after")) == 1
             assert told[-1] == (id, "set", "after")
+
+
+@pytest.mark.parametrize("at", [1, 2])
+async def test_a_session_that_is_written_while_a_stream_opens_is_not_taken_for_a_new_one(
+    stores: Stores, hold: Holdfast, at: int
+) -> None:
+    """Its past is not told, though the feed reports the move before the opening is done."""
+
+    class Reporting(Around):
+        """Another opening writes at one of the looks, which goes on only when the feed has dealt with that."""
+
+        finds = 0
+        looks_to_come = 0
+        dealt = asyncio.Event()
+
+        async def call(self, verb: Verb, send: Callable[[], Awaitable[T]]) -> T:
+            if verb == "moved":
+                self.looks_to_come -= 1
+                if self.looks_to_come == 0:
+                    self.dealt.set()
+            if verb == "find":
+                self.finds += 1
+                if self.finds == at:
+                    await s.state.set("text", "meanwhile")
+                    await live(hold, "new", "ada", "new")
+                    if at == 2:
+                        self.looks_to_come = 2  # the first tells of the writes; when the next begins it was dealt with
+                        await self.dealt.wait()
+            return await send()
+
+    s = await hold.sessions.create(id="s", user="ada")
+    await s.state.set("text", "past")
+    kernel = Reporting(await stores.kernel())
+    watching = Holdfast.over(kernel, clock=stores.clock, ids=SeededIds(99))
+    async with watching, watching.changes(user="ada") as changes:
+        await s.state.set("text", "after")
+        owed: list[tuple[str, str, object]] = [("s", "set", "after")]
+        if at == 2:  # the stream had begun
+            owed = [*life("new", "new"), ("s", "set", "meanwhile"), *owed]
+        assert sorted(await take(changes, len(owed)), key=str) == sorted(owed, key=str)
+        assert await is_silent(changes)
 
 
 async def test_a_session_named_beside_the_user_is_followed_whosever_it_is(hold: Holdfast) -> None:
@@ -262,6 +304,93 @@ async def test_a_member_goes_on_after_a_version_too(hold: Holdfast) -> None:
         assert await is_silent(changes)
     async with hold.changes(user="ada", after={Scope.session("x"): dropped}) as changes:
         assert await take(changes, 3) == life("x", "hers")
+        assert await is_silent(changes)
+
+
+async def trim(stores: Stores, held: Held, count: int) -> None:
+    """Keep so many records of each log, however often the backend has to be asked."""
+    while True:
+        try:
+            if not (await held.inside.sweep(now_us=stores.clock.now_us(), retention=Retention(count=count))).more:
+                return
+        except HoldfastError:
+            continue
+
+
+HERS = life("x", "hers")  # at 1 to 3
+NEW = life("x", "new")  # after Bob's, which is at 4 to 6, and 7 if it is over
+
+
+@pytest.mark.parametrize("is_over", [False, True], ids=["present", "over"])
+@pytest.mark.parametrize(
+    ("kept", "after", "owed"),
+    [
+        (None, "beginning", HERS),
+        (None, 0, HERS),
+        (None, 1, HERS[1:]),
+        (None, 2, HERS[2:]),
+        (None, 3, []),
+        (None, 4, []),
+        (None, 5, []),
+        (None, 6, []),
+        (None, "now", []),
+        (2, "beginning", []),  # what is left of her session does not show whose it is
+        (2, 1, HERS[1:]),
+        (2, 2, HERS[2:]),
+        (3, 2, HERS[2:]),
+        (4, 3, []),
+        (4, "beginning", []),
+        (4, 4, []),
+    ],
+)
+async def test_a_place_in_a_session_that_changed_hands_shows_each_user_their_own(
+    stores: Stores,
+    hold: Holdfast,
+    held: Held,
+    is_over: bool,
+    kept: int | None,
+    after: After,
+    owed: list[tuple[str, str, object]],
+) -> None:
+    """Ada's session, then Bob's under the same id, `kept` from there on: of his nothing is told to her, wherever her
+    stream resumes, and of hers all that follows the place. The cursors resume as exactly as the place."""
+    await live(hold, "x", "ada", "hers")
+    his = await hold.sessions.create(id="x", user="bob")
+    await his.state.set("text", "his")
+    await his.state.set("text", "his too")
+    if is_over:
+        await hold.sessions.delete("x")
+    if kept is not None:
+        await trim(stores, held, (7 if is_over else 6) - kept + 1)
+    scope = Scope.session("x")
+    async with hold.changes(user="ada", after={scope: after}) as changes:
+        cursors = changes.cursors
+        assert await take(changes, len(owed)) == owed
+    if after != "now":
+        async with hold.changes(user="ada", after=cursors) as changes:
+            assert await take(changes, len(owed)) == owed
+    async with hold.changes(user="ada", after={scope: after}) as changes:
+        if not is_over:
+            await his.state.set("text", "his last")
+            await hold.sessions.delete("x")
+        await live(hold, "x", "ada", "new")
+        assert await take(changes, len(owed) + 3) == [*owed, *NEW]
+        assert await is_silent(changes)
+
+
+@pytest.mark.parametrize("is_over", [False, True], ids=["present", "over"])
+async def test_a_cursor_of_anothers_session_shows_nothing_of_it(hold: Holdfast, is_over: bool) -> None:
+    his = await hold.sessions.create(id="x", user="bob")
+    async with hold.changes(user="bob", after="beginning") as changes:
+        cursor = (await anext(changes)).cursor
+    await his.state.set("text", "his")
+    if is_over:
+        await hold.sessions.delete("x")
+    async with hold.changes(user="ada", after={Scope.session("x"): cursor}) as changes:
+        if not is_over:
+            await hold.sessions.delete("x")
+        await live(hold, "x", "ada", "new")
+        assert await take(changes, 3) == NEW
         assert await is_silent(changes)
 
 

@@ -492,6 +492,9 @@ class Owned:
     def begins(self, record: Record) -> bool:
         return record.body == self.owner
 
+    def refuses(self, record: Record) -> bool:
+        return record.body != self.owner
+
 
 async def scout(bench: Bench, owner: bytes = b"ada") -> Follower:
     follower = bench.feed.follow(admission=Owned(bench.line, owner))
