@@ -90,11 +90,12 @@ class SqliteStore:
 
     @classmethod
     def _open_blocking(cls, opening: Opening, mounts: str | None, failpoint: Failpoint | None) -> SqliteStore:
-        path = Path(os.path.abspath(opening.path))  # the working directory may change later
-        opening = opening._replace(path=path)
+        name = Path(os.path.abspath(opening.path))  # the working directory may change later
+        path = _real(name)
+        opening = opening._replace(path=path, name=None if name == path else name)
         _check_path(path)
         forks.check_not_inherited(str(path))
-        check_filesystem(path.resolve(), mounts=mounts)
+        check_filesystem(path, mounts=mounts)
         forks.close_the_lost()
         store = cls(opening, failpoint)
         forks.register(store)
@@ -238,6 +239,20 @@ class SqliteStore:
         if writer is not None:
             held += [writer.connection, writer.cursor]
         return [one for one in held if one is not None]
+
+
+def _real(name: Path) -> Path:
+    """Where the file is that the name leads to. Under two names it would have two side files."""
+    try:
+        path = os.path.realpath(name)
+        loops = os.path.islink(path)
+    except OSError as problem:
+        remedy = "Name another file."
+        raise InvalidValue(f"{name} names no file: {problem.strerror}", remedy=remedy, path=str(name)) from problem
+    if loops:
+        remedy = "Mend the symbolic link, or name the file itself."
+        raise InvalidValue(f"{name} leads back to itself", remedy=remedy, path=str(name))
+    return Path(path)
 
 
 def _check_path(path: Path) -> None:

@@ -75,6 +75,13 @@ class Turns:
         self._byte: int | None = None  # of the file that is open
         _here.add(self)
 
+    def file(self) -> tuple[str, FileId] | None:
+        """The name of the side file and which one it is; None if there is none."""
+        if self.fd < 0:
+            return None
+        status = os.fstat(self.fd)
+        return str(self.path), (status.st_dev, status.st_ino)
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the room for the block."""

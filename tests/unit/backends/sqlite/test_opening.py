@@ -161,6 +161,7 @@ async def test_a_newer_store_is_refused_and_says_who_wrote_it(tmp_path: Path) ->
         ("plain/store.db", "plain is not a folder", "Name a file in a folder"),
         (".", "is a folder", "Name a file in it"),
         ("pipe", "is no regular file", "Name another file"),
+        ("loop", "leads back to itself", "Mend the symbolic link"),
         ("/dev/null", "is no regular file", "Name another file"),
         ("x" * 300, "File name too long", "Name another file"),
         ("d/" * 3000 + "x", "File name too long", "Name another file"),
@@ -172,10 +173,11 @@ async def test_a_path_that_can_be_no_store_is_an_invalid_value_and_says_what_to_
     """Nothing is damaged there, so nobody is told to restore a backup."""
     (tmp_path / "plain").touch()
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(InvalidValue, match=says) as refusal:
         await SqliteKernel.open(tmp_path / name)
     assert remedy in refusal.value.remedy
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe", "plain"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["loop", "pipe", "plain"]
 
 
 async def test_a_read_only_file_or_folder_is_refused(tmp_path: Path) -> None:
