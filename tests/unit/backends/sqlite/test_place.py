@@ -496,6 +496,20 @@ asyncio.run(main(sys.argv[1]))
 
 
 @pytest.mark.parametrize("loss", ["the file is unlinked", "a backup is renamed over it"])
+async def test_a_store_without_its_lock_file_is_not_opened_while_another_process_has_it(path: Path, loss: str) -> None:
+    """G6: whether that is the same file or one that was there before, nobody can tell; asking twice is no help."""
+    kernel, _ = await opened(path)
+    path.with_name("store.db-lock").unlink()
+    LOSSES[loss](path)
+    for _ in range(2):
+        assert finished(start(OPENING_THE_OTHER, path)) == "refused\n"
+        assert not path.with_name("store.db-lock").exists()
+    await kernel.close()
+    assert finished(start(OPENING_THE_OTHER, path)) == "opened\n"
+    await check_what_is_left(path, loss)
+
+
+@pytest.mark.parametrize("loss", ["the file is unlinked", "a backup is renamed over it"])
 async def test_a_file_is_not_opened_beside_the_one_it_took_the_place_of(path: Path, loss: str) -> None:
     """G6: who opens it would take the other's log and index for its own, and lose what it was told is durable."""
     kernel, _ = await opened(path)
