@@ -27,9 +27,11 @@ LOG_BYTES_KEPT = 64 * 1024 * 1024
 class Opening(NamedTuple):
     """How the connections of one store are opened.
 
+    path             where the file really is: everything beside it is named after that, as SQLite does it
     busy_timeout_s   how long a write waits for another process before StoreLocked
     vfs              the name of the apsw VFS to go through, None for the system's
     max_pages        the largest size of the file in pages of 4 KiB, None for SQLite's own limit (16 TB)
+    name             the path that was given, where that is another, through a symbolic link
     """
 
     path: Path
@@ -37,6 +39,7 @@ class Opening(NamedTuple):
     busy_timeout_s: float
     vfs: str | None
     max_pages: int | None
+    name: Path | None = None
 
 
 class Waiting:

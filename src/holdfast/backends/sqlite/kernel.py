@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -96,6 +97,9 @@ class SqliteKernel(Kernel):
         )
         try:
             return cls(store, await store.space(space), owns_store=True)
+        except asyncio.CancelledError:
+            store.abandon()  # its writer may wait for a lock
+            raise
         except BaseException:
             await store.close()
             raise

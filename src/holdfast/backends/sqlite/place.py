@@ -1,16 +1,17 @@
 """Whether the path of a store still leads to the files that are written.
 
 A file that is removed or replaced while it is open is written on, and nobody ever finds what was acknowledged. So the
-device and inode of the file, of its log and of its index are compared with what their names lead to: after every
-COMMIT, before anybody is answered; and before reads and transactions when the last look is older than `FRESH_S`.
+device and inode of the file, of its log, its index and its lock file are compared with what their names lead to: after
+every COMMIT, before anybody is answered; and before reads and transactions when the last look is older than `FRESH_S`.
 
-None of the three changes rightly while a connection is open. SQLite removes log and index when the last connection of
+None of them changes rightly while a connection is open. SQLite removes log and index when the last connection of
 all processes closes, under an exclusive lock on the file, of which every other connection holds a shared one
 (sqlite3WalClose in its wal.c; https://sqlite.org/walformat.html, 1.1); a checkpoint begins the log anew or cuts it
 back, in the same inode. The index counts as much as the others: writers exclude each other by locks on it, so two
-processes with two of them write over each other's commits.
+processes with two of them write over each other's commits. The lock file tells who has which file open (see `turns`),
+which nobody can tell from a second one. A path through a symbolic link must go on leading to the file.
 
-Three calls of stat cost a few microseconds beside a sync. (Tried: SQLITE_FCNTL_HAS_MOVED knows of the file only, not of
+Four calls of stat cost a few microseconds beside a sync. (Tried: SQLITE_FCNTL_HAS_MOVED knows of the file only, not of
 its log. The folder's times would be one call, and depend on the resolution of its file system's clock.)
 """
 
@@ -56,26 +57,42 @@ def file_id(path: str | os.PathLike[str]) -> FileId | None:
 
 
 class Place:
-    """The file, log and index that one writer's connection has open, and their names."""
+    """The file, log and index that one writer's connection has open, and their names; then the lock file and the path
+    that was given, where there are such."""
 
     def __init__(self, path: Path, known: Sequence[tuple[str, FileId]]) -> None:
-        self.ids = tuple(identity for _, identity in known)
+        self.ids = tuple(identity for _, identity in known[:3])
         self._path = path
         self._known = tuple(known)
         self._seen_s = time.monotonic()
 
     @classmethod
-    def of(cls, connection: apsw.Connection, path: Path) -> Place:
-        """Raises Unavailable if they were removed or replaced since the connection opened them."""
+    def of(
+        cls,
+        connection: apsw.Connection,
+        path: Path,
+        *,
+        name: Path | None = None,
+        lock: tuple[str, FileId] | None = None,
+    ) -> Place:
+        """`name` leads to the path, `lock` is the open lock file.
+
+        Raises Unavailable if they were removed or replaced since they were opened.
+        """
         connection.pragma("schema_version")  # a read: from here on log and index are open
         ours = _open_here()
         known = []
-        for name in (str(path), connection.filename_wal, f"{connection.filename}-shm"):
-            identity = file_id(name)
+        for file in (str(path), connection.filename_wal, f"{connection.filename}-shm"):
+            identity = file_id(file)
             if identity is None or (ours is not None and identity not in ours):
-                raise Unavailable(f"{name} was removed or replaced while {path} was being opened", path=str(path))
-            known.append((name, identity))
-        return cls(path, known)
+                raise _replaced_meanwhile(file, path)
+            known.append((file, identity))
+        also = [] if lock is None else [lock]
+        also += [] if name is None else [(str(name), known[0][1])]
+        for file, identity in also:
+            if file_id(file) != identity:
+                raise _replaced_meanwhile(file, path)
+        return cls(path, known + also)
 
     def lost(self) -> Closed | None:
         """Look, and say why the store has to close; None if everything is in its place."""
@@ -107,7 +124,7 @@ class Place:
         was removed or replaced, the log that stands beside its successor would be taken for the successor's, and be
         mixed into it: so it is copied into the old file and emptied. What somebody else may rest on already is left.
         """
-        (file, log, index), (file_now, log_now, index_now) = self.ids, [file_id(name) for name, _ in self._known]
+        (file, log, index), (file_now, log_now, index_now) = self.ids, [file_id(name) for name, _ in self._known[:3]]
         with contextlib.suppress(apsw.Error, OSError):
             if file_now == file:
                 if log_now != log and index_now in (index, None):
@@ -115,6 +132,10 @@ class Place:
             elif log_now == log and index_now in (index, None):
                 with _kept_out(self._path, file_now):
                     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+def _replaced_meanwhile(file: str, path: Path) -> Unavailable:
+    return Unavailable(f"{file} was removed or replaced while {path} was being opened", path=str(path))
 
 
 @contextlib.contextmanager

@@ -74,27 +74,26 @@ class SqliteStore:
         Raises UnsafeFilesystem, ReadOnlyStore, StoreFull, StoreLocked, StoreTooNew, Corrupt (not a database, or another
         program's: it is left as it is), InvalidValue (no such folder, not a file, another durability), Closed (the file
         was inherited by a fork), Unavailable (the file was removed or replaced meanwhile). Cancelled while it opens, it
-        closes what it opened.
+        raises at once, and what it opened is closed in a thread.
         """
         if durability not in ("fsync", "process"):
             raise InvalidValue(f"durability is fsync or process, not {durability!r}", path="durability")
         opening = Opening(Path(path), durability, busy_timeout_s, vfs, max_pages)
-        work = asyncio.ensure_future(asyncio.to_thread(cls._open_blocking, opening, mounts, failpoint))
+        attempt = _Attempt(lambda: cls._open_blocking(opening, mounts, failpoint))
         try:
-            return await asyncio.shield(work)
+            return await asyncio.to_thread(attempt.run)
         except asyncio.CancelledError:
-            store = (await asyncio.gather(work, return_exceptions=True))[0]
-            if isinstance(store, SqliteStore):
-                await store.close()
+            attempt.give_up()
             raise
 
     @classmethod
     def _open_blocking(cls, opening: Opening, mounts: str | None, failpoint: Failpoint | None) -> SqliteStore:
-        path = Path(os.path.abspath(opening.path))  # the working directory may change later
-        opening = opening._replace(path=path)
+        name = Path(os.path.abspath(opening.path))  # the working directory may change later
+        path = _real(name)
+        opening = opening._replace(path=path, name=None if name == path else name)
         _check_path(path)
         forks.check_not_inherited(str(path))
-        check_filesystem(path.resolve(), mounts=mounts)
+        check_filesystem(path, mounts=mounts)
         forks.close_the_lost()
         store = cls(opening, failpoint)
         forks.register(store)
@@ -177,6 +176,11 @@ class SqliteStore:
         refusal = self._refusal = self._refusal or Closed(f"{self.opening.path} is closed")
         await asyncio.shield(asyncio.to_thread(self._close_blocking, refusal))
 
+    def abandon(self) -> None:
+        """Close it in a thread that nobody waits for."""
+        refusal = self._refusal = self._refusal or Closed(f"{self.opening.path} is closed")
+        threading.Thread(target=self._close_blocking, args=(refusal,), name="holdfast-sqlite-close").start()
+
     def _close_blocking(self, refusal: Closed) -> None:
         with self._closing:
             if self._closed:
@@ -238,6 +242,48 @@ class SqliteStore:
         if writer is not None:
             held += [writer.connection, writer.cursor]
         return [one for one in held if one is not None]
+
+
+class _Attempt:
+    """An opening in a thread, whose caller may stop waiting: then the store is closed, as soon as it is open."""
+
+    def __init__(self, opens: Callable[[], SqliteStore]) -> None:
+        self._opens = opens
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._store: SqliteStore | None = None
+
+    def run(self) -> SqliteStore:
+        """Open it. In the thread."""
+        store = self._opens()
+        with self._lock:
+            self._store = store
+            given_up = self._given_up
+        if given_up:
+            store.abandon()
+        return store
+
+    def give_up(self) -> None:
+        """Nobody will take what it opens, or has opened."""
+        with self._lock:
+            self._given_up = True
+            store = self._store
+        if store is not None:
+            store.abandon()
+
+
+def _real(name: Path) -> Path:
+    """Where the file is that the name leads to. Under two names it would have two side files."""
+    try:
+        path = os.path.realpath(name)
+        loops = os.path.islink(path)
+    except OSError as problem:
+        remedy = "Name another file."
+        raise InvalidValue(f"{name} names no file: {problem.strerror}", remedy=remedy, path=str(name)) from problem
+    if loops:
+        remedy = "Mend the symbolic link, or name the file itself."
+        raise InvalidValue(f"{name} leads back to itself", remedy=remedy, path=str(name))
+    return Path(path)
 
 
 def _check_path(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 What to remove is looked for on a reading connection, so that a long search holds nobody up; the writer then removes at
 most `STEP` rows at a time and judges anew what could have changed since: whether a cell is still expired, a scope still
-dropped. Records below a scope's newest only ever become older, so those need no second look.
+dropped, and by the very commit that was looked at: one revived and dropped again is a young tombstone. Records below
+a scope's newest only ever become older, so those need no second look.
 
 Removing works on a full store: where no space is left, the log is begun anew and the reserve given up (see `reserve`),
 and the steps become smaller. There all free pages go back to the file system; otherwise only when they are many.
@@ -65,6 +66,14 @@ _REMOVE_RECORDS = (
 _REMOVE_PLACES = (
     "DELETE FROM cells WHERE scope = ?1 AND epoch = -1 AND key < min(?2, (SELECT floor FROM scopes WHERE id = ?1) + ?3)"
 )
+_STILL_OVER = (
+    "SELECT 1 FROM scopes WHERE id = ?1 AND NOT live "
+    "AND (SELECT max(key) FROM cells WHERE scope = ?1 AND epoch = -1) = ?2"
+)
+_FORGET = (
+    "DELETE FROM scopes WHERE id = ?1 AND NOT live "
+    "AND (SELECT max(key) FROM cells WHERE scope = ?1 AND epoch = -1) = ?2"
+)
 _RAISE_FLOOR = "UPDATE scopes SET floor = (SELECT min(key) FROM cells WHERE scope = ?1 AND epoch = -1) WHERE id = ?1"
 
 
@@ -85,7 +94,7 @@ class Ended(NamedTuple):
 
 
 class Trim(NamedTuple):
-    """Remove the records of a scope below `floor`, or with `over` the whole scope."""
+    """Remove the records of a scope below `floor`, or with `over` the whole scope, whose newest record is `floor`."""
 
     name: str
     scope: int
@@ -282,9 +291,12 @@ def remove_garbage(writer: Writer, space: int, ended: Ended, count: int) -> tupl
 
 
 def remove_records(writer: Writer, trim: Trim, count: int) -> int:
-    """Remove up to `count` of the records below the trim's floor; returns how many. The newest is kept."""
+    """Remove up to `count` of the records below the trim's floor; returns how many. The newest is kept, and all of a
+    scope that was to be forgotten and has been revived since."""
     below = (trim.scope, trim.floor, count)
     with writer.transaction("sweep", "removes") as cursor:
+        if trim.over and not cursor.execute(_STILL_OVER, (trim.scope, trim.floor)).fetchall():
+            return 0
         cursor.execute(_REMOVE_RECORDS, below)
         removed = writer.connection.changes()
         if removed:
@@ -295,9 +307,9 @@ def remove_records(writer: Writer, trim: Trim, count: int) -> int:
 
 
 def forget_scope(writer: Writer, space: int, trim: Trim) -> bool:
-    """Remove the last trace of a dropped scope, unless it has been revived since."""
+    """Remove the last trace of a dropped scope, unless it has been revived since, and be it dropped again."""
     with writer.transaction("sweep", "removes") as cursor:
-        cursor.execute("DELETE FROM scopes WHERE id = ? AND NOT live", (trim.scope,))
+        cursor.execute(_FORGET, (trim.scope, trim.floor))
         if not writer.connection.changes():
             return False
         places = "FROM cells WHERE scope = ? AND epoch = -1"

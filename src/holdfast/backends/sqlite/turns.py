@@ -11,7 +11,8 @@ the room, then gives up the bench; so while one waits, the one that just left ca
 How many bytes are locked tells one turn of a process from its next: who finds the place taken is told by F_GETLK.
 
 The last is safety. Who opens a file that took the place of one that a process still has open would share its index, and
-take its log for their own; so they are refused until it is closed.
+take its log for their own; so they are refused until it is closed. Who has to make the side file anew, though the store
+has an index that another process has open, cannot know who has which file, and is refused as well.
 
 POSIX record locks: they belong to the process, so a forked child never holds one by accident and the end of a process
 frees them. (flock was tried: a forked child shares the lock and may keep it when its parent dies.)
@@ -37,7 +38,7 @@ from typing import NamedTuple
 
 from holdfast.backends.sqlite import gate
 from holdfast.backends.sqlite.errors import NO_SPACE
-from holdfast.backends.sqlite.place import FileId
+from holdfast.backends.sqlite.place import FileId, file_id
 from holdfast.errors import ReadOnlyStore, StoreLocked, Unavailable
 
 try:
@@ -51,9 +52,13 @@ TURNS_MAX = 2**20
 
 FILES, FILES_SIZE = 2**62, 2**61
 
+INDEX_HELD = 128
+"""What every process that has the index open holds a shared lock on: UNIX_SHM_DMS in SQLite's os_unix.c."""
+
 PATIENCE_S = 1.0
 POLL_S = 0.0002
 
+_looked_at: dict[FileId | None, int] = {}  # never closed: that would end every lock of this process on the index
 _here: set[Turns] = set()  # of this process, all that are open
 
 
@@ -69,11 +74,22 @@ class Turns:
 
     def __init__(self, path: Path) -> None:
         self.path = path.with_name(path.name + "-lock")
-        self.fd = _open(self.path)
+        index = path.with_name(path.name + "-shm")
+        had_index = file_id(index)  # before: who opens the store makes the side file first
+        self.fd, made = _open(self.path)
+        if made and had_index is not None and (process := _holder_of_index(index)) is not None:
+            self._refuse(path, process)
         self._turn = 0
         self._in_vain: dict[int, Holder] = {}  # place -> who did not let go of it
         self._byte: int | None = None  # of the file that is open
         _here.add(self)
+
+    def file(self) -> tuple[str, FileId] | None:
+        """The name of the side file and which one it is; None if there is none."""
+        if self.fd < 0:
+            return None
+        status = os.fstat(self.fd)
+        return str(self.path), (status.st_dev, status.st_ino)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -132,6 +148,16 @@ class Turns:
             for other in list(_here):  # closing a file ends all locks that the process has on it
                 if other.path == self.path:
                     other._share()
+
+    def _refuse(self, path: Path, process: int) -> None:
+        self.path.unlink(missing_ok=True)  # or the next attempt would find it
+        os.close(self.fd)
+        raise StoreLocked(
+            f"process {process} has {path} open, or the file that was there before, and its {self.path.name} is gone",
+            remedy="Close the store in every process; then open it again.",
+            path=str(path),
+            process=process,
+        )
 
     def _share(self) -> None:
         if fcntl is not None and self.fd >= 0 and self._byte is not None:
@@ -214,12 +240,34 @@ else:
         return kind, whence, start, length, process
 
 
-def _open(path: Path) -> int:
+def _holder_of_index(path: Path) -> int | None:
+    """Another process that has the index open; None if there is none, or that cannot be told."""
+    if fcntl is None:
+        return None  # type: ignore[unreachable]
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        fd = _looked_at.get(file_id(path))
+        if fd is None:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            status = os.fstat(fd)
+            _looked_at[status.st_dev, status.st_ino] = fd
+        answer = fcntl.fcntl(fd, fcntl.F_GETLK, _FLOCK.pack(*_in_order(fcntl.F_WRLCK, 0, INDEX_HELD, 1, 0)))
+    except OSError:
+        return None
+    kind, _, _, _, process = _from_order(*_FLOCK.unpack(answer))
+    return None if kind == fcntl.F_UNLCK else max(0, process)
+
+
+def _open(path: Path) -> tuple[int, bool]:
+    """The open file, and whether it was made here."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+    try:
+        try:
+            return os.open(path, flags | os.O_EXCL, 0o666), True
+        except FileExistsError:
+            return os.open(path, flags, 0o666), False
     except PermissionError as error:
         raise ReadOnlyStore(f"{path} cannot be written: {error.strerror}", path=str(path)) from error
     except OSError as error:
         if error.errno in NO_SPACE:  # a store that was copied without its side file, on a full disk
-            return -1
+            return -1, False
         raise Unavailable(f"{path} cannot be opened: {error.strerror}", path=str(path)) from error

@@ -163,7 +163,7 @@ class Writer:
                 self._turns.hold_file(identity)
             ensure_schema(connection, self._opening, self._turns)
             tune(connection, self._opening, cache_kib=WRITER_CACHE_KIB)
-            self.place = Place.of(connection, self._opening.path)
+            self.place = Place.of(connection, self._opening.path, name=self._opening.name, lock=self._turns.file())
             self.reserve.refill(connection)
         except Unavailable:  # what stands under its names by now may be somebody else's
             abandon(connection)

@@ -161,6 +161,7 @@ async def test_a_newer_store_is_refused_and_says_who_wrote_it(tmp_path: Path) ->
         ("plain/store.db", "plain is not a folder", "Name a file in a folder"),
         (".", "is a folder", "Name a file in it"),
         ("pipe", "is no regular file", "Name another file"),
+        ("loop", "leads back to itself", "Mend the symbolic link"),
         ("/dev/null", "is no regular file", "Name another file"),
         ("x" * 300, "File name too long", "Name another file"),
         ("d/" * 3000 + "x", "File name too long", "Name another file"),
@@ -172,10 +173,11 @@ async def test_a_path_that_can_be_no_store_is_an_invalid_value_and_says_what_to_
     """Nothing is damaged there, so nobody is told to restore a backup."""
     (tmp_path / "plain").touch()
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(InvalidValue, match=says) as refusal:
         await SqliteKernel.open(tmp_path / name)
     assert remedy in refusal.value.remedy
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe", "plain"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["loop", "pipe", "plain"]
 
 
 async def test_a_read_only_file_or_folder_is_refused(tmp_path: Path) -> None:
@@ -241,13 +243,48 @@ async def test_a_locked_file_is_waited_for_and_then_refused(tmp_path: Path) -> N
     await (await SqliteKernel.open(path)).close()
 
 
-async def test_an_opening_that_is_cancelled_closes_what_it_opened(tmp_path: Path) -> None:
+async def closed_aside() -> list[str]:
+    """Wait for the threads that open and close for nobody; returns which of the stores' threads are left."""
+    await asyncio.get_running_loop().shutdown_default_executor()
+    for thread in threading.enumerate():
+        if thread.name == "holdfast-sqlite-close":
+            thread.join()
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("holdfast")]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("steps", [1, 2, 200])
+async def test_an_opening_that_is_cancelled_closes_what_it_opened(tmp_path: Path, times: int, steps: int) -> None:
+    """However often, and whether it has opened anything by then or not."""
     opening = asyncio.ensure_future(SqliteKernel.open(tmp_path / "store.db"))
-    await asyncio.sleep(0)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    for _ in range(times):
+        opening.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert await closed_aside() == []
+
+
+async def test_an_opening_that_waits_for_a_lock_is_cancelled_at_once(tmp_path: Path) -> None:
+    """It is the thread that goes on waiting, and then closes what it opens."""
+    path = tmp_path / "store.db"
+    await (await SqliteKernel.open(path)).close()
+    holder = apsw.Connection(str(path))
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE; CREATE TABLE t(x)").fetchall()
+    opening = asyncio.ensure_future(SqliteKernel.open(path, busy_timeout_s=600))
+    for _ in itertools.count():
+        if any(thread.name == "holdfast-sqlite-writer" for thread in threading.enumerate()):
+            break
+        await asyncio.sleep(0)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("holdfast")] == []
+    assert "holdfast-sqlite-writer" in [thread.name for thread in threading.enumerate()]
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert await closed_aside() == []
 
 
 async def test_another_durability_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from holdfast import Holdfast
-from holdfast.backends.sqlite import SqliteKernel, SqliteStore, place
+from holdfast.backends.sqlite import SqliteKernel, SqliteStore, place, reserve
 from holdfast.errors import Closed, HoldfastError, Indeterminate, Unavailable
 from holdfast.kernel.commit import Retention
 from tests.unit.backends.sqlite.drafts import NOW_US, Lane, applied, finished, start, value_of
@@ -43,6 +43,10 @@ LOSSES: dict[str, Callable[[Path], Any]] = {
     "the log is unlinked": lambda path: path.with_name("store.db-wal").unlink(),
     "the index is unlinked": lambda path: path.with_name("store.db-shm").unlink(),
     "log and index are unlinked": lambda path: [path.with_name(f"store.db-{end}").unlink() for end in ("wal", "shm")],
+    "the lock file is unlinked": lambda path: path.with_name("store.db-lock").unlink(),
+    "another lock file is renamed over it": lambda path: os.replace(
+        path.with_name("backup.db-lock"), path.with_name("store.db-lock")
+    ),
     "everything is unlinked": unlink_all,
     "the file is moved away": lambda path: path.rename(path.with_name("away.db")),
     "a backup is renamed over it": lambda path: os.replace(path.with_name("backup.db"), path),
@@ -53,7 +57,13 @@ LOSSES: dict[str, Callable[[Path], Any]] = {
     "its folder is moved": move_the_folder,
 }
 
-KEPT = {"the log is unlinked", "the index is unlinked", "log and index are unlinked"}
+KEPT = {
+    "the log is unlinked",
+    "the index is unlinked",
+    "log and index are unlinked",
+    "the lock file is unlinked",
+    "another lock file is renamed over it",
+}
 """After these the file itself is where it was."""
 
 BACKUP = {"a backup is renamed over it", "a backup is renamed over it, the log removed"}
@@ -355,6 +365,23 @@ async def test_a_link_and_a_relative_path_lead_to_the_file(path: Path, monkeypat
         await kernel.close()
 
 
+async def test_a_store_opened_through_a_link_has_its_files_beside_the_file_itself(path: Path) -> None:
+    """Two names of one file must not mean two lock files; the reserve is on the disk that the file is on."""
+    link = path.parent.parent / "link.db"
+    link.symlink_to(path)
+    for name in (link, path):
+        kernel = await SqliteKernel.open(name)
+        await applied(kernel, Lane("w").put("s/1", "k", b"v"))
+        assert sorted(file.name for file in path.parent.iterdir()) == [
+            path.name + end for end in ("", "-lock", "-shm", "-wal")
+        ]
+        assert path.with_name("store.db-lock").stat().st_size >= reserve.ROOM_BYTES
+        assert [file.name for file in path.parent.parent.iterdir() if file.is_symlink() or file.is_file()] == [
+            "link.db"
+        ]
+        await kernel.close()
+
+
 async def test_checkpoints_and_vacuum_from_outside_are_no_loss(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They cut back, begin anew and fill the same files."""
     monkeypatch.setattr(place, "FRESH_S", 0.0)
@@ -466,6 +493,20 @@ async def main(path):
 
 asyncio.run(main(sys.argv[1]))
 """
+
+
+@pytest.mark.parametrize("loss", ["the file is unlinked", "a backup is renamed over it"])
+async def test_a_store_without_its_lock_file_is_not_opened_while_another_process_has_it(path: Path, loss: str) -> None:
+    """G6: whether that is the same file or one that was there before, nobody can tell; asking twice is no help."""
+    kernel, _ = await opened(path)
+    path.with_name("store.db-lock").unlink()
+    LOSSES[loss](path)
+    for _ in range(2):
+        assert finished(start(OPENING_THE_OTHER, path)) == "refused\n"
+        assert not path.with_name("store.db-lock").exists()
+    await kernel.close()
+    assert finished(start(OPENING_THE_OTHER, path)) == "opened\n"
+    await check_what_is_left(path, loss)
 
 
 @pytest.mark.parametrize("loss", ["the file is unlinked", "a backup is renamed over it"])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from holdfast.backends.sqlite import SqliteKernel, SqliteStore
-from holdfast.backends.sqlite.sweep import FREE_PAGES_MIN, STEP
+from holdfast.backends.sqlite.sweep import FREE_PAGES_MIN, STEP, Limits, Sweep
+from holdfast.backends.sqlite.writer import Writer
 from holdfast.kernel.commit import Append, CommitId, Committed, Entry, Put, Range, Read, Retention, ScopeCommit, Swept
 from tests.unit.backends.sqlite.drafts import NOW_US, Lane, applied, sent, size_of, value_of
 
@@ -74,6 +79,44 @@ async def test_a_long_log_is_trimmed_within_the_budget_and_keeps_its_newest_reco
     assert [record.seq for record in await kernel.log("s/1", after=1_499)] == [1_500]
     assert await applied(kernel, lane.put("s/1", "k", b"next")) == {"s/1": 1_501}
     await kernel.close()
+
+
+@pytest.mark.parametrize("after", [2, 3, 4])
+async def test_a_scope_that_lives_and_ends_again_while_it_is_swept_is_a_young_tombstone(
+    tmp_path: Path, after: int
+) -> None:
+    """G11, G15: its versions and epochs go on, whenever between the look and the removal (before its records are
+    removed, or before it is forgotten) another process revived it; and the newer life's log is whole."""
+    begun = 0
+    path, lane = tmp_path / "store.db", Lane()
+    looking, other = await SqliteStore.open(path), await SqliteKernel.open(path)
+    kernel = await SqliteKernel.on(looking)
+    for _ in range(3):
+        await applied(kernel, lane.put("s/1", "k", b"v"))
+    await applied(kernel, lane.commit(ScopeCommit("s/1", drop=True)))
+    late_us = NOW_US + 1_000
+
+    async def act(work: Callable[[Writer], Any]) -> Any:
+        nonlocal begun
+        begun += 1
+        if begun == after:
+            await applied(other, lane.put("s/1", "k", b"second life"))
+            await applied(other, lane.commit(ScopeCommit("s/1", drop=True), at_us=late_us))
+        return await looking.act(work)
+
+    retention = Retention(tombstone_us=1_000)
+    space = await looking.space("default")
+    swept = await Sweep(Limits(space.id, late_us, retention), 100, look=looking.look, act=act).run()
+    assert begun > after
+    assert swept.scopes == 0
+    head = (await other.read([Read("s/1")], now_us=late_us))[0].head
+    assert (head.live, head.seq, head.epoch) == (False, 6, 2), head
+    assert [record.seq for record in await other.log("s/1", after=head.floor - 1)][-3:] == [4, 5, 6]
+    assert await applied(kernel, lane.put("s/1", "k", b"third life")) == {"s/1": 7}
+    await kernel.sweep(now_us=late_us + 1, retention=retention)
+    assert [record.seq for record in await other.log("s/1", after=3)] == [4, 5, 6, 7]
+    await other.close()
+    await looking.close()
 
 
 async def test_sweeping_what_another_process_swept_already_is_harmless(tmp_path: Path) -> None:
