@@ -84,7 +84,8 @@ class Holdfast:
             sqlite:////abs/path.db      a file; ?durability=process for the relaxed mode
 
         Raises InvalidValue for a URL that is not understood, and the store's own conditions: ReadOnlyStore,
-        StoreTooNew, UnsafeFilesystem, StoreLocked, Corrupt.
+        StoreTooNew, UnsafeFilesystem, StoreLocked, StoreFull, Corrupt, Unavailable (the file was replaced meanwhile),
+        and Closed (in a forked child, for a file that its parent had open).
         """
 
         async def start() -> Holdfast:
