@@ -6,6 +6,7 @@ deletion never writes into what was made afterwards under the same name.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Protocol, TypeVar
@@ -177,20 +178,27 @@ class Together:
     async def change(self, target: Target, stage: Callable[[Work], Awaitable[T]]) -> tuple[T, int]:
         """See `Unit.change`. Never repeated: the transaction as a whole is what may be run again."""
         refuse_inside(self.store, target.scope, but=self.work)
-        self._part(target)
-        result = await stage(self.work)
-        self._ask(target)
+        async with self._alone():
+            self._part(target)
+            result = await stage(self.work)
+            self._ask(target)
         return result, 0
 
     async def drop(self, target: Target, stage: Callable[[Work], object]) -> bool:
         """Let `stage` end the target's scope; False if it does not exist, which is a condition like any read."""
         refuse_inside(self.store, target.scope, but=self.work)
-        try:
-            await self.read(target, lambda work: work.look_for(target.scope))
-            stage(self.work)
-        except NotFound:
-            return False
+        async with self._alone():
+            try:
+                await self.read(target, lambda work: work.look_for(target.scope))
+                stage(self.work)
+            except NotFound:
+                return False
         return True
+
+    def _alone(self) -> asyncio.Lock:
+        """What keeps tasks that share the unit apart: between what one reads and what it stages of that, no other may
+        end the scope, or the one would stage into what is made after it."""
+        return self.store.queue(self.work)
 
     def _ask(self, target: Target) -> None:
         if target.need != "must_not_exist":

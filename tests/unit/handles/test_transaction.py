@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 import pytest
 
 from holdfast import AlreadyExists, Config, Conflict, Holdfast, NotFound, Scope, Session
 from holdfast.errors import Closed, InvalidId, InvalidValue, TooLarge, Unsupported, UseTransaction
 from holdfast.handles.transaction import SessionTransaction, Transaction
+from holdfast.kernel.contract import Kernel
 from holdfast.model.config import Limits
+from holdfast.wrappers.around import Around, Verb
 from tests.unit.stores import Stores, together
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -702,3 +706,38 @@ async def test_nothing_is_left_of_a_session_that_was_made_written_cleared_and_de
         assert await tx.sessions.delete("x")
     assert await hold.sessions.get("x") is None
     assert (await hold.stats())["scopes"] == 0
+
+
+class Slow(Around):
+    """A kernel whose reads wait while the gate is closed."""
+
+    def __init__(self, inside: Kernel) -> None:
+        super().__init__(inside)
+        self.gate = asyncio.Event()
+        self.reading = asyncio.Event()
+
+    async def call(self, verb: Verb, send: Callable[[], Awaitable[T]]) -> T:
+        if verb == "read":
+            self.reading.set()
+            await self.gate.wait()
+        return await send()
+
+
+async def test_a_change_under_way_does_not_land_in_what_another_task_makes_after_it(stores: Stores) -> None:
+    """G11: also of a session that one transaction makes, ends and makes again."""
+    kernel = Slow(await stores.kernel())
+    async with Holdfast.over(kernel, clock=stores.clock) as hold:
+        async with hold.transaction() as tx:
+            first = await tx.sessions.create(id="x")
+            changing = asyncio.create_task(first.state.mutate("n", lambda n: n + 1, int, default=0))
+            await kernel.reading.wait()
+            ending = asyncio.create_task(tx.sessions.delete("x"))
+            await asyncio.sleep(0)
+            kernel.gate.set()
+            assert await changing == 1
+            assert await ending
+            second = await tx.sessions.create(id="x")
+            assert await second.state.keys() == []
+        found = await hold.sessions.get("x")
+        assert found is not None
+        assert await found.state.keys() == []
