@@ -29,6 +29,7 @@ _HOMES = {
     "PastValue": "model.state",
     "Scope": "model.scope",
     "Session": "handles.session",
+    "SessionConfig": "model.config",
     "SessionStatus": "model.status",
     "SessionSurface": "handles.surface",
     "SessionTransaction": "handles.transaction",

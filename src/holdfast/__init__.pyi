@@ -11,7 +11,7 @@ from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.change import Change
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, SessionConfig, StateConfig
 from holdfast.model.event import Event
 from holdfast.model.message import Message
 from holdfast.model.page import Page
@@ -40,6 +40,7 @@ __all__ = [
     "PastValue",
     "Scope",
     "Session",
+    "SessionConfig",
     "SessionStatus",
     "SessionSurface",
     "SessionTransaction",

@@ -7,13 +7,15 @@ from datetime import datetime
 from typing import Any, Literal
 
 from holdfast.errors import AlreadyExists, InvalidValue, NotFound, shown
+from holdfast.handles.expiry import make_way
 from holdfast.handles.session import Session
 from holdfast.handles.store import Store
 from holdfast.handles.surface import Update
 from holdfast.handles.unit import Alone, Target
-from holdfast.kernel.commit import Head, Read
+from holdfast.kernel.commit import Head, Read, View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
+from holdfast.model.duration import Duration
 from holdfast.model.moment import to_us
 from holdfast.model.page import Page
 from holdfast.model.session import SessionRecord
@@ -40,12 +42,14 @@ class Sessions:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         on_exists: Literal["fail", "return"] = "fail",
     ) -> Session:
         """Create a session; it is active and durable on return. Without an id it gets a new UUIDv7.
 
+        It lives for `ttl`, or as `Config.session` says, which also says whether access prolongs that.
         If the id is taken: "fail" raises AlreadyExists, "return" returns the session that is there, and raises it only
         if that belongs to another user than the one given.
         Raises InvalidId or InvalidValue for what may not be stored, before anything is.
@@ -53,7 +57,7 @@ class Sessions:
         if on_exists not in ("fail", "return"):
             raise InvalidValue(f'on_exists must be "fail" or "return", not {shown(on_exists)}', path="on_exists")
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
-        record = self._new_record(id, names, task=task, tags=tags, metadata=metadata)
+        record = self._new_record(id, names, task=task, ttl=ttl, tags=tags, metadata=metadata)
         return await self._create(record) if on_exists == "fail" else await self._create_or_get(record)
 
     def _new_record(
@@ -62,6 +66,7 @@ class Sessions:
         names: Mapping[str, str | None],
         *,
         task: str | None,
+        ttl: Duration | None,
         tags: Iterable[str],
         metadata: Mapping[str, Any] | None,
     ) -> SessionRecord:
@@ -73,6 +78,7 @@ class Sessions:
             task=task,
             tags=tags,
             metadata=metadata,
+            life=self._store.life_of(ttl),
             bytes_max=self._store.limits.value_bytes_max,
         )
 
@@ -86,18 +92,32 @@ class Sessions:
                 return _owned(found, record.user)
 
     async def _create(self, record: SessionRecord) -> Session:
-        target = Target(session.scope_of(record.id), "must_not_exist")
-        seq = await Alone(self._store).write(target, lambda work: session.put(work, record))
-        head = Head(seq, target.epoch or 0, live=True, at_us=record.created_us)
-        return Session(self._store, record, version=seq, head=head)
+        store, scope = self._store, session.scope_of(record.id)
+        while True:
+            target = Target(scope, "must_not_exist")
+            try:
+                seq = await Alone(store).write(target, lambda work: session.create(work, record))
+            except AlreadyExists:
+                if not await make_way(store, scope):
+                    raise
+                continue
+            head = Head(seq, target.epoch or 0, live=True, at_us=record.created_us)
+            return Session(store, record, version=seq, head=head, expires_us=record.expires_us)
 
     async def get(self, id: str) -> Session | None:
-        """The session of that id; None if it is unknown or deleted. One read."""
-        view = (await self._store.work().peek([Read(session.scope_of(id), (session.CELL,))]))[0]
-        cell = view.cells.get(session.CELL)
-        if cell is None:
+        """The session of that id; None if it is unknown, deleted or expired.
+
+        One read; and a commit if it is an access that prolongs its life by so much that it matters.
+        """
+        store, scope = self._store, session.scope_of(id)
+        found = _seen(store, (await store.work().peek([Read(scope, (session.CELL,))]))[0])
+        if found is None or not store.deadlines.are_to_move(scope, store.now_us()):
+            return found
+        try:
+            await found.touch()
+        except NotFound:
             return None
-        return Session(self._store, session.decode(cell), version=cell.version, head=view.head)
+        return found
 
     async def open(
         self,
@@ -109,6 +129,7 @@ class Sessions:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> Session:
@@ -118,7 +139,9 @@ class Sessions:
         belongs to another user.
         """
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
-        record = self._new_record(check_name(id, "a session id"), names, task=task, tags=tags, metadata=metadata)
+        record = self._new_record(
+            check_name(id, "a session id"), names, task=task, ttl=ttl, tags=tags, metadata=metadata
+        )
         found = await self.get(record.id)
         return await self._create_or_get(record) if found is None else _owned(found, user)
 
@@ -132,6 +155,7 @@ class Sessions:
         status: SessionStatus | str | None = None,
         tag: str | None = None,
         agent: str | None = None,
+        expired: bool = False,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         order: SessionOrder = "newest",
@@ -140,6 +164,7 @@ class Sessions:
     ) -> Page[Session]:
         """A page of the sessions that pass every filter given, by time of creation.
 
+        With `expired` those that have expired and that no sweep has taken yet, and only those.
         `created_after` is exclusive, so is `created_before`. Continue with `cursor=page.next`; a session created or
         deleted meanwhile neither doubles nor hides another. Cost: the page, not the number of sessions.
         """
@@ -160,9 +185,10 @@ class Sessions:
             newest=order == "newest",
             limit=limit,
             after=None if cursor is None else sessions_page.parse_cursor(cursor),
+            expired=expired,
         )
-        items = tuple(Session(self._store, record, version=version, head=head) for record, version, head in rows)
-        return Page(items, following)
+        items = [found for view in rows if (found := _seen(self._store, view)) is not None]
+        return Page(tuple(items), following)
 
     async def iterate(self, *, limit: int = 200, cursor: str | None = None, **filters: Any) -> AsyncIterator[Session]:
         """Every session that passes the filters of `list`, page by page (`limit` at once)."""
@@ -200,6 +226,15 @@ class Sessions:
         except NotFound:
             return False
         return True
+
+
+def _seen(store: Store, view: View) -> Session | None:
+    """The session that a look at its record saw, if there is one."""
+    cell, alive = view.cells.get(session.CELL), view.cells.get(session.ALIVE)
+    if cell is None:
+        return None
+    expires_us = None if alive is None else alive.expires_us
+    return Session(store, session.decode(cell), version=cell.version, head=view.head, expires_us=expires_us)
 
 
 def _owned(found: Session, user: str | None) -> Session:
