@@ -138,6 +138,13 @@ class BudgetExceeded(HoldfastError, RuntimeError):
     remedy = "Raise it: `s.update(budget=…)` while the session is open, `s.resume(budget=…)` once that ended it."
 
 
+class InvalidTransition(HoldfastError, RuntimeError):
+    """A session cannot go from the status it has to the one asked for; `status`, `to` and `allowed` say which."""
+
+    code = "invalid_transition"
+    remedy = "Make one of the moves that the message names."
+
+
 class Conflict(HoldfastError, RuntimeError):
     """Somebody else wrote what this call depends on; nothing was written.
 

@@ -69,7 +69,7 @@ async def begin(
         raise _idle(record)
     ask = msgspec.structs.replace(wanted.reserves, iterations=1)
     try:
-        account = reserve(before, record.bounds, ask, needs=ITERATING)
+        account = reserve(before, record.budget, ask, needs=ITERATING)
     except BudgetExceeded as error:
         return _refuse(work, scope, record, before, error, entry=wanted.entry, ends_session=ends_session)
     if record.status is SessionStatus.TIMED_OUT:
@@ -109,7 +109,7 @@ async def call_tool(work: Work, scope: str, entry: EventRecord, *, ends_session:
     """Stage that a tool was called: counted, and told in the log. As `begin`, but in a session of any status."""
     record, before = await _read(work, scope)
     try:
-        account = reserve(before, record.bounds, Amounts(tool_calls=1), needs=CALLING)
+        account = reserve(before, record.budget, Amounts(tool_calls=1), needs=CALLING)
     except BudgetExceeded as error:
         return _refuse(work, scope, record, before, error, entry=entry, ends_session=ends_session)
     budget.put(work, scope, account)
