@@ -21,8 +21,9 @@ from holdfast.operations.count import Begun, Ended, Refused, Wanted
 
 T = TypeVar("T")
 
-Counted = Callable[[Account, SessionRecord, int], None]
-"""Who takes note of what a commit counted: the account, the record, and the seq (0: not committed yet)."""
+Counted = Callable[[Account, SessionRecord | None, int], None]
+"""Who takes note of what a commit counted: the account, the record if that was written too, and the seq (0: not
+committed yet)."""
 
 
 class Iteration:
@@ -95,7 +96,7 @@ class Iterating:
         return Ended(spent, failure(error), store.ids.uuid7(store.now_us()))
 
     async def _settle(self, number: int, ended: Ended) -> None:
-        async def stage(work: Work) -> tuple[Account, SessionRecord]:
+        async def stage(work: Work) -> tuple[Account, SessionRecord | None]:
             return await count.finish(work, self._target.scope, self._wanted, number, ended, place=self._place)
 
         async with in_turn(self._unit, self._target):
@@ -112,9 +113,7 @@ class Iterating:
             begun = await count.begin(work, scope, wanted, told=False, ends_session=ends_session)
             if isinstance(begun, Refused):
                 return begun
-            account, record = await count.finish(
-                work, scope, wanted, begun.number, Ended(wanted.reserves), place=None
-            )
+            account, record = await count.finish(work, scope, wanted, begun.number, Ended(wanted.reserves), place=None)
             return Begun(begun.number, account, record)
 
         begun, _ = await counting(self._unit, self._target, stage, self._counted)
@@ -126,7 +125,7 @@ class Iterating:
         self._used = True
 
 
-def wanted_of(reserve: Usage | None) -> Amounts:
+def reserved_of(reserve: Usage | None) -> Amounts:
     """What an iteration reserves. Raises InvalidValue for what is no Usage, or counts by itself."""
     if reserve is None:
         return NOTHING

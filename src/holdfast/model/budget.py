@@ -257,6 +257,20 @@ def bounds_of(budget: Budget) -> Bounds:
     return Bounds(**given)
 
 
+def resolved(*budgets: Budget | None) -> Bounds:
+    """What holds of these: of each limit what the first says that says anything, at last DEFAULT."""
+    return bounds_of(Budget().over(*budgets, DEFAULT))
+
+
+def is_raised(before: Bounds, after: Bounds) -> bool:
+    """Whether any limit is higher than it was, or gone."""
+    for name in Amounts.__struct_fields__:
+        old, new = getattr(before, name), getattr(after, name)
+        if old is not None and (new is None or new > old):
+            return True
+    return False
+
+
 # --- the steps ------------------------------------------------------------------------------------
 
 ITERATING = ("iterations", "tokens", "cost", "wall_us")

@@ -4,8 +4,9 @@ An iteration is one commit when it begins, with its reservation and its entry in
 settles the reservation and completes that entry. So an entry without a duration is an iteration that is under way, or
 that a crash cut. In a transaction both are part of its commit, and the entry is made when the iteration ends.
 
-Work that the budget does not cover ends the session as timed out. That too is a commit, so in a transaction, which
-commits nothing when it raises, the session stays as it was.
+Work that the budget does not cover ends the session as timed out, unless it would fit but for what is only reserved:
+then it is refused, and the work under way may go on. The end is a commit too, so in a transaction, which commits
+nothing when it raises, the session stays as it was.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ class Wanted(Struct, frozen=True):
 
 
 class Begun(Struct, frozen=True):
-    """An iteration that was let in, and the account and record of the session since."""
+    """What was let in: its number in the session, and the account since."""
 
     number: int
     account: Account
-    record: SessionRecord
+    record: SessionRecord | None = None
+    """The session's record, if it was written too."""
 
 
 class Ended(Struct, frozen=True):
@@ -49,11 +51,11 @@ class Ended(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """Why work was not let in, and the session as that left it: timed out, if it was open."""
+    """Why work was not let in, and the session as that left it."""
 
     error: BudgetExceeded
-    record: SessionRecord
     account: Account
+    record: SessionRecord
 
 
 async def begin(
@@ -61,8 +63,8 @@ async def begin(
 ) -> Begun | Refused:
     """Stage the reservation of an iteration, and its entry if it is to be told now.
 
-    Where the budget does not cover it the end of the session is staged instead, or, without `ends_session`,
-    BudgetExceeded raised. Raises NotFound; InvalidTransition unless the session is active, or the budget ended it.
+    Where the budget does not cover it the end of the session is staged instead, or BudgetExceeded raised: without
+    `ends_session`, and where the session does not end of that. Raises NotFound; InvalidTransition unless it is active.
     """
     record, before = await _read(work, scope)
     if record.status not in (SessionStatus.ACTIVE, SessionStatus.TIMED_OUT):
@@ -71,11 +73,13 @@ async def begin(
     try:
         account = reserve(before, record.budget, ask, needs=ITERATING)
     except BudgetExceeded as error:
-        return _refuse(work, scope, record, before, error, entry=wanted.entry, ends_session=ends_session)
+        if not ends_session or _fits(before, record, ask, ITERATING):
+            raise
+        return _time_out(work, scope, record, before, error, id=wanted.entry.id)
     if record.status is SessionStatus.TIMED_OUT:
         raise _idle(record)
     budget.put(work, scope, account)
-    begun = Begun(account.used.iterations, account, record)
+    begun = Begun(account.used.iterations, account)
     if told:
         event.append(work, scope, _entry(wanted, begun.number))
     return begun
@@ -83,7 +87,7 @@ async def begin(
 
 async def finish(
     work: Work, scope: str, wanted: Wanted, number: int, ended: Ended, *, place: str | None
-) -> tuple[Account, SessionRecord]:
+) -> tuple[Account, SessionRecord | None]:
     """Stage the settlement of an iteration and its completed entry: at `place` in the log, or at its end for None.
 
     Settles also in a session that has ended meanwhile, whose figures then follow. Raises NotFound.
@@ -91,9 +95,10 @@ async def finish(
     record, before = await _read(work, scope)
     account = settle(before, wanted.reserves, ended.spent, phase=phase_of(wanted.entry.data))
     budget.put(work, scope, account)
+    changed = None
     if record.used is not None:
-        record = msgspec.structs.replace(record, used=account)
-        session.put(work, record)
+        changed = msgspec.structs.replace(record, used=account)
+        session.put(work, changed)
     entry = _entry(wanted, number, ended)
     if place is None:
         event.append(work, scope, entry)
@@ -102,7 +107,7 @@ async def finish(
     if ended.error is not None:
         told = {"iteration": number, "error": ended.error}
         event.append(work, scope, EventRecord(ended.error_id, ERROR, work.now_us, told))
-    return account, record
+    return account, changed
 
 
 async def call_tool(work: Work, scope: str, entry: EventRecord, *, ends_session: bool) -> Begun | Refused:
@@ -111,10 +116,12 @@ async def call_tool(work: Work, scope: str, entry: EventRecord, *, ends_session:
     try:
         account = reserve(before, record.budget, Amounts(tool_calls=1), needs=CALLING)
     except BudgetExceeded as error:
-        return _refuse(work, scope, record, before, error, entry=entry, ends_session=ends_session)
+        if not ends_session:
+            raise
+        return _time_out(work, scope, record, before, error, id=entry.id)
     budget.put(work, scope, account)
     event.append(work, scope, entry)
-    return Begun(account.used.tool_calls, account, record)
+    return Begun(account.used.tool_calls, account)
 
 
 def phase_of(data: Any) -> str | None:
@@ -130,23 +137,25 @@ async def _read(work: Work, scope: str) -> tuple[SessionRecord, Account]:
     return record, await budget.get(work, scope)
 
 
-def _refuse(
-    work: Work,
-    scope: str,
-    record: SessionRecord,
-    account: Account,
-    error: BudgetExceeded,
-    *,
-    entry: EventRecord,
-    ends_session: bool,
+def _fits(account: Account, record: SessionRecord, ask: Amounts, needs: tuple[str, ...]) -> bool:
+    """Whether only what others have reserved stands in the way."""
+    try:
+        reserve(msgspec.structs.replace(account, reserved=NOTHING), record.budget, ask, needs=needs)
+    except BudgetExceeded:
+        return False
+    return True
+
+
+def _time_out(
+    work: Work, scope: str, record: SessionRecord, account: Account, error: BudgetExceeded, *, id: str
 ) -> Refused:
-    if not ends_session:
+    """Stage the end of the session, or raise the error where it has ended already, or never started."""
+    if SessionStatus.TIMED_OUT not in allowed(record.status):
         raise error
-    if SessionStatus.TIMED_OUT in allowed(record.status):
-        before, reason = record.status, f"budget: {error.budget}"
-        record = session.move(work, record, SessionStatus.TIMED_OUT, account=account, reason=reason)
-        event.note_move(work, scope, entry.id, before=before, after=record.status, data={"reason": reason})
-    return Refused(error, record, account)
+    reason = f"budget: {error.budget}"
+    after = session.move(work, record, SessionStatus.TIMED_OUT, account=account, reason=reason)
+    event.note_move(work, scope, id, before=record.status, after=after.status, data={"reason": reason})
+    return Refused(error, account, after)
 
 
 def _idle(record: SessionRecord) -> InvalidTransition:
