@@ -10,17 +10,19 @@ from holdfast.errors import AlreadyExists, InvalidValue, NotFound, shown
 from holdfast.handles.expiry import make_way
 from holdfast.handles.session import Session
 from holdfast.handles.store import Store
-from holdfast.handles.surface import Update
+from holdfast.handles.surface import Update, checked_budget
 from holdfast.handles.unit import Alone, Target
 from holdfast.kernel.commit import Head, Read, View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
+from holdfast.model.budget import EMPTY, Budget, resolved
 from holdfast.model.duration import Duration
 from holdfast.model.moment import to_us
 from holdfast.model.page import Page
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus, status_of
 from holdfast.operations import sessions_page
+from holdfast.services import budget as budgets
 from holdfast.services import session
 
 SessionOrder = Literal["newest", "oldest"]
@@ -45,11 +47,14 @@ class Sessions:
         ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
         on_exists: Literal["fail", "return"] = "fail",
     ) -> Session:
         """Create a session; it is active and durable on return. Without an id it gets a new UUIDv7.
 
-        It lives for `ttl`, or as `Config.session` says, which also says whether access prolongs that.
+        It lives for `ttl`, or as `Config.session` says, which also says whether access prolongs that. What a `budget`
+        leaves out is as `Config.budget` says.
+
         If the id is taken: "fail" raises AlreadyExists, "return" returns the session that is there, and raises it only
         if that belongs to another user than the one given.
         Raises InvalidId or InvalidValue for what may not be stored, before anything is.
@@ -57,7 +62,7 @@ class Sessions:
         if on_exists not in ("fail", "return"):
             raise InvalidValue(f'on_exists must be "fail" or "return", not {shown(on_exists)}', path="on_exists")
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
-        record = self._new_record(id, names, task=task, ttl=ttl, tags=tags, metadata=metadata)
+        record = self._new_record(id, names, task=task, ttl=ttl, tags=tags, metadata=metadata, budget=budget)
         return await self._create(record) if on_exists == "fail" else await self._create_or_get(record)
 
     def _new_record(
@@ -69,6 +74,7 @@ class Sessions:
         ttl: Duration | None,
         tags: Iterable[str],
         metadata: Mapping[str, Any] | None,
+        budget: Budget | None,
     ) -> SessionRecord:
         now_us = self._store.now_us()
         return session.new_record(
@@ -79,6 +85,7 @@ class Sessions:
             tags=tags,
             metadata=metadata,
             life=self._store.life_of(ttl),
+            budget=resolved(checked_budget(budget), self._store.config.budget),
             bytes_max=self._store.limits.value_bytes_max,
         )
 
@@ -102,7 +109,7 @@ class Sessions:
                     raise
                 continue
             head = Head(seq, target.epoch or 0, live=True, at_us=record.created_us)
-            return Session(store, record, version=seq, head=head, expires_us=record.expires_us)
+            return Session(store, record, seq, head, EMPTY, expires_us=record.expires_us)
 
     async def get(self, id: str) -> Session | None:
         """The session of that id; None if it is unknown, deleted or expired.
@@ -110,7 +117,7 @@ class Sessions:
         One read; and a commit if it is an access that prolongs its life by so much that it matters.
         """
         store, scope = self._store, session.scope_of(id)
-        found = _seen(store, (await store.work().peek([Read(scope, (session.CELL,))]))[0])
+        found = _seen(store, (await store.work().peek([Read(scope, (session.CELL, budgets.CELL))]))[0])
         if found is None or not store.deadlines.are_to_move(scope, store.now_us()):
             return found
         try:
@@ -132,6 +139,7 @@ class Sessions:
         ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
     ) -> Session:
         """Get or create, atomically: however many ask at once, all get the one session.
 
@@ -139,9 +147,8 @@ class Sessions:
         belongs to another user.
         """
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
-        record = self._new_record(
-            check_name(id, "a session id"), names, task=task, ttl=ttl, tags=tags, metadata=metadata
-        )
+        id = check_name(id, "a session id")
+        record = self._new_record(id, names, task=task, ttl=ttl, tags=tags, metadata=metadata, budget=budget)
         found = await self.get(record.id)
         return await self._create_or_get(record) if found is None else _owned(found, user)
 
@@ -206,17 +213,20 @@ class Sessions:
         *,
         metadata: Mapping[str, Any] | None = None,
         tags: Iterable[str] | None = None,
+        budget: Budget | None = None,
         if_version: int | None = None,
     ) -> Session:
-        """Change a session's record: metadata merges by key, tags replace. Returns the session.
+        """Change a session's record: metadata merges by key, tags replace, and so does what a `budget` says of each
+        limit. Returns the session.
 
         Raises NotFound; and Conflict if the record was written after `if_version`.
         """
-        Update(self._store, metadata=metadata, tags=tags, if_version=if_version)  # refuses before it is looked for
+        # Refuses before it is looked for.
+        Update(self._store, metadata=metadata, tags=tags, budget=budget, if_version=if_version)
         found = await self.get(id)
         if found is None:
             raise NotFound(f"session {id!r} does not exist", scope=session.scope_of(id))
-        return await found.update(metadata=metadata, tags=tags, if_version=if_version)
+        return await found.update(metadata=metadata, tags=tags, budget=budget, if_version=if_version)
 
     async def delete(self, id: str) -> bool:
         """Delete a session and everything in its scope, at once. True if it was there."""
@@ -234,7 +244,8 @@ def _seen(store: Store, view: View) -> Session | None:
     if cell is None:
         return None
     expires_us = None if alive is None else alive.expires_us
-    return Session(store, session.decode(cell), version=cell.version, head=view.head, expires_us=expires_us)
+    account = budgets.decode(view.cells.get(budgets.CELL))
+    return Session(store, session.decode(cell), cell.version, view.head, account, expires_us=expires_us)
 
 
 def _owned(found: Session, user: str | None) -> Session:

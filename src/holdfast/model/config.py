@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, shown
+from holdfast.model.budget import DEFAULT, Budget
 from holdfast.model.duration import Duration, to_seconds
 
 _KIB = 1024
@@ -78,6 +79,7 @@ class Config(Struct, frozen=True, kw_only=True):
     """
 
     session: SessionConfig = SessionConfig()
+    budget: Budget = DEFAULT
     state: StateConfig = StateConfig()
     messages: MessagesConfig = MessagesConfig()
     changes: ChangesConfig = ChangesConfig()
@@ -115,6 +117,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
 _PARTS = {
     "session": SessionConfig,
+    "budget": Budget,
     "state": StateConfig,
     "messages": MessagesConfig,
     "changes": ChangesConfig,

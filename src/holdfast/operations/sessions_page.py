@@ -14,7 +14,7 @@ from holdfast.kernel.commit import Found, Read, View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.work import Work
 from holdfast.model.session import SessionRecord
-from holdfast.services import session
+from holdfast.services import budget, session
 
 Place = tuple[str, str]
 """Where a session stands in every index: (order, scope)."""
@@ -150,7 +150,7 @@ async def _meet(streams: Sequence[Stream], after: Place | None, limit: int) -> l
 async def _read(work: Work, scopes: Sequence[str], filters: Mapping[str, str], *, expired: bool) -> list[View]:
     if not scopes:
         return []
-    reads = [Read(scope, (session.CELL,)) for scope in scopes]
+    reads = [Read(scope, (session.CELL, budget.CELL)) for scope in scopes]
     return [
         view
         for view in await work.peek(reads, of_lapsed="all" if expired else "nothing")

@@ -26,6 +26,7 @@ from holdfast.kernel.keeping import Renewal
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
+from holdfast.model.budget import Account, Bounds
 from holdfast.model.deadline import NEVER, Deadline
 from holdfast.model.session import SessionRecord, clean_tags, failure
 from holdfast.model.status import SessionStatus
@@ -93,6 +94,7 @@ def new_record(
     tags: Iterable[str],
     metadata: Mapping[str, Any] | None,
     life: Life,
+    budget: Bounds,
     bytes_max: int,
 ) -> SessionRecord:
     """The record of a session that starts now.
@@ -113,6 +115,7 @@ def new_record(
         ttl_us=life.ttl_us,
         sliding=life.sliding and life.ttl_us is not None,
         idle_us=life.idle_us,
+        budget=budget,
         **checked,
     )
 
@@ -165,17 +168,27 @@ def move(
     record: SessionRecord,
     to: SessionStatus,
     *,
+    account: Account,
     reason: str | None = None,
     result: Any = None,
     error: Any = None,
     budget_raised: bool = False,
 ) -> SessionRecord:
-    """Stage the move of a session, whose record this unit has read, to another status; returns the record it gets.
+    """Stage the move of a session, whose record and `account` (what it has used of its budget) this unit has read, to
+    another status; returns the record it gets.
 
     Whoever moves it adds the entry to the event log that tells of it: `operations.move` does both. Raises
     InvalidTransition, and then nothing is staged.
     """
-    moved = record.moved(to, at_us=work.now_us, reason=reason, result=result, error=error, budget_raised=budget_raised)
+    moved = record.moved(
+        to,
+        at_us=work.now_us,
+        reason=reason,
+        result=result,
+        error=error,
+        account=account,
+        budget_raised=budget_raised,
+    )
     put(work, moved)
     if moved.status.is_open != record.status.is_open:
         put_deadline(work, scope_of(record.id), moved.deadline(work.now_us), ended_us=moved.ended_us)
