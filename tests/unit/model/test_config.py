@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidValue
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, SessionConfig, StateConfig
 
 NUMBERS: dict[str, type] = {
     "limits.value_bytes_max": Limits,
@@ -18,7 +18,13 @@ NUMBERS: dict[str, type] = {
     "changes.retention_count": ChangesConfig,
     "changes.queue_max": ChangesConfig,
 }
-DURATIONS: dict[str, type] = {"state.temp_ttl": StateConfig, "changes.retention_age": ChangesConfig}
+DURATIONS: dict[str, type] = {
+    "session.default_ttl": SessionConfig,
+    "session.idle_timeout": SessionConfig,
+    "state.temp_ttl": StateConfig,
+    "changes.retention_age": ChangesConfig,
+}
+SWITCHES: dict[str, type] = {"session.extend_on_access": SessionConfig}
 
 
 def configured(name: str, kind: type, value: Any) -> Config:
@@ -42,17 +48,25 @@ def test_a_duration_that_cannot_be_read_is_refused_by_its_name(name: str, value:
     assert refused.value.path == name
 
 
-@pytest.mark.parametrize("part", ["budget", "state", "messages", "changes", "limits"])
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("value", [0, 1, None, "yes", []])
+def test_a_switch_that_is_neither_on_nor_off_is_refused_by_its_name(name: str, value: Any) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        configured(name, SWITCHES[name], value)
+    assert refused.value.path == name
+
+
+@pytest.mark.parametrize("part", ["session", "budget", "state", "messages", "changes", "limits"])
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):
         Config(**{part: value})
 
 
-def test_every_number_and_duration_there_is_is_checked() -> None:
+def test_every_field_there_is_is_checked() -> None:
     parts = set(Config.__struct_fields__) - {"budget"}  # which checks itself: see test_budget
     fields = {f"{part}.{field}" for part in parts for field in getattr(Config(), part).__struct_fields__}
-    assert fields == {*NUMBERS, *DURATIONS}
+    assert fields == {*NUMBERS, *DURATIONS, *SWITCHES}
 
 
 def test_no_bound_is_none_for_retention_alone() -> None:
