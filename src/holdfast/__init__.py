@@ -10,6 +10,7 @@ import importlib
 
 _HOMES = {
     "AlreadyExists": "errors",
+    "CacheConfig": "model.config",
     "Change": "model.change",
     "Changes": "handles.changes",
     "ChangesConfig": "model.config",

@@ -11,7 +11,7 @@ from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.change import Change
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
 from holdfast.model.event import Event
 from holdfast.model.message import Message
 from holdfast.model.page import Page
@@ -21,6 +21,7 @@ from holdfast.model.status import SessionStatus
 
 __all__ = [
     "AlreadyExists",
+    "CacheConfig",
     "Change",
     "Changes",
     "ChangesConfig",
