@@ -140,6 +140,17 @@ class Kernel(ABC):
         """
 
     @abstractmethod
+    def mark(self) -> int | None:
+        """A number that is none of the earlier ones once anything was committed, swept or rewritten since (G6).
+
+        By whomever, in whatever process: while the number stays, every answer of `read` stays, but for what `now_us`
+        makes of it. It may move without a reason. Where it is a number, the greatest seq that `moved` tells of a scope
+        is that of its last commit before the call or a higher one, and `Moved.sweeps` is another one after a sweep that
+        removed, or a rewrite that replaced, anything; so `moved` tells what of an earlier answer is not to be trusted.
+        Always None where it cannot be known so cheaply: `traits.cache` says which. Never waits.
+        """
+
+    @abstractmethod
     async def find(
         self,
         index: str,

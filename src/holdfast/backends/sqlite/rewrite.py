@@ -95,7 +95,7 @@ def rewrite(writer: Writer, space: int, scope: str, cells: Sequence[Rewrite], re
             commit = record.commit
             cursor.execute(_SET_RECORD, (record.cause, record.body, id, record.seq, commit.n, space, commit.writer))
             rewritten += writer.connection.changes()
-        if records:  # of a head that others remember the cause is another one now
+        if rewritten:  # what others remember of heads and cells has other bytes now
             cursor.execute("UPDATE meta SET sweeps = sweeps + 1")
     return rewritten
 
