@@ -71,6 +71,22 @@ class ChangesConfig(Struct, frozen=True, kw_only=True):
     queue_max: int = 1000
 
 
+class CacheConfig(Struct, frozen=True, kw_only=True):
+    """What is remembered of what was read. On memory and SQLite that is exact: what any process commits is in the very
+    next read. Elsewhere there is no cache unless a `ttl` is given.
+
+    enabled         whether there is a cache at all (True)
+    ttl             where a cache cannot be exact, how long another process's write may go unseen (None: no cache there)
+    entries_max     values remembered, or known to be absent, at most (100,000)
+    bytes_max       and the bytes of all of them, about (64 MiB)
+    """
+
+    enabled: bool = True
+    ttl: Duration | None = None
+    entries_max: int = 100_000
+    bytes_max: int = 64 * _MIB
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """How a store is used. Immutable; give it to `Holdfast.open`.
 
@@ -84,6 +100,7 @@ class Config(Struct, frozen=True, kw_only=True):
     messages: MessagesConfig = MessagesConfig()
     changes: ChangesConfig = ChangesConfig()
     limits: Limits = Limits()
+    cache: CacheConfig = CacheConfig()
 
     def __post_init__(self) -> None:
         for name, kind in _PARTS.items():
@@ -97,6 +114,8 @@ class Config(Struct, frozen=True, kw_only=True):
             "messages.value_bytes_max": self.messages.value_bytes_max,
             "changes.queue_max": self.changes.queue_max,
             "changes.retention_count": self.changes.retention_count,
+            "cache.entries_max": self.cache.entries_max,
+            "cache.bytes_max": self.cache.bytes_max,
         }.items():
             unbounded = number is None and name == "changes.retention_count"
             if not unbounded and (type(number) is not int or number < 1):
@@ -106,13 +125,17 @@ class Config(Struct, frozen=True, kw_only=True):
             "changes.retention_age": self.changes.retention_age,
             "session.default_ttl": self.session.default_ttl,
             "session.idle_timeout": self.session.idle_timeout,
+            "cache.ttl": self.cache.ttl,
         }.items():
             if duration is not None:
                 to_seconds(duration, name)
-        extends: object = self.session.extend_on_access
-        if not isinstance(extends, bool):
-            name = "session.extend_on_access"
-            raise InvalidValue(f"{name} must be True or False, not {shown(extends)}", path=name)
+        switches: dict[str, object] = {
+            "session.extend_on_access": self.session.extend_on_access,
+            "cache.enabled": self.cache.enabled,
+        }
+        for name, switch in switches.items():
+            if not isinstance(switch, bool):
+                raise InvalidValue(f"{name} must be True or False, not {shown(switch)}", path=name)
 
 
 _PARTS = {
@@ -122,4 +145,5 @@ _PARTS = {
     "messages": MessagesConfig,
     "changes": ChangesConfig,
     "limits": Limits,
+    "cache": CacheConfig,
 }

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidValue
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, SessionConfig, StateConfig
+from holdfast.model.config import (
+    CacheConfig,
+    ChangesConfig,
+    Config,
+    Limits,
+    MessagesConfig,
+    SessionConfig,
+    StateConfig,
+)
 
 NUMBERS: dict[str, type] = {
     "limits.value_bytes_max": Limits,
@@ -17,14 +25,17 @@ NUMBERS: dict[str, type] = {
     "messages.value_bytes_max": MessagesConfig,
     "changes.retention_count": ChangesConfig,
     "changes.queue_max": ChangesConfig,
+    "cache.entries_max": CacheConfig,
+    "cache.bytes_max": CacheConfig,
 }
 DURATIONS: dict[str, type] = {
     "session.default_ttl": SessionConfig,
     "session.idle_timeout": SessionConfig,
     "state.temp_ttl": StateConfig,
     "changes.retention_age": ChangesConfig,
+    "cache.ttl": CacheConfig,
 }
-SWITCHES: dict[str, type] = {"session.extend_on_access": SessionConfig}
+SWITCHES: dict[str, type] = {"session.extend_on_access": SessionConfig, "cache.enabled": CacheConfig}
 
 
 def configured(name: str, kind: type, value: Any) -> Config:
@@ -48,19 +59,19 @@ def test_a_duration_that_cannot_be_read_is_refused_by_its_name(name: str, value:
     assert refused.value.path == name
 
 
-@pytest.mark.parametrize("name", SWITCHES)
-@pytest.mark.parametrize("value", [0, 1, None, "yes", []])
-def test_a_switch_that_is_neither_on_nor_off_is_refused_by_its_name(name: str, value: Any) -> None:
-    with pytest.raises(InvalidValue) as refused:
-        configured(name, SWITCHES[name], value)
-    assert refused.value.path == name
-
-
-@pytest.mark.parametrize("part", ["session", "budget", "state", "messages", "changes", "limits"])
+@pytest.mark.parametrize("part", ["session", "budget", "state", "messages", "changes", "limits", "cache"])
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):
         Config(**{part: value})
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("value", [0, 1, None, "yes", []])
+def test_a_switch_that_is_neither_true_nor_false_is_refused_by_its_name(name: str, value: Any) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        configured(name, SWITCHES[name], value)
+    assert refused.value.path == name
 
 
 def test_every_field_there_is_is_checked() -> None:
