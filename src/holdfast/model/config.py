@@ -12,6 +12,24 @@ _KIB = 1024
 _MIB = 1024 * 1024
 
 
+class RetentionConfig(Struct, frozen=True, kw_only=True):
+    """Sessions that have ended.
+
+    age     how long a session is kept after its end, before a sweep deletes it (30 d; None: for good)
+    """
+
+    age: Duration | None = "30d"
+
+
+class SweepConfig(Struct, frozen=True, kw_only=True):
+    """Sweeps.
+
+    budget      rows that one step of a sweep removes, and sessions that it ends (10,000)
+    """
+
+    budget: int = 10_000
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """What one commit may hold. The defaults fit the weakest backend; the backend's own traits bound them too.
 
@@ -99,6 +117,8 @@ class Config(Struct, frozen=True, kw_only=True):
     state: StateConfig = StateConfig()
     messages: MessagesConfig = MessagesConfig()
     changes: ChangesConfig = ChangesConfig()
+    retention: RetentionConfig = RetentionConfig()
+    sweep: SweepConfig = SweepConfig()
     limits: Limits = Limits()
     cache: CacheConfig = CacheConfig()
 
@@ -113,6 +133,7 @@ class Config(Struct, frozen=True, kw_only=True):
             "state.value_bytes_max": self.state.value_bytes_max,
             "messages.value_bytes_max": self.messages.value_bytes_max,
             "changes.queue_max": self.changes.queue_max,
+            "sweep.budget": self.sweep.budget,
             "changes.retention_count": self.changes.retention_count,
             "cache.entries_max": self.cache.entries_max,
             "cache.bytes_max": self.cache.bytes_max,
@@ -126,6 +147,7 @@ class Config(Struct, frozen=True, kw_only=True):
             "session.default_ttl": self.session.default_ttl,
             "session.idle_timeout": self.session.idle_timeout,
             "cache.ttl": self.cache.ttl,
+            "retention.age": self.retention.age,
         }.items():
             if duration is not None:
                 to_seconds(duration, name)
@@ -144,6 +166,8 @@ _PARTS = {
     "state": StateConfig,
     "messages": MessagesConfig,
     "changes": ChangesConfig,
+    "retention": RetentionConfig,
+    "sweep": SweepConfig,
     "limits": Limits,
     "cache": CacheConfig,
 }

@@ -13,8 +13,10 @@ from holdfast.model.config import (
     Config,
     Limits,
     MessagesConfig,
+    RetentionConfig,
     SessionConfig,
     StateConfig,
+    SweepConfig,
 )
 
 NUMBERS: dict[str, type] = {
@@ -25,6 +27,7 @@ NUMBERS: dict[str, type] = {
     "messages.value_bytes_max": MessagesConfig,
     "changes.retention_count": ChangesConfig,
     "changes.queue_max": ChangesConfig,
+    "sweep.budget": SweepConfig,
     "cache.entries_max": CacheConfig,
     "cache.bytes_max": CacheConfig,
 }
@@ -34,6 +37,7 @@ DURATIONS: dict[str, type] = {
     "state.temp_ttl": StateConfig,
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,
+    "retention.age": RetentionConfig,
 }
 SWITCHES: dict[str, type] = {"session.extend_on_access": SessionConfig, "cache.enabled": CacheConfig}
 
@@ -59,7 +63,9 @@ def test_a_duration_that_cannot_be_read_is_refused_by_its_name(name: str, value:
     assert refused.value.path == name
 
 
-@pytest.mark.parametrize("part", ["session", "budget", "state", "messages", "changes", "limits", "cache"])
+@pytest.mark.parametrize(
+    "part", ["session", "budget", "state", "messages", "changes", "limits", "cache", "retention", "sweep"]
+)
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):
