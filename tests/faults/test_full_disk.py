@@ -193,6 +193,9 @@ async def fill_at_write(store: Store, n: int) -> bool:
         except StoreFull:
             break
     reached = writes >= n
+    if not reached:  # nor is it to fill up in the middle of being emptied, or never: then nothing need be given back
+        store.disk.before = lambda: None
+        store.disk.fill()
     await empty(store, hold)
     await hold.close()
     assert integrity(store.path) == [], f"write {n}"
