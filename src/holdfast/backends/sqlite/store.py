@@ -144,6 +144,15 @@ class SqliteStore:
             raise translated(error, self.opening.path) from error
         return answer
 
+    async def scrub(self) -> bool:
+        """Leave nothing in the files of what was overwritten or removed; False: a reader elsewhere holds the log."""
+
+        def scrub(writer: Writer) -> bool:
+            writer.write_anew()
+            return self._checkpointer.empty_log(writer.connection)
+
+        return await self.act(scrub)
+
     async def look(self, read: Callable[..., T], *args: Any) -> T:
         """Read in a reader thread."""
         await self._check_place()
@@ -159,6 +168,16 @@ class SqliteStore:
             return await self.look(read, *args)
         except READ_ERRORS as error:
             raise translated(error, self.opening.path) from error
+
+    def mark(self) -> int:
+        """See `Kernel.mark`. Where the path may lead elsewhere by now, it moves, so that a read will say so."""
+        self.check_open()
+        if self.readers.place is not None and self.readers.place.lost_lately() is not None:
+            return self.readers.odd_mark()
+        try:
+            return self.readers.mark()
+        except READ_ERRORS:  # the read that follows meets it as well
+            return self.readers.odd_mark()
 
     async def _check_place(self) -> None:
         """Raise Closed if the store is closed, or has to be because the path leads elsewhere by now.
