@@ -22,6 +22,7 @@ from holdfast.model.config import (
     StateConfig,
 )
 from holdfast.model.event import Event
+from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.scope import Scope
@@ -44,6 +45,7 @@ __all__ = [
     "History",
     "Holdfast",
     "HoldfastError",
+    "KeyRing",
     "Limits",
     "Message",
     "MessagesConfig",

@@ -22,6 +22,7 @@ class Main(Program):
         "demo": Entry("holdfast.cli.demo.command", "demo", "See it work: real files, real kills, three proofs."),
         "sweep": Entry("holdfast.cli.sweep", "sweep", "End sessions whose time is over, remove what nobody can see."),
         "stats": Entry("holdfast.cli.stats", "stats", "Show counts and bytes of the store."),
+        "rekey": Entry("holdfast.cli.rekey", "rekey", "Encrypt everything under the active key."),
         "conform": Entry("holdfast.cli.conform", "conform", "Prove on a live store that every guarantee is kept."),
         "doctor": Entry("holdfast.cli.doctor", "doctor", "Say what is wrong with the store, and what to do about it."),
     }
