@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar, cast
 
 from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, shown
+from holdfast.handles.loop import loop_of_call
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update, scope_name, state_of
@@ -164,7 +165,7 @@ class Block:
 
     def _check(self) -> None:
         """Raise where an open transaction may not be used."""
-        if _running_loop() is not self._loop:
+        if loop_of_call() is not self._loop:
             raise UseTransaction(
                 "a transaction was used outside the event loop of its block",
                 remedy="Use it in the event loop in which its block was entered, by tasks that the block waits for.",
@@ -183,13 +184,6 @@ def _was_cancelled(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, asyncio.CancelledError):
         error = error.__context__
     return error is not None
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:  # a thread without one
-        return None
 
 
 class Transaction(Block):
