@@ -1,10 +1,19 @@
-"""The configuration: frozen, every field with its unit and default. Each one is tested to change behaviour."""
+"""The configuration: frozen, every field with its unit and default. Each one is tested to change behaviour.
+
+`Config.load` is the one thing here that reads from outside, when it is asked to; nothing else in the library does.
+"""
 
 from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, shown
+from holdfast.model import settings
 from holdfast.model.budget import DEFAULT, Budget
 from holdfast.model.duration import Duration, to_seconds
 
@@ -70,6 +79,31 @@ class Config(Struct, frozen=True, kw_only=True):
     messages: MessagesConfig = MessagesConfig()
     changes: ChangesConfig = ChangesConfig()
     limits: Limits = Limits()
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        **parts: Mapping[str, Any],
+    ) -> Config:
+        """The configuration that arguments, the environment and the file at `path` set, in this order of precedence.
+
+            Config.load("app.toml", state={"temp_ttl": "5m"})
+
+        Arguments are mappings of fields for each part. The environment's variables are HOLDFAST_STATE__TEMP_TTL and the
+        like (`environment` is read instead of the process's own). The file is TOML or JSON, a table for each part; none
+        is read unless it is named. Raises InvalidValue for a setting that is not known or not valid, naming where it
+        stood, and OSError for a file that cannot be read.
+        """
+        default = cls()
+        found: dict[settings.Path, settings.Setting] = {}
+        if path is not None:
+            found |= settings.from_file(cls, os.fspath(path), pathlib.Path(path).read_text(encoding="utf-8"))
+        found |= settings.from_environment(cls, os.environ if environment is None else environment)
+        found |= settings.from_mapping(cls, parts)
+        return settings.built(default, found)
 
     def __post_init__(self) -> None:
         for name, kind in _PARTS.items():
