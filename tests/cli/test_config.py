@@ -16,11 +16,11 @@ def test_a_command_keeps_to_the_configuration_it_was_given(
     file = tmp_path / "holdfast.toml"
     file.write_text("[state]\nvalue_bytes_max = 20\n")
     setting = ("-s", store, "--config", str(file), "state", "set", "user/ada", "k")
-    assert invoke(*setting, '"12345678901234567890"').code == 1
+    assert invoke(*setting, '"12345678901234567890"').code == 2
     assert invoke(*setting, '"short"').code == 0
     monkeypatch.setenv("HOLDFAST_STATE__VALUE_BYTES_MAX", "5")
     refused = invoke(*setting, '"short"')
-    assert (refused.code, "value_bytes_max" in refused.err or "too_large" in refused.err) == (1, True)
+    assert (refused.code, "value_bytes_max" in refused.err or "too_large" in refused.err) == (2, True)
 
 
 def test_a_configuration_that_is_not_there_or_says_nothing_known_is_refused(store: str, tmp_path: Path) -> None:

@@ -329,7 +329,7 @@ def formatted(text: str) -> str:
     """The text as this project writes it: sorted imports, its line length."""
     ruff = [sys.executable, "-m", "ruff"]
     name = ["--stdin-filename", str(STUB), "-"]
-    for command in (["check", "--select", "I", "--fix", "--quiet"], ["format", "--quiet"]):
+    for command in (["check", "--select", "I,F401", "--fix", "--quiet"], ["format", "--quiet"]):
         done = subprocess.run([*ruff, *command, *name], input=text, capture_output=True, text=True, cwd=ROOT)
         if done.returncode:
             raise Unclear(f"{done.stderr}{done.stdout}")
