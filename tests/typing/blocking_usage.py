@@ -1,4 +1,4 @@
-"""The blocking face as a type checker sees it. Read by mypy in test_blocking_stub.py; nothing of it is run."""
+"""The blocking face as a type checker sees it. Read by mypy in test_usage.py; nothing of it is run."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from holdfast.kernel.commit import Swept
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.model.budget import Budget, Cost, Progress, Usage
 from holdfast.model.change import Change
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
 from holdfast.model.duration import Duration
 from holdfast.model.event import Event
 from holdfast.model.message import Message
@@ -26,6 +26,7 @@ __all__ = [
     "AlreadyExists",
     "Budget",
     "BudgetExceeded",
+    "CacheConfig",
     "Change",
     "Changes",
     "ChangesConfig",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 
@@ -12,10 +11,7 @@ import holdfast.sync
 from holdfast.sync.face import Face, face_of
 from tests.typing import blocking_stub
 from tests.typing.blocking_stub import COMMAND, STUB, Stub, Unclear
-from tests.typing.test_usage import check
 from tests.unit.sync.test_face import handles
-
-USAGE = Path(__file__).with_name("blocking_usage.py")
 
 
 def test_the_stub_of_the_blocking_face_is_what_the_generator_makes_today() -> None:
@@ -38,11 +34,6 @@ def test_the_stub_names_the_members_that_the_faces_have() -> None:
 def test_the_command_stands_in_the_makefile() -> None:
     makefile = (blocking_stub.ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{COMMAND.split()[1]}:.*\n\t.*{blocking_stub.__name__}$", makefile, re.MULTILINE)
-
-
-def test_the_types_of_the_blocking_face_are_what_its_users_count_on(tmp_path: Path) -> None:
-    found, code = check(USAGE, cache=tmp_path)
-    assert code == 0, found
 
 
 def test_what_the_generator_cannot_tell_it_says() -> None:
