@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 import holdfast
+from holdfast.handles.area import Area
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
 from holdfast.handles.runtime import Runtime
@@ -16,6 +17,7 @@ from holdfast.kernel.contract import Kernel
 from tests.docs.runner import ROOT
 
 TOLD: dict[str, tuple[type, ...]] = {
+    "area": (Area,),
     "budget": (holdfast.Budget, holdfast.Usage, holdfast.Progress, Iteration),
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),

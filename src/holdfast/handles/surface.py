@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Literal, Self
 
 from holdfast.errors import Conflict, InvalidId, InvalidValue, NotFound, shown
+from holdfast.handles.area import Area
 from holdfast.handles.iteration import Iterating, counting, reserved_of
 from holdfast.handles.messages import Messages, stamp_of
 from holdfast.handles.runtime import Runtime
@@ -97,6 +98,10 @@ class SessionSurface:
                 scope=self._target.scope,
             )
         return state_of(self._unit, Scope.agent(self._agent))
+
+    def area(self, name: str) -> Area:
+        """Bytes of your own in this session, under keys of your own. See `Area`."""
+        return Area(self._unit, self._target, name)
 
     async def pause(self, reason: str | None = None) -> Self:
         """Pause it: `pause_reason` says why. Raises InvalidTransition unless it is active.
