@@ -1,8 +1,8 @@
 """One LangGraph put beside its AsyncSqliteSaver, and in a thread of 10,000 messages beside a small one.
 
 A put as a graph makes it: the next checkpoint of a thread with twenty channels, one of which changed; SQLite in WAL
-with synchronous=FULL on both sides, theirs by default, at 1, 16 and 64 tasks, each in a thread of its own. Then the same
-with a channel of 10,000 messages in the thread that did not change.
+with synchronous=FULL on both sides, theirs by default, at 1, 16 and 64 tasks, each in a thread of its own. Then the
+same with a channel of 10,000 messages in the thread that did not change.
 Goals: four times the rate of theirs at 64 tasks, and the long thread within 1.5 times the latency of the small one.
 """
 
