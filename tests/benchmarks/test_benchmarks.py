@@ -39,7 +39,6 @@ GOALS = {
         for pauses in ("no pauses", "50 ms between acts")
         for kind in ("state writes ≤ 20", "session writes ≤ 20", "reads ≤ 10")
     },
-    "langgraph_put": {"put, 64 tasks rate / AsyncSqliteSaver ≥ 4", "put, one small channel p50 / 10 messages ≤ 1.5"},
 }  # fmt: skip
 """What each benchmark is held to, as its quick form puts it."""
 

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 import holdfast
-from holdfast.handles.area import Area
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
+from holdfast.handles.own_area import Area
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.transaction import SessionsInTransaction

@@ -13,7 +13,6 @@ import typer
 from holdfast.cli.where import where
 from holdfast.errors import NotFound
 from holdfast.hold import Holdfast
-from holdfast.model.config import Config
 from holdfast.opening import parse_url
 
 T = TypeVar("T")
@@ -37,18 +36,8 @@ async def opened(ctx: typer.Context, *, make: bool = False) -> AsyncIterator[Hol
     place = where(ctx)
     if not make:
         await asyncio.to_thread(require, place.url)
-    config = await asyncio.to_thread(configured, place.config)
-    async with Holdfast.open(place.url, space=place.space, config=config) as hold:
+    async with Holdfast.open(place.url, space=place.space) as hold:
         yield hold
-
-
-def configured(path: str | None) -> Config:
-    """The configuration from the environment and the file that was named. Raises NotFound if that is not there."""
-    try:
-        return Config.load(path)
-    except FileNotFoundError as problem:
-        remedy = "Check the path in --config or HOLDFAST_CONFIG."
-        raise NotFound(f"there is no file {path}", remedy=remedy, path=path) from problem
 
 
 def require(url: str) -> None:

@@ -9,11 +9,10 @@ import typer
 
 
 class Where(NamedTuple):
-    """What was named with --store (or HOLDFAST_URL), --space and --config (or HOLDFAST_CONFIG)."""
+    """What was named with --store (or HOLDFAST_URL) and --space."""
 
     store: str | None
     space: str
-    config: str | None = None
 
     @property
     def url(self) -> str:

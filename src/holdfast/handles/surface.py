@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any, Literal, Self
 
 from holdfast.errors import Conflict, InvalidId, InvalidValue, NotFound, shown
-from holdfast.handles.area import Area
 from holdfast.handles.iteration import Iterating, counting, reserved_of
 from holdfast.handles.messages import Messages, stamp_of
+from holdfast.handles.own_area import Area
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
@@ -75,6 +75,10 @@ class SessionSurface:
         """The session's id."""
         return session.id_of(self._target.scope)
 
+    def area(self, name: str) -> Area:
+        """Bytes of your own in this session, under keys of your own. See `Area`."""
+        return Area(self._unit, self._target, name)
+
     @property
     def user_state(self) -> State:
         """The state of the session's user, across sessions. Raises NotFound for a session without a user."""
@@ -98,10 +102,6 @@ class SessionSurface:
                 scope=self._target.scope,
             )
         return state_of(self._unit, Scope.agent(self._agent))
-
-    def area(self, name: str) -> Area:
-        """Bytes of your own in this session, under keys of your own. See `Area`."""
-        return Area(self._unit, self._target, name)
 
     async def pause(self, reason: str | None = None) -> Self:
         """Pause it: `pause_reason` says why. Raises InvalidTransition unless it is active.

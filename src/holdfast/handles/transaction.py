@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar, cast
 
 from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, shown
-from holdfast.handles.loop import loop_of_call
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update, checked_budget, scope_name, state_of
+from holdfast.handles.threads import loop_of_call
 from holdfast.handles.unit import Target, Together, check_callable, enter, explain, leave, pause, refuse_inside
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work

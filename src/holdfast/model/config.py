@@ -1,14 +1,6 @@
-"""The configuration: frozen, every field with its unit and default. Each one is tested to change behaviour.
-
-`Config.load` is the one thing here that reads from outside, when it is asked to; nothing else in the library does.
-"""
+"""The configuration: frozen, every field with its unit and default. Each one is tested to change behaviour."""
 
 from __future__ import annotations
-
-import os
-import pathlib
-from collections.abc import Mapping
-from typing import Any
 
 from msgspec import Struct
 
@@ -100,10 +92,10 @@ class Config(Struct, frozen=True, kw_only=True):
     @classmethod
     def load(
         cls,
-        path: str | os.PathLike[str] | None = None,
+        path: settings.File | None = None,
         *,
-        environment: Mapping[str, str] | None = None,
-        **parts: Mapping[str, Any],
+        environment: settings.Environment | None = None,
+        **parts: settings.Part,
     ) -> Config:
         """The configuration that arguments, the environment and the file at `path` set, in this order of precedence.
 
@@ -114,13 +106,7 @@ class Config(Struct, frozen=True, kw_only=True):
         is read unless it is named. Raises InvalidValue for a setting that is not known or not valid, naming where it
         stood, and OSError for a file that cannot be read.
         """
-        default = cls()
-        found: dict[settings.Path, settings.Setting] = {}
-        if path is not None:
-            found |= settings.from_file(cls, os.fspath(path), pathlib.Path(path).read_text(encoding="utf-8"))
-        found |= settings.from_environment(cls, os.environ if environment is None else environment)
-        found |= settings.from_mapping(cls, parts)
-        return settings.built(default, found)
+        return settings.load(cls(), path, environment, parts)
 
     def __post_init__(self) -> None:
         for name, kind in _PARTS.items():

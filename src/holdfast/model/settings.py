@@ -1,7 +1,7 @@
 """The configuration from outside: the environment's variables and a file, each setting with where it was read.
 
-Pure: it is given what was read (`Config.load` reads). It knows no field by name: what a Struct of the configuration
-has can be set from both places, under one name.
+It knows no field by name: what a Struct of the configuration has can be set from both places, under one name. `load` is
+the one thing that reads, when it is asked to; the rest is given what was read.
 
     state.temp_ttl      [state] temp_ttl = "15m"        HOLDFAST_STATE__TEMP_TTL=15m
 
@@ -11,6 +11,8 @@ Two underscores part the steps of a name, since one stands inside names: STATE_T
 from __future__ import annotations
 
 import json
+import os
+import pathlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -26,11 +28,21 @@ from holdfast.errors import InvalidValue, shown
 S = TypeVar("S", bound=Struct)
 
 PREFIX = "HOLDFAST_"
-NOT_SETTINGS = frozenset({"HOLDFAST_URL", "HOLDFAST_CONFIG"})
-"""Variables of that prefix that set no field: where the store is, and which file the command line reads."""
+NOT_SETTINGS = frozenset({"HOLDFAST_URL", "HOLDFAST_KEYS", "HOLDFAST_KEY_ACTIVE"})
+"""Variables of that prefix that set no field: where the store is, and what keys it has."""
 
 NONE_WORDS = frozenset({"none", "null"})
 """How text says None, for a field that takes it: TOML has no word of its own."""
+
+
+File = str | os.PathLike[str]
+"""The path of a file."""
+
+Environment = Mapping[str, str]
+"""Variables with their values."""
+
+Part = Mapping[str, Any]
+"""Fields of one part of a configuration."""
 
 
 class Setting(NamedTuple):
@@ -42,6 +54,17 @@ class Setting(NamedTuple):
 
 Path = tuple[str, ...]
 """The steps of a setting's name."""
+
+
+def load(default: S, path: File | None, environment: Environment | None, parts: Mapping[str, Part]) -> S:
+    """The configuration that arguments, the environment (without one: the process's own) and a file set."""
+    kind = type(default)
+    found: dict[Path, Setting] = {}
+    if path is not None:
+        found |= from_file(kind, os.fspath(path), pathlib.Path(path).read_text(encoding="utf-8"))
+    found |= from_environment(kind, os.environ if environment is None else environment)
+    found |= from_mapping(kind, parts)
+    return built(default, found)
 
 
 def fields_of(kind: type[Struct], prefix: Path = ()) -> Iterator[tuple[Path, Any]]:

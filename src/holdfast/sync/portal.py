@@ -29,7 +29,7 @@ from typing import Any
 
 from holdfast import system
 from holdfast.errors import Closed, InvalidValue
-from holdfast.handles.loop import made_for
+from holdfast.handles.threads import made_for
 from holdfast.model.duration import Duration, to_seconds
 
 _clock = system.SystemClock()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 
 from holdfast.adapters.langgraph import cells
 from holdfast.errors import Conflict
-from holdfast.handles.area import Area
+from holdfast.handles.own_area import Area
 from holdfast.handles.session import Session
 
 AREA = "langgraph"
