@@ -14,6 +14,7 @@ from holdfast.model.change import Change
 from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
 from holdfast.model.duration import Duration
 from holdfast.model.event import Event
+from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.scope import Scope
@@ -38,6 +39,7 @@ __all__ = [
     "History",
     "Holdfast",
     "HoldfastError",
+    "KeyRing",
     "Limits",
     "Message",
     "MessagesConfig",
@@ -323,6 +325,7 @@ class Holdfast:
         config: Config | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
+        keys: KeyRing | None = None,
     ) -> Holdfast: ...
     @classmethod
     def over(
@@ -349,6 +352,7 @@ class Holdfast:
     @contextmanager
     def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]: ...
     def sweep(self) -> Swept: ...
+    def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed: ...
     def stats(self) -> dict[str, int | float | str]: ...
 
 class Sessions:
