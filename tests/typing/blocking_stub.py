@@ -299,7 +299,9 @@ def attributes(handle: Handle) -> Iterator[tuple[str, ast.expr]]:
 
 
 def told(value: ast.expr, method: ast.FunctionDef | ast.AsyncFunctionDef, handle: Handle, name: str) -> ast.expr:
-    """The type of what an attribute is set to: an object made there, or a parameter."""
+    """The type of what an attribute is set to: an object made there, a plain value, or a parameter."""
+    if isinstance(value, ast.Constant) and type(value.value) in (bool, int, float, str):
+        return ast.Name(type(value.value).__name__)
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id[0].isupper():
         return value.func
     for one in (*method.args.args, *method.args.kwonlyargs):
