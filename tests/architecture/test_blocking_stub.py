@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-import holdfast.sync
 from holdfast.sync.face import Face, face_of
 from tests.typing import blocking_stub
 from tests.typing.blocking_stub import COMMAND, STUB, Stub, Unclear
@@ -39,12 +38,20 @@ def test_the_command_stands_in_the_makefile() -> None:
 def test_what_the_generator_cannot_tell_it_says() -> None:
     """An attribute without a type, or a name that means two things, is an error that names it."""
     module = Stub().modules["holdfast.handles.session"]
-    handle = blocking_stub.Handle(module, ast.parse("class A:\n  def f(self):\n    self.x = 1").body[0])  # type: ignore[arg-type]
+    handle = blocking_stub.Handle(module, ast.parse("class A:\n  def f(self):\n    self.x = f()").body[0])  # type: ignore[arg-type]
     with pytest.raises(Unclear, match=r"A\.x"):
         list(blocking_stub.attributes(handle))
     stub = Stub()
-    stub.resolve("Any", module)
-    module.imports["Any"] = ("elsewhere", "Any")
+    stub.resolve("T", module)
+    module.assigned["T"] = ast.parse('T = TypeVar("T", bound=int)').body[0]
     with pytest.raises(Unclear, match="two things"):
-        stub.resolve("Any", module)
-    assert holdfast.sync.Holdfast.__name__ == "Holdfast"
+        stub.resolve("T", module)
+
+
+def test_a_name_that_means_something_else_already_is_imported_under_another_one() -> None:
+    """An error and a type of one name, say."""
+    stub, module = Stub(), Stub().modules["holdfast.handles.session"]
+    assert stub.resolve("Any", module) == "Any"
+    module.imports["Any"] = ("holdfast.model.claim", "Any")
+    assert stub.resolve("Any", module) == "claim_Any"
+    assert "from holdfast.model.claim import Any as claim_Any" in stub.imports

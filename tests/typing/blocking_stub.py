@@ -97,7 +97,8 @@ class Stub:
             if name in self.handles:
                 self.add(name)
             else:
-                self.imports.add(f"from {module} import {name}")
+                self.imports.add(line := f"from {module} import {name}")
+                self.origins[name] = line
         self.imports |= {"from collections.abc import Iterator", "from typing import TypeVar"}
         self.imports.add("from holdfast.sync.portal import timeout")
         parts = [
@@ -189,31 +190,37 @@ class Stub:
         shown = Blocking(self, module, is_block=is_block).visit(ast.parse(ast.unparse(annotation), mode="eval").body)
         return ast.unparse(shown)
 
-    def resolve(self, name: str, module: Module) -> None:
-        """Let a name mean in the stub what it means in that module."""
+    def resolve(self, name: str, module: Module) -> str:
+        """Let a name mean in the stub what it means in that module; returns what it is called there."""
         if name in module.assigned:
-            self._once(name, ast.unparse(module.assigned[name]))
+            text = ast.unparse(module.assigned[name])
+            self._once(name, text)
             if name not in self.assigned:
-                value = module.assigned[name].value  # type: ignore[attr-defined]
-                for part in ast.walk(value):
+                for part in ast.walk(module.assigned[name].value):  # type: ignore[attr-defined]
                     if isinstance(part, ast.Name):
                         self.resolve(part.id, module)
-                self.assigned[name] = ast.unparse(module.assigned[name])
+                self.assigned[name] = text
         elif name in module.imports:
             home, original = module.imports[name]
             if home in self.modules and original in self.modules[home].assigned:
-                self.resolve(original, self.modules[home])
-                return
-            line = f"from {home} import {original}" if original else f"import {home}"
-            if original and original != name:
-                line += f" as {name}"
-            self._once(name, line)
-            self.imports.add(line)
+                return self.resolve(original, self.modules[home])
+            return self._import(name, home, original)
         elif name in module.classes:
-            self._once(name, line := f"from {module.name} import {name}")
-            self.imports.add(line)
+            return self._import(name, module.name, name)
         elif not hasattr(builtins, name):
             raise Unclear(f"{name} in {module.name}")
+        return name
+
+    def _import(self, name: str, home: str, original: str) -> str:
+        """Import a name, under another one if it means something else already."""
+        line = f"from {home} import {original}" if original else f"import {home}"
+        if self.origins.get(name, line) != line:
+            name = f"{home.rpartition('.')[2]}_{name}"
+        if original and original != name:
+            line += f" as {name}"
+        self._once(name, line)
+        self.imports.add(line)
+        return name
 
     def _once(self, name: str, origin: str) -> None:
         if self.origins.setdefault(name, origin) != origin:
@@ -263,8 +270,7 @@ class Blocking(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id not in self.stub.handles or node.id in self.module.assigned:
-            self.stub.resolve(node.id, self.module)
-            return node
+            return ast.Name(self.stub.resolve(node.id, self.module))
         if (result := self.stub.awaited(node.id)) is not None:
             home = self.stub.handles[node.id].module
             return ast.parse(self.stub.type(result, home), mode="eval").body

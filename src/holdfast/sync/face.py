@@ -69,7 +69,7 @@ class Face:
         return self._keep(name, self._portal.here(getattr, handle, name))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._handle, name, bare(value))
+        self._portal.here(setattr, self._handle, name, bare(value))
 
     def _keep(self, name: str, value: Any) -> Any:
         """The face of an attribute's value: the same one as long as it is the same value."""
