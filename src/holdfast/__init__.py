@@ -10,6 +10,7 @@ import importlib
 
 _HOMES = {
     "AlreadyExists": "errors",
+    "Buffered": "model.runtime",
     "Change": "model.change",
     "Changes": "handles.changes",
     "ChangesConfig": "model.config",
@@ -27,6 +28,7 @@ _HOMES = {
     "NotFound": "errors",
     "Page": "model.page",
     "PastValue": "model.state",
+    "RuntimeConfig": "model.config",
     "Scope": "model.scope",
     "Session": "handles.session",
     "SessionStatus": "model.session",

@@ -11,16 +11,18 @@ from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.change import Change
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, RuntimeConfig, StateConfig
 from holdfast.model.event import Event
 from holdfast.model.message import Message
 from holdfast.model.page import Page
+from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
 from holdfast.model.session import SessionStatus
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
 
 __all__ = [
     "AlreadyExists",
+    "Buffered",
     "Change",
     "Changes",
     "ChangesConfig",
@@ -38,6 +40,7 @@ __all__ = [
     "NotFound",
     "Page",
     "PastValue",
+    "RuntimeConfig",
     "Scope",
     "Session",
     "SessionStatus",

@@ -113,7 +113,9 @@ class Holdfast:
         return cls(store)
 
     async def close(self) -> None:
-        """Finish what was submitted, end every stream, release the store. May be called twice."""
+        """Commit the runtime state that waits, finish what was submitted, end every stream, release the store.
+
+        May be called twice. Raises, once all is closed, what kept runtime state from being committed."""
         await self._store.close()
 
     async def __aenter__(self) -> Holdfast:

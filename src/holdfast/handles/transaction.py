@@ -86,7 +86,7 @@ class Block:
         return False
 
     async def _commit(self, work: Work) -> None:
-        outcome = await work.commit()
+        outcome = await self._store.commit(work)
         if not isinstance(outcome, Committed):
             raise explain(outcome, asked=work.asked(outcome))
         self._committed = outcome

@@ -105,6 +105,9 @@ class Alone:
         await pause(self.store, attempt)
         return attempt
 
+    async def _commit(self, work: Work) -> Committed | Conflict:
+        return await self.store.commit(work)
+
     async def write(self, target: Target, stage: Callable[[Work], object]) -> int:
         """See `Unit.write`.
 
@@ -117,7 +120,7 @@ class Alone:
             work = self.store.work()
             work.ask(target.scope, target.need, epoch=epoch or 0)
             stage(work)
-            outcome = await work.commit()
+            outcome = await self._commit(work)
             if isinstance(outcome, Committed):
                 if known is None and target.epoch is None:
                     target.epoch = epoch or 0
@@ -136,7 +139,7 @@ class Alone:
             part = work.part(target.scope, need=target.need, epoch=target.epoch)
             result = await stage(work)
             work.ask(target.scope, target.need)
-            outcome = await work.commit()
+            outcome = await self._commit(work)
             if isinstance(outcome, Committed):
                 if target.epoch is None:
                     target.epoch = part.known_epoch
@@ -145,6 +148,15 @@ class Alone:
             if outcome.what in ("need", "epoch") or attempt == ATTEMPTS:
                 raise explain(outcome)
             await pause(self.store, attempt)
+
+
+class Direct(Alone):
+    """The same, for what is itself what waits: nothing is carried along."""
+
+    __slots__ = ()
+
+    async def _commit(self, work: Work) -> Committed | Conflict:
+        return await work.commit()
 
 
 class Together:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidValue
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, RuntimeConfig, StateConfig
 
 NUMBERS: dict[str, type] = {
     "limits.value_bytes_max": Limits,
@@ -15,10 +15,17 @@ NUMBERS: dict[str, type] = {
     "limits.commit_bytes_max": Limits,
     "state.value_bytes_max": StateConfig,
     "messages.value_bytes_max": MessagesConfig,
+    "runtime.batch_size": RuntimeConfig,
+    "runtime.checkpoint_every": RuntimeConfig,
     "changes.retention_count": ChangesConfig,
     "changes.queue_max": ChangesConfig,
 }
-DURATIONS: dict[str, type] = {"state.temp_ttl": StateConfig, "changes.retention_age": ChangesConfig}
+DURATIONS: dict[str, type] = {
+    "state.temp_ttl": StateConfig,
+    "runtime.flush_every": RuntimeConfig,
+    "changes.retention_age": ChangesConfig,
+}
+CHOICES: dict[str, type] = {"runtime.persistence": RuntimeConfig, "runtime.streaming": RuntimeConfig}
 
 
 def configured(name: str, kind: type, value: Any) -> Config:
@@ -42,18 +49,26 @@ def test_a_duration_that_cannot_be_read_is_refused_by_its_name(name: str, value:
     assert refused.value.path == name
 
 
-@pytest.mark.parametrize("part", ["state", "messages", "changes", "limits"])
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("value", [0, None, "soon", 1.5, [], object()])
+def test_a_choice_that_there_is_not_is_refused_by_its_name(name: str, value: Any) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        configured(name, CHOICES[name], value)
+    assert refused.value.path == name
+
+
+@pytest.mark.parametrize("part", ["state", "messages", "runtime", "changes", "limits"])
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):
         Config(**{part: value})
 
 
-def test_every_number_and_duration_there_is_is_checked() -> None:
+def test_every_field_there_is_is_checked() -> None:
     fields = {
         f"{part}.{field}" for part in Config.__struct_fields__ for field in getattr(Config(), part).__struct_fields__
     }
-    assert fields == {*NUMBERS, *DURATIONS}
+    assert fields == {*NUMBERS, *DURATIONS, *CHOICES}
 
 
 def test_no_bound_is_none_for_retention_alone() -> None:
