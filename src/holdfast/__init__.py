@@ -10,6 +10,8 @@ import importlib
 
 _HOMES = {
     "AlreadyExists": "errors",
+    "Budget": "model.budget",
+    "BudgetExceeded": "errors",
     "Buffered": "model.runtime",
     "Change": "model.change",
     "Changes": "handles.changes",
@@ -28,16 +30,18 @@ _HOMES = {
     "NotFound": "errors",
     "Page": "model.page",
     "PastValue": "model.state",
+    "Progress": "model.budget",
     "RuntimeConfig": "model.config",
     "Scope": "model.scope",
     "Session": "handles.session",
-    "SessionStatus": "model.session",
+    "SessionStatus": "model.status",
     "SessionSurface": "handles.surface",
     "SessionTransaction": "handles.transaction",
     "Snapshot": "model.state",
     "State": "handles.state",
     "StateConfig": "model.config",
     "Transaction": "handles.transaction",
+    "Usage": "model.budget",
 }
 
 __all__ = list(_HOMES)

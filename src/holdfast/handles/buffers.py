@@ -62,9 +62,13 @@ class Batch:
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
         self.writes = 0
-        self.size = 0  # at most: what was overwritten counts still
+        self.size = 0
         self.sealed = False  # on its way, so that nothing may be added
         self.cause = cause.NO_CAUSE  # of the last write
+
+    def growth(self, values: Values) -> int:
+        """How much larger it would be with these."""
+        return _size(values) - _size({key: self.values[key] for key in self.values.keys() & values.keys()})
 
 
 class Buffer:
@@ -149,8 +153,8 @@ class Buffers:
                 return False
             batch = Batch()
             buffer.batches.append(batch)
+        batch.size += batch.growth(values)
         batch.values.update(values)
-        batch.size += _size(values)
         batch.writes += 1
         batch.cause = cause.current.get()
         buffer.taken += 1
@@ -161,7 +165,7 @@ class Buffers:
             not batch.sealed
             and batch.writes < self._writes_max
             and len(batch.values.keys() | values.keys()) <= self._limits.operations_max
-            and batch.size + _size(values) <= self._limits.commit_bytes_max // 2
+            and batch.size + batch.growth(values) <= self._limits.commit_bytes_max // 2
         )
 
     def _see_to(self, buffer: Buffer, *, again: bool = False) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, shown
+from holdfast.model.budget import DEFAULT, Budget
 from holdfast.model.duration import Duration, to_seconds
 
 PERSISTENCE = ("immediate", "batched", "checkpoint")
@@ -90,6 +91,7 @@ class Config(Struct, frozen=True, kw_only=True):
     is not of the type it has here.
     """
 
+    budget: Budget = DEFAULT
     state: StateConfig = StateConfig()
     messages: MessagesConfig = MessagesConfig()
     runtime: RuntimeConfig = RuntimeConfig()
@@ -131,6 +133,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
 
 _PARTS = {
+    "budget": Budget,
     "state": StateConfig,
     "messages": MessagesConfig,
     "runtime": RuntimeConfig,

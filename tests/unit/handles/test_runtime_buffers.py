@@ -224,6 +224,17 @@ async def test_deleting_the_session_discards_what_waits(stores: Stores) -> None:
     assert await hold.sessions.get("s") is None
 
 
+@pytest.mark.parametrize("runtime", [BATCHED, CHECKPOINT], ids=["batched", "checkpoint"])
+async def test_ending_the_session_leaves_no_runtime_state_and_nothing_waiting(
+    stores: Stores, runtime: RuntimeConfig
+) -> None:
+    s, other = await opened(stores, runtime)
+    await s.runtime.set("step", 1)
+    await s.end()
+    await s.runtime.flush()
+    assert await s.runtime.all() == {} == await other.runtime.all()
+
+
 async def test_what_can_never_be_committed_is_told_by_the_next_call_once(stores: Stores) -> None:
     """A session deleted by another process: nothing is lost silently."""
     s, _ = await opened(stores, BATCHED)
@@ -412,7 +423,7 @@ async def test_closing_a_store_that_is_out_of_reach_says_what_was_lost(gate: Gat
 
 
 async def test_writes_of_one_key_are_one_in_the_commit(gate: Gate) -> None:
-    hold, s = await gated(gate, RuntimeConfig(persistence="batched", batch_size=1000))
+    hold, s = await gated(gate, RuntimeConfig(persistence="batched", batch_size=1000, flush_every="10s"))
     before = gate.commits
     async with s.changes() as changes:
         for n in range(500):
