@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 
 from holdfast import Config, Holdfast, RuntimeConfig, Scope, Session, Usage
 from holdfast.backends.memory import MemoryKernel
-from holdfast.kernel.commit import Head
 from holdfast.testing.clock import ManualClock, SeededIds, settle
 from tests.docs.counting import Count, CountingKernel
 
@@ -27,16 +26,15 @@ class Stage:
         self.hold = hold
         self.s = session
         self._kernel = kernel
-        self._batched: Session | None = None
 
-    @property
-    def batched(self) -> Session:
-        """The same session in a process that batches runtime state."""
-        if self._batched is None:
-            runtime = RuntimeConfig(persistence="batched", batch_size=50)
-            hold = Holdfast.over(self._kernel, config=Config(runtime=runtime), clock=ManualClock(), ids=SeededIds(1))
-            self._batched = Session(hold._store, self.s._record, version=self.s.version, head=Head(live=True))
-        return self._batched
+    async def batched(self) -> Session:
+        """The same session in a process that batches runtime state; count from here."""
+        runtime = RuntimeConfig(persistence="batched", batch_size=50)
+        hold = Holdfast.over(self._kernel, config=Config(runtime=runtime), clock=ManualClock(), ids=SeededIds(1))
+        session = await hold.sessions.get("s1")
+        assert session is not None
+        self.begin()
+        return session
 
     def begin(self) -> None:
         """Count from here."""
@@ -277,21 +275,23 @@ async def _(stage: Stage) -> None:
 
 @feature("runtime.set, 100 bytes, while a batch takes in")
 async def _(stage: Stage) -> None:
-    await stage.batched.runtime.set("step", VALUE)
+    await (await stage.batched()).runtime.set("step", VALUE)
 
 
 @feature("runtime.flush, 50 writes of 5 keys")
 async def _(stage: Stage) -> None:
+    session = await stage.batched()
     for n in range(50):
-        await stage.batched.runtime.set(f"step{n % 5}", VALUE)
-    await stage.batched.runtime.flush()
+        await session.runtime.set(f"step{n % 5}", VALUE)
+    await session.runtime.flush()
 
 
 @feature("state.set that carries 10 batched writes of 5 keys")
 async def _(stage: Stage) -> None:
+    session = await stage.batched()
     for n in range(10):
-        await stage.batched.runtime.set(f"step{n % 5}", VALUE)
-    await stage.batched.state.set("key00", VALUE)
+        await session.runtime.set(f"step{n % 5}", VALUE)
+    await session.state.set("key00", VALUE)
 
 
 @feature("runtime.get")

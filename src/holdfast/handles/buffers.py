@@ -20,15 +20,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine
 from contextvars import Context
 from typing import Literal
 
-from holdfast.errors import Closed, HoldfastError, Indeterminate, NotFound, StoreFull, Unavailable
+from holdfast.errors import Closed, HoldfastError, NotFound, Unavailable
+from holdfast.handles.buffer import Batch, Buffer, Life, Send, Values, may_pass, size_of
 from holdfast.kernel.commit import Committed, Conflict
 from holdfast.kernel.contract import Clock
-from holdfast.kernel.keys import KEY_BYTES_MAX
 from holdfast.kernel.limits import Traits
 from holdfast.kernel.part import Part
 from holdfast.kernel.work import Work
@@ -38,68 +37,11 @@ from holdfast.model.duration import to_seconds
 from holdfast.model.runtime import Buffered
 from holdfast.services import runtime
 
-Values = Mapping[str, bytes]
-"""Encoded values by their keys."""
-
-Send = Callable[[Values], Awaitable[object]]
-"""Commits values by themselves."""
-
-Life = tuple[str, int]
-"""One life of one session: its scope and epoch."""
-
 Came = Literal["committed", "refused", "cut"]
 """How a batch came back; "cut": the loop that sent it ended."""
 
 BATCHES_MAX = 2
 """Batches of one session: one on its way, one that takes in."""
-
-
-class Batch:
-    """Writes that are committed together."""
-
-    __slots__ = ("cause", "sealed", "size", "values", "writes")
-
-    def __init__(self) -> None:
-        self.values: dict[str, bytes] = {}
-        self.writes = 0
-        self.size = 0
-        self.sealed = False  # on its way, so that nothing may be added
-        self.cause = cause.NO_CAUSE  # of the last write
-
-    def growth(self, values: Values) -> int:
-        """How much larger it would be with these."""
-        return _size(values) - _size({key: self.values[key] for key in self.values.keys() & values.keys()})
-
-
-class Buffer:
-    """What waits of one session. Every field is read and changed under the lock of its `Buffers`."""
-
-    __slots__ = ("batches", "given_up", "life", "problem", "send", "sender", "settled", "taken", "timer", "waiters")
-
-    def __init__(self, life: Life, send: Send) -> None:
-        self.life = life
-        self.send = send
-        self.batches: deque[Batch] = deque()
-        self.taken = self.settled = 0  # writes ever taken in, and no longer waiting
-        self.sender: asyncio.AbstractEventLoop | None = None  # where a batch is on its way
-        self.timer: asyncio.AbstractEventLoop | None = None  # where somebody waits for `flush_every`
-        self.waiters: list[asyncio.Future[HoldfastError | None]] = []
-        self.problem: HoldfastError | None = None  # why writes were given up, until somebody was told
-        self.given_up = 0
-
-    @property
-    def pending(self) -> int:
-        """Writes that wait."""
-        return self.taken - self.settled
-
-    @property
-    def is_sending(self) -> bool:
-        """Whether a batch is on its way: one whose loop has been closed never comes back."""
-        return self.sender is not None and not self.sender.is_closed()
-
-    def values(self) -> dict[str, bytes]:
-        """All that waits, by key."""
-        return {key: raw for batch in self.batches for key, raw in batch.values.items()}
 
 
 class Buffers:
@@ -123,7 +65,7 @@ class Buffers:
 
     def fits(self, values: Values) -> bool:
         """Whether a batch can hold these writes at all."""
-        return _size(values) <= self._limits.commit_bytes_max // 2
+        return size_of(values) <= self._limits.commit_bytes_max // 2
 
     async def add(self, life: Life, values: Values, send: Send) -> Buffered:
         """Take in one write of several keys, which commit together; waits while there is no room.
@@ -328,7 +270,7 @@ class Buffers:
         with self._lock:
             buffer.sender = None
             batch.sealed = False
-            given_up = problem is not None and not _may_pass(problem)
+            given_up = problem is not None and not may_pass(problem)
             if buffer.batches and buffer.batches[0] is batch:  # else it was discarded meanwhile
                 if came == "committed" or given_up:
                     buffer.batches.popleft()
@@ -412,16 +354,6 @@ def _reads_runtime(part: Part) -> bool:
 def _writes_runtime(part: Part) -> bool:
     """Whether a unit of work writes runtime state there, which then comes after what waits."""
     return any(key.startswith(runtime.AREA) for key in (*part.puts, *part.deletes))
-
-
-def _size(values: Values) -> int:
-    """What values count for: cells, and lines of the log."""
-    return sum(2 * len(raw) + 4 * KEY_BYTES_MAX for raw in values.values())
-
-
-def _may_pass(problem: HoldfastError) -> bool:
-    """Whether the same batch may be stored later."""
-    return problem.retryable or isinstance(problem, (Indeterminate, StoreFull))
 
 
 def _answer(waiter: asyncio.Future[HoldfastError | None], problem: HoldfastError | None) -> None:
