@@ -13,6 +13,7 @@ _HOMES = {
     "Budget": "model.budget",
     "BudgetExceeded": "errors",
     "Buffered": "model.runtime",
+    "Cause": "model.cause",
     "Change": "model.change",
     "Changes": "handles.changes",
     "ChangesConfig": "model.config",
@@ -42,6 +43,7 @@ _HOMES = {
     "StateConfig": "model.config",
     "Transaction": "handles.transaction",
     "Usage": "model.budget",
+    "Why": "model.state",
 }
 
 __all__ = list(_HOMES)

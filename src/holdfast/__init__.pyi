@@ -11,6 +11,7 @@ from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
+from holdfast.model.cause import Cause
 from holdfast.model.change import Change
 from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, RuntimeConfig, StateConfig
 from holdfast.model.event import Event
@@ -18,7 +19,7 @@ from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
-from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
+from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
 from holdfast.model.status import SessionStatus
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "Buffered",
+    "Cause",
     "Change",
     "Changes",
     "ChangesConfig",
@@ -55,4 +57,5 @@ __all__ = [
     "StateConfig",
     "Transaction",
     "Usage",
+    "Why",
 ]

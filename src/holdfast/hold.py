@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
-
-from msgspec.structs import replace
 
 from holdfast import system
 from holdfast.errors import InvalidValue, shown
@@ -202,15 +200,10 @@ class Holdfast:
     @contextmanager
     def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]:
         """Record who commits, and in which trace, with every commit of this task inside the block."""
-        before = cause.current.get()
         names = {"by": by, "trace_id": trace_id}
         given = {name: check_name(text, name) for name, text in names.items() if text is not None}
-        token = cause.current.set(replace(before, **given))
-        try:
+        with cause.acting(**given):
             yield
-        finally:
-            with suppress(ValueError):  # ended in another context, as a generator is that nobody finished
-                cause.current.reset(token)
 
     async def sweep(self) -> Swept:
         """Remove what nobody can see any more: expired values, deleted sessions' cells, and log records beyond

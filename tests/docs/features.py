@@ -209,6 +209,24 @@ async def _(stage: Stage) -> None:
     await stage.s.state.history("cart")
 
 
+@feature("state.why, 500 records at once")
+async def _(stage: Stage) -> None:
+    await stage.s.state.why("cart")
+
+
+@feature("s.at(version).state.get, 500 records at once, written since")
+async def _(stage: Stage) -> None:
+    version = await stage.s.state.set("key00", VALUE)
+    await stage.s.state.set("key00", 2)
+    stage.begin()
+    await stage.s.at(version).state.get("key00")
+
+
+@feature("s.at(version).state.get, not written since")
+async def _(stage: Stage) -> None:
+    await stage.s.at(stage.s.version + 2).state.get("cart")
+
+
 @feature("state.diff, 500 records at once")
 async def _(stage: Stage) -> None:
     await stage.s.state.diff(since=2)

@@ -16,7 +16,7 @@ from holdfast.handles.unit import Alone, Target, Unit
 from holdfast.kernel.codec import mapping
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import check_limit, check_version, listed
+from holdfast.kernel.limits import check_limit, check_version
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Budget, Usage, bounds_of
@@ -256,7 +256,7 @@ class SessionSurface:
         check_limit(limit)
         if order not in ("oldest", "newest"):
             raise InvalidValue(f'order must be "oldest" or "newest", not {shown(order)}', path="order")
-        wanted = None if types is None else _types(types)
+        wanted = None if types is None else event.checked_types(types)
         cursor = stamp_of(after, Event, "after")
         return await self._unit.read(
             self._target,
@@ -313,8 +313,3 @@ def checked_budget(budget: Budget | None) -> Budget | None:
     if budget is None or isinstance(budget, Budget):
         return budget
     raise InvalidValue(f"budget must be a Budget, not {shown(budget)}", path="budget")
-
-
-def _types(types: Iterable[str]) -> frozenset[str]:
-    given = [types] if isinstance(types, str) else listed(types, "types")
-    return frozenset([check_name(type, "an event type") for type in given])
