@@ -13,6 +13,7 @@ _HOMES = {
     "Budget": "model.budget",
     "BudgetExceeded": "errors",
     "Buffered": "model.runtime",
+    "CacheConfig": "model.config",
     "Cause": "model.cause",
     "Change": "model.change",
     "Changes": "handles.changes",

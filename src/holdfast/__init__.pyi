@@ -13,7 +13,7 @@ from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.cause import Cause
 from holdfast.model.change import Change
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, RuntimeConfig, StateConfig
+from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, RuntimeConfig, StateConfig
 from holdfast.model.event import Event
 from holdfast.model.message import Message
 from holdfast.model.page import Page
@@ -27,6 +27,7 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "Buffered",
+    "CacheConfig",
     "Cause",
     "Change",
     "Changes",
