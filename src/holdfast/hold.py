@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
 from holdfast import system
-from holdfast.errors import InvalidValue, shown
+from holdfast.errors import Conflict, InvalidValue, shown
 from holdfast.handles.changes import After, Changes, Members
+from holdfast.handles.principal import Rights
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import scope_name, state_of
 from holdfast.handles.transaction import Transaction, repeat
-from holdfast.handles.unit import Alone
+from holdfast.handles.unit import Alone, Target
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Retention, Swept
+from holdfast.kernel.commit import Cell, Retention, Swept
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import listed
+from holdfast.kernel.work import Work
 from holdfast.model import cause
 from holdfast.model.config import Config
 from holdfast.model.duration import to_seconds
@@ -132,11 +134,31 @@ class Holdfast:
         Raises NotFound for a session that does not exist.
         """
         places = {scope: self.state(scope, namespace).place for scope in listed(scopes, "scopes")}
-        found = await Alone(self._store).look(lambda work: states(work, [*places.values()]))
+        targets = [Target(place.scope, "must_exist") for scope, place in places.items() if scope.kind == "session"]
+
+        async def look(work: Work) -> list[dict[str, Cell]]:
+            if self._store.principal is None:
+                return await states(work, [*places.values()])
+            lives = await self._lives(targets)
+            cells = await states(work, [*places.values()])
+            if await self._lives(targets) != lives:
+                raise Conflict("sessions were deleted while they were read", scope=targets[0].scope, what="epoch")
+            return cells
+
+        found = await Alone(self._store).look(look)
         return {
             scope: {key: codec.decode(cell.value) for key, cell in cells.items()}
             for scope, cells in zip(places, found, strict=True)
         }
+
+    async def _lives(self, targets: Sequence[Target]) -> list[int | None]:
+        """For a principal: the lives of their sessions; NotFound if one is not theirs."""
+        unit, lives = Alone(self._store), []
+        for target in targets:
+            seen = Target(target.scope, "must_exist")
+            await unit.bind(seen)
+            lives.append(seen.epoch)
+        return lives
 
     async def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]:
         """Store values in several scopes in one transaction; returns each scope's new version (0: nothing written).
@@ -173,12 +195,14 @@ class Holdfast:
         change seen of each scope, `{change.scope: change.cursor}`. Scopes that are not in it are shown from the
         beginning, since nothing of them was seen.
         """
-        wanted = [scope_name(scope) for scope in listed(scopes, "scopes", most=FOLLOWED_MAX)]
+        wanted = [self._followed(scope) for scope in listed(scopes, "scopes", most=FOLLOWED_MAX)]
         group = None
         if user is not None:
-            wanted.append(scope_name(Scope.user(user)))
+            wanted.append(self._followed(Scope.user(user)))
             limit = self._store.limits.value_bytes_max
-            group = user_sessions.UserSessions(self._store.work, user, record_bytes_max=limit)
+            group = user_sessions.UserSessions(
+                self._store.work, user, record_bytes_max=limit, strict=self._store.principal is not None
+            )
         if not wanted:
             raise InvalidValue("name the scopes to follow, or a user", path="scopes")
         if not isinstance(after, Mapping):
@@ -189,11 +213,29 @@ class Holdfast:
         places: dict[str, After] = dict.fromkeys(wanted, "beginning")
         resumed: dict[str, After] = {}  # sessions of the user, as it seems
         for scope, place in after.items():
-            name = scope_name(scope)
+            name = self._followed(scope)
             is_member = group is not None and name not in places and session.is_scope(name)
             (resumed if is_member else places)[name] = place
         members = None if group is None else Members(group, "beginning", resumed)
         return Changes(self._store, places, kinds=kinds, members=members)
+
+    def _followed(self, scope: Scope) -> str:
+        name = scope_name(scope)
+        if self._store.principal is not None:
+            self._store.principal.check(scope)
+        return name
+
+    def as_principal(self, *, user: str, also: Sequence[Scope] = ()) -> Principal:
+        """A face of this store that finds only what this user owns; see `Principal`.
+
+        `also` names scopes of agents, globals and runs that it may use as well; without it there are none. Raises
+        InvalidValue for another user's scope or a session in it: those are nobody else's.
+        """
+        for scope in (named := frozenset(listed(also, "also"))):
+            scope_name(scope)
+            if scope.kind in ("user", "session"):
+                raise InvalidValue(f"{scope} belongs to its user alone", path="also")
+        return Principal(Holdfast(self._store.limited(Rights(check_name(user, "a user"), named))))
 
     @contextmanager
     def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]:
@@ -245,6 +287,61 @@ def behind_cache(kernel: Kernel, config: Config, clock: Clock) -> Kernel:
         entries_max=cache.entries_max,
         bytes_max=cache.bytes_max,
     )
+
+
+class Principal:
+    """What one user may do with a store: `hold.as_principal(user="ada")`. The words are those of `Holdfast`.
+
+    It finds the sessions whose user that is, that user's own scope, and the scopes that were named for it. Everything
+    else does not exist: `get` answers None, lists are empty of it, and what would touch it raises NotFound, the same
+    as for what was never there. Sessions that it creates are that user's.
+
+    One thing shows: an id that is taken cannot be had again, so `create` and `open` with an id that somebody else has
+    raise AlreadyExists, in the words used for one's own. Let Holdfast make the ids where that tells too much.
+    """
+
+    def __init__(self, hold: Holdfast) -> None:
+        self._hold = hold
+        self.sessions = hold.sessions
+        """The user's sessions."""
+
+    def state(self, scope: Scope, namespace: str = "") -> State:
+        """See `Holdfast.state`. Raises NotFound at once for a scope of others; for a session, when it is used."""
+        return self._hold.state(scope, namespace)
+
+    async def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]:
+        """See `Holdfast.state_many`. Raises NotFound if one is not the user's."""
+        return await self._hold.state_many(scopes, namespace)
+
+    async def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]:
+        """See `Holdfast.set_many`. Raises NotFound if one is not the user's; then nothing is stored."""
+        return await self._hold.set_many(values, namespace)
+
+    def transaction(self) -> Transaction:
+        """See `Holdfast.transaction`: that a session is the user's is read and checked like anything else in it."""
+        return self._hold.transaction()
+
+    async def transact(self, fn: Callable[[Transaction], Awaitable[T]], *, attempts: int = 20) -> T:
+        """See `Holdfast.transact`."""
+        return await self._hold.transact(fn, attempts=attempts)
+
+    def changes(
+        self,
+        scopes: Sequence[Scope] = (),
+        *,
+        user: str | None = None,
+        after: After | Mapping[Scope, After] = "now",
+        kinds: Iterable[str] | None = None,
+    ) -> Changes:
+        """See `Holdfast.changes`. Only the lives of the user's sessions are told, whoever takes an id after them.
+
+        Raises NotFound for what is not the user's: at once, and for a session when the stream begins.
+        """
+        return self._hold.changes(scopes, user=user, after=after, kinds=kinds)
+
+    def acting(self, *, by: str | None = None, trace_id: str | None = None) -> AbstractContextManager[None]:
+        """See `Holdfast.acting`."""
+        return self._hold.acting(by=by, trace_id=trace_id)
 
 
 def check_parts(*, config: object, clock: object, ids: object) -> None:

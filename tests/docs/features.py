@@ -254,6 +254,16 @@ async def _(stage: Stage) -> None:
     await stage.hold.set_many({scope: {"key00": VALUE} for scope in scopes})
 
 
+@feature("as_principal: sessions.get")
+async def _(stage: Stage) -> None:
+    await stage.hold.as_principal(user="ada").sessions.get("s1")
+
+
+@feature("as_principal: state.set in a session named by its id, the first time")
+async def _(stage: Stage) -> None:
+    await stage.hold.as_principal(user="ada").state(Scope.session("s1")).set("key00", VALUE)
+
+
 # --- messages, events, runtime --------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from holdfast.handles.messages import Messages
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.transaction import SessionsInTransaction
+from holdfast.hold import Principal
 from holdfast.kernel.contract import Kernel
 from tests.docs.runner import ROOT
 
@@ -20,7 +21,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),
     "event": (holdfast.Event,),
-    "holdfast": (holdfast.Holdfast,),
+    "holdfast": (holdfast.Holdfast, Principal),
     "kernel": (Kernel,),
     "message": (holdfast.Message, Messages),
     "runtime": (Runtime,),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from holdfast.errors import Closed, HoldfastError, Unavailable
 from holdfast.handles.buffers import Buffers
+from holdfast.handles.principal import Rights
 from holdfast.kernel.commit import Committed, Conflict
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.feed import Feed
@@ -54,6 +56,14 @@ class Store:
         self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
         self._forks = _forks
         self.closed = False
+        self.principal: Rights | None = None
+        """What the handles of this face may find; None: everything."""
+
+    def limited(self, rights: Rights) -> Store:
+        """The same store for the handles of one principal. Everything else is shared."""
+        face = copy(self)
+        face.principal = rights
+        return face
 
     def check_open(self) -> None:
         """Raise Closed if the store is closed, or was opened in the process that this one was forked from."""

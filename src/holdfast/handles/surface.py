@@ -44,6 +44,8 @@ def scope_name(scope: Scope) -> str:
 def state_of(unit: Unit, scope: Scope, *, namespace: str = "") -> State:
     """The state of any scope. Raises InvalidId for a scope or namespace that cannot be one."""
     name = scope_name(scope)
+    if unit.store.principal is not None:
+        unit.store.principal.check(scope)
     if namespace != "":
         namespace = check_name(namespace, "a namespace")
     target = Target(name, "must_exist" if scope.kind == "session" else "create")
