@@ -3,7 +3,7 @@
 import asyncio
 
 from holdfast import Holdfast, NotFound, Scope
-from holdfast.hold import Principal
+from holdfast.handles.face import Principal
 
 
 async def handle(own: Principal, session_id: str | None, text: str) -> str:

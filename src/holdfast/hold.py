@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
 from holdfast import system
-from holdfast.errors import Conflict, InvalidValue, shown
-from holdfast.handles.changes import After, Changes, Members
-from holdfast.handles.principal import Rights
-from holdfast.handles.sessions import Sessions
-from holdfast.handles.state import State
+from holdfast.errors import InvalidValue, shown
+from holdfast.handles.face import Face, Principal
+from holdfast.handles.rights import Rights
 from holdfast.handles.store import Store
-from holdfast.handles.surface import scope_name, state_of
-from holdfast.handles.transaction import Transaction, repeat
-from holdfast.handles.unit import Alone, Target
-from holdfast.kernel import codec
-from holdfast.kernel.commit import Cell, Retention, Swept
+from holdfast.handles.surface import scope_name
+from holdfast.kernel.commit import Retention, Swept
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import listed
-from holdfast.kernel.work import Work
-from holdfast.model import cause
 from holdfast.model.config import Config
 from holdfast.model.duration import to_seconds
+from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.scope import Scope
-from holdfast.opening import open_kernel
-from holdfast.operations import user_sessions
-from holdfast.operations.states import states
+from holdfast.opening import framed, open_framed
 from holdfast.services import session
 from holdfast.wrappers.caching import cached
+from holdfast.wrappers.framing import Framing
 
 T = TypeVar("T")
-
-FOLLOWED_MAX = 1_000_000
-"""Scopes in one stream at most."""
 
 
 class Opening:
@@ -60,13 +49,12 @@ class Opening:
             await self._hold.close()
 
 
-class Holdfast:
+class Holdfast(Face):
     """One space of one opened store. Any thread and any event loop may use it; `close` it once."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.sessions = Sessions(store)
-        """All sessions of the space."""
+    def __init__(self, store: Store, framing: Framing) -> None:
+        super().__init__(store)
+        self._framing = framing
 
     @classmethod
     def open(
@@ -77,12 +65,16 @@ class Holdfast:
         config: Config | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
+        keys: KeyRing | None = None,
     ) -> Opening:
         """Open a space of the store at `url` (without one: at HOLDFAST_URL), made when missing.
 
             memory://                   in this process, gone when closed
             sqlite:///rel.db            a file, relative to the working directory
             sqlite:////abs/path.db      a file; ?durability=process for the relaxed mode
+
+        With `keys` everything is encrypted but ids, names, numbers, times and orders; see `KeyRing`. WrongKey: they are
+        not those of the store, or there are none and it is encrypted.
 
         Raises InvalidValue for a URL that is not understood, and the store's own conditions: ReadOnlyStore,
         StoreTooNew, UnsafeFilesystem, StoreLocked, StoreFull, Corrupt, Unavailable (the file was replaced meanwhile),
@@ -93,8 +85,16 @@ class Holdfast:
             where = system.default_url() if url is None else url
             if where is None:
                 raise InvalidValue("no store was named: give a URL, or set HOLDFAST_URL", path="url")
-            check_parts(config=config, clock=clock, ids=ids)
-            kernel = await open_kernel(where, space=space)
+            check_parts(config=config, clock=clock, ids=ids, keys=keys)
+            kernel = await open_framed(
+                where,
+                keys,
+                space=space,
+                config=config if config is not None else Config(),
+                clock=clock if clock is not None else system.SystemClock(),
+                ids=ids if ids is not None else system.SystemIds(),
+                entropy=system.random_bytes,
+            )
             return cls.over(kernel, config=config, clock=clock, ids=ids)
 
         return Opening(start)
@@ -108,7 +108,8 @@ class Holdfast:
         clock = clock if clock is not None else system.SystemClock()
         config = config if config is not None else Config()
         ids = ids if ids is not None else system.SystemIds()
-        return cls(Store(behind_cache(kernel, config, clock), clock=clock, ids=ids, config=config))
+        kept = framed(kernel, config)
+        return cls(Store(behind_cache(kept, config, clock), clock=clock, ids=ids, config=config), kept)
 
     async def close(self) -> None:
         """Commit the runtime state that waits, finish what was submitted, end every stream, release the store.
@@ -124,107 +125,6 @@ class Holdfast:
     ) -> None:
         await self.close()
 
-    def state(self, scope: Scope, namespace: str = "") -> State:
-        """The state of any scope, in a namespace of its own if one is named."""
-        return state_of(Alone(self._store), scope, namespace=namespace)
-
-    async def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]:
-        """All state of several scopes, as of one moment where the backend spans them. A scope without any is {}.
-
-        Raises NotFound for a session that does not exist.
-        """
-        places = {scope: self.state(scope, namespace).place for scope in listed(scopes, "scopes")}
-        targets = [Target(place.scope, "must_exist") for scope, place in places.items() if scope.kind == "session"]
-
-        async def look(work: Work) -> list[dict[str, Cell]]:
-            if self._store.principal is None:
-                return await states(work, [*places.values()])
-            lives = await self._lives(targets)
-            cells = await states(work, [*places.values()])
-            if await self._lives(targets) != lives:
-                raise Conflict("sessions were deleted while they were read", scope=targets[0].scope, what="epoch")
-            return cells
-
-        found = await Alone(self._store).look(look)
-        return {
-            scope: {key: codec.decode(cell.value) for key, cell in cells.items()}
-            for scope, cells in zip(places, found, strict=True)
-        }
-
-    async def _lives(self, targets: Sequence[Target]) -> list[int | None]:
-        """For a principal: the lives of their sessions; NotFound if one is not theirs."""
-        unit, lives = Alone(self._store), []
-        for target in targets:
-            seen = Target(target.scope, "must_exist")
-            await unit.bind(seen)
-            lives.append(seen.epoch)
-        return lives
-
-    async def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]:
-        """Store values in several scopes in one transaction; returns each scope's new version (0: nothing written).
-
-        Raises NotFound if one is a session that does not exist; then nothing is stored.
-        """
-        most = self._store.limits.operations_max
-        given = listed(codec.mapping(values, "values").items(), "scopes in one commit", most=most)
-        async with self.transaction() as tx:
-            for scope, entries in given:
-                await tx.state(scope, namespace).update(entries)
-        return {scope: tx.version(scope) or 0 for scope, _ in given}
-
-    def transaction(self) -> Transaction:
-        """A block whose reads and writes, over any scopes, commit as one: `async with hold.transaction() as tx`."""
-        return Transaction(self._store)
-
-    async def transact(self, fn: Callable[[Transaction], Awaitable[T]], *, attempts: int = 20) -> T:
-        """Run `fn(tx)` in a transaction, again on Conflict, and return what it returned."""
-        return await repeat(self._store, self.transaction, fn, attempts)
-
-    def changes(
-        self,
-        scopes: Sequence[Scope] = (),
-        *,
-        user: str | None = None,
-        after: After | Mapping[Scope, After] = "now",
-        kinds: Iterable[str] | None = None,
-    ) -> Changes:
-        """The merged stream of several scopes: in order within each. See `Changes`.
-
-        `user` adds that user's scope and their sessions: the present ones, and every one created from now on, whole,
-        however soon it is deleted. To resume, give `after` what `Changes.cursors` said, or the cursor of the last
-        change seen of each scope, `{change.scope: change.cursor}`. Scopes that are not in it are shown from the
-        beginning, since nothing of them was seen.
-        """
-        wanted = [self._followed(scope) for scope in listed(scopes, "scopes", most=FOLLOWED_MAX)]
-        group = None
-        if user is not None:
-            wanted.append(self._followed(Scope.user(user)))
-            limit = self._store.limits.value_bytes_max
-            group = user_sessions.UserSessions(
-                self._store.work, user, record_bytes_max=limit, strict=self._store.principal is not None
-            )
-        if not wanted:
-            raise InvalidValue("name the scopes to follow, or a user", path="scopes")
-        if not isinstance(after, Mapping):
-            if after not in ("now", "beginning") and (len(wanted) > 1 or user is not None):
-                raise InvalidValue("a cursor is a place in one scope: give after={scope: cursor}", path="after")
-            members = None if group is None else Members(group, "beginning" if after == "beginning" else "now")
-            return Changes(self._store, dict.fromkeys(wanted, after), kinds=kinds, members=members)
-        places: dict[str, After] = dict.fromkeys(wanted, "beginning")
-        resumed: dict[str, After] = {}  # sessions of the user, as it seems
-        for scope, place in after.items():
-            name = self._followed(scope)
-            is_member = group is not None and name not in places and session.is_scope(name)
-            (resumed if is_member else places)[name] = place
-        members = None if group is None else Members(group, "beginning", resumed)
-        return Changes(self._store, places, kinds=kinds, members=members)
-
-    def _followed(self, scope: Scope) -> str:
-        name = scope_name(scope)
-        if self._store.principal is not None:
-            self._store.principal.check(scope)
-        return name
-
     def as_principal(self, *, user: str, also: Sequence[Scope] = ()) -> Principal:
         """A face of this store that finds only what this user owns; see `Principal`.
 
@@ -235,15 +135,7 @@ class Holdfast:
             scope_name(scope)
             if scope.kind in ("user", "session"):
                 raise InvalidValue(f"{scope} belongs to its user alone", path="also")
-        return Principal(Holdfast(self._store.limited(Rights(check_name(user, "a user"), named))))
-
-    @contextmanager
-    def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]:
-        """Record who commits, and in which trace, with every commit of this task inside the block."""
-        names = {"by": by, "trace_id": trace_id}
-        given = {name: check_name(text, name) for name, text in names.items() if text is not None}
-        with cause.acting(**given):
-            yield
+        return Principal(self._store.limited(Rights(check_name(user, "a user"), named)))
 
     async def sweep(self) -> Swept:
         """Remove what nobody can see any more: expired values, deleted sessions' cells, and log records beyond
@@ -262,6 +154,19 @@ class Holdfast:
             )
             if not swept.more:
                 return total
+
+    async def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed:
+        """Encrypt everything anew under the ring's active key, in place and beside whoever is writing.
+
+        No version, seq or cursor changes, and no stream tells of it. It may be interrupted at any moment and run again,
+        also by several processes: what is done is not done again. `progress` hears how far it is. When it returns,
+        the store needs no other key than the active one, provided that every process that writes had it as its active
+        one by the time this began; and with `scrubbed`, no older bytes are left in the store's files.
+
+        Raises WrongKey if the store was opened without keys, or holds what is not encrypted and the ring is strict.
+        """
+        self._store.check_open()
+        return await self._framing.rekey(progress)
 
     async def stats(self) -> dict[str, int | float | str]:
         """Counts and bytes of the store, and figures of this process's writer."""
@@ -289,65 +194,12 @@ def behind_cache(kernel: Kernel, config: Config, clock: Clock) -> Kernel:
     )
 
 
-class Principal:
-    """What one user may do with a store: `hold.as_principal(user="ada")`. The words are those of `Holdfast`.
-
-    It finds the sessions whose user that is, that user's own scope, and the scopes that were named for it. Everything
-    else does not exist: `get` answers None, lists are empty of it, and what would touch it raises NotFound, the same
-    as for what was never there. Sessions that it creates are that user's.
-
-    One thing shows: an id that is taken cannot be had again, so `create` and `open` with an id that somebody else has
-    raise AlreadyExists, in the words used for one's own. Let Holdfast make the ids where that tells too much.
-    """
-
-    def __init__(self, hold: Holdfast) -> None:
-        self._hold = hold
-        self.sessions = hold.sessions
-        """The user's sessions."""
-
-    def state(self, scope: Scope, namespace: str = "") -> State:
-        """See `Holdfast.state`. Raises NotFound at once for a scope of others; for a session, when it is used."""
-        return self._hold.state(scope, namespace)
-
-    async def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]:
-        """See `Holdfast.state_many`. Raises NotFound if one is not the user's."""
-        return await self._hold.state_many(scopes, namespace)
-
-    async def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]:
-        """See `Holdfast.set_many`. Raises NotFound if one is not the user's; then nothing is stored."""
-        return await self._hold.set_many(values, namespace)
-
-    def transaction(self) -> Transaction:
-        """See `Holdfast.transaction`: that a session is the user's is read and checked like anything else in it."""
-        return self._hold.transaction()
-
-    async def transact(self, fn: Callable[[Transaction], Awaitable[T]], *, attempts: int = 20) -> T:
-        """See `Holdfast.transact`."""
-        return await self._hold.transact(fn, attempts=attempts)
-
-    def changes(
-        self,
-        scopes: Sequence[Scope] = (),
-        *,
-        user: str | None = None,
-        after: After | Mapping[Scope, After] = "now",
-        kinds: Iterable[str] | None = None,
-    ) -> Changes:
-        """See `Holdfast.changes`. Only the lives of the user's sessions are told, whoever takes an id after them.
-
-        Raises NotFound for what is not the user's: at once, and for a session when the stream begins.
-        """
-        return self._hold.changes(scopes, user=user, after=after, kinds=kinds)
-
-    def acting(self, *, by: str | None = None, trace_id: str | None = None) -> AbstractContextManager[None]:
-        """See `Holdfast.acting`."""
-        return self._hold.acting(by=by, trace_id=trace_id)
-
-
-def check_parts(*, config: object, clock: object, ids: object) -> None:
+def check_parts(*, config: object, clock: object, ids: object, keys: object = None) -> None:
     """Refuse what cannot serve as a part of a store (TypeError), before anything is opened."""
     if config is not None and not isinstance(config, Config):
         raise TypeError(f"config must be a Config, not {shown(config)}")
+    if keys is not None and not isinstance(keys, KeyRing):
+        raise TypeError(f"keys must be a KeyRing, not {shown(keys)}")
     for what, part, verbs in (
         ("clock", clock, ("now_us", "monotonic_s", "sleep")),
         ("ids", ids, ("uuid7", "writer", "random")),

@@ -7,13 +7,14 @@ import msgspec
 import pytest
 
 import holdfast
+from holdfast.handles.face import Principal
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.transaction import SessionsInTransaction
-from holdfast.hold import Principal
 from holdfast.kernel.contract import Kernel
+from holdfast.model.keyring import Rekeyed
 from tests.docs.runner import ROOT
 
 TOLD: dict[str, tuple[type, ...]] = {
@@ -23,6 +24,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "event": (holdfast.Event,),
     "holdfast": (holdfast.Holdfast, Principal),
     "kernel": (Kernel,),
+    "keyring": (holdfast.KeyRing, Rekeyed),
     "message": (holdfast.Message, Messages),
     "runtime": (Runtime,),
     "scope": (holdfast.Scope,),

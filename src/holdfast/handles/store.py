@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from holdfast.errors import Closed, HoldfastError, Unavailable
 from holdfast.handles.buffers import Buffers
-from holdfast.handles.principal import Rights
+from holdfast.handles.rights import Rights
 from holdfast.kernel.commit import Committed, Conflict
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.feed import Feed

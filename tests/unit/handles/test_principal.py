@@ -11,9 +11,9 @@ import pytest
 
 from holdfast import AlreadyExists, Conflict, Holdfast, NotFound, Scope, Session, Transaction
 from holdfast.errors import InvalidValue, UseTransaction
+from holdfast.handles.face import Principal
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.transaction import SessionsInTransaction
-from holdfast.hold import Principal
 from holdfast.testing.clock import settle
 from tests.unit.stores import Stores
 
