@@ -15,6 +15,7 @@ from holdfast.handles.unit import Alone, Target
 from holdfast.kernel.commit import Head, Read, View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
+from holdfast.kernel.part import existing
 from holdfast.model.budget import EMPTY, Budget, resolved
 from holdfast.model.duration import Duration
 from holdfast.model.moment import to_us
@@ -77,6 +78,8 @@ class Sessions:
         budget: Budget | None,
     ) -> SessionRecord:
         now_us = self._store.now_us()
+        if self._store.principal is not None:
+            names = {**names, "user": self._store.principal.owner(names["user"])}
         return session.new_record(
             self._store.ids.uuid7(now_us) if id is None else id,
             at_us=now_us,
@@ -94,8 +97,10 @@ class Sessions:
             try:
                 return await self._create(record)
             except AlreadyExists:
-                found = await self.get(record.id)
+                found = await self._find(record.id)
             if found is not None:
+                if self._store.principal is not None and found.user != record.user:
+                    raise existing(session.scope_of(record.id))
                 return _owned(found, record.user)
 
     async def _create(self, record: SessionRecord) -> Session:
@@ -116,9 +121,17 @@ class Sessions:
 
         One read; and a commit if it is an access that prolongs its life by so much that it matters.
         """
+        found = await self._find(id)
+        rights = self._store.principal
+        return found if found is None or rights is None or found.user == rights.user else None
+
+    async def _find(self, id: str) -> Session | None:
+        """The session of that id, whosever it is."""
         store, scope = self._store, session.scope_of(id)
         found = _seen(store, (await store.work().peek([Read(scope, (session.CELL, budgets.CELL))]))[0])
-        if found is None or not store.deadlines.are_to_move(scope, store.now_us()):
+        rights = store.principal
+        theirs = found is not None and rights is not None and found.user != rights.user
+        if found is None or theirs or not store.deadlines.are_to_move(scope, store.now_us()):
             return found
         try:
             await found.touch()
@@ -179,6 +192,10 @@ class Sessions:
         if order not in ("newest", "oldest"):
             raise InvalidValue(f'order must be "newest" or "oldest", not {shown(order)}', path="order")
         names = {"user": user, "app": app, "mode": mode, "channel": channel, "tag": tag, "agent": agent}
+        if self._store.principal is not None:
+            names["user"] = own = self._store.principal.user
+            if user is not None and user != own:
+                return Page(())
         filters = {f"session.{field}": check_name(name, field) for field, name in names.items() if name is not None}
         if status is not None:
             filters["session.status"] = status_of(status).value
