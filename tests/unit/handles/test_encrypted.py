@@ -1,4 +1,4 @@
-"""What the tests of lists, state and messages say of every store, said of an encrypted one."""
+"""What the tests of lists and state say of every store, said of an encrypted one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.handles import test_message, test_sessions, test_state
+from tests.unit.handles import test_sessions, test_state
 from tests.unit.stores import Stores
 
-for module in (test_sessions, test_state, test_message):
+for module in (test_sessions, test_state):
     noun = module.__name__.rpartition("test_")[2]
     for name, found in vars(module).items():
         if name.startswith("test_"):
@@ -22,3 +22,6 @@ async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
     made = Stores("encrypted", tmp_path)
     yield made
     await made.close()
+
+
+s, state = test_state.s, test_state.state
