@@ -10,6 +10,8 @@ import importlib
 
 _HOMES = {
     "AlreadyExists": "errors",
+    "Budget": "model.budget",
+    "BudgetExceeded": "errors",
     "Change": "model.change",
     "Changes": "handles.changes",
     "ChangesConfig": "model.config",
@@ -27,15 +29,17 @@ _HOMES = {
     "NotFound": "errors",
     "Page": "model.page",
     "PastValue": "model.state",
+    "Progress": "model.budget",
     "Scope": "model.scope",
     "Session": "handles.session",
-    "SessionStatus": "model.session",
+    "SessionStatus": "model.status",
     "SessionSurface": "handles.surface",
     "SessionTransaction": "handles.transaction",
     "Snapshot": "model.state",
     "State": "handles.state",
     "StateConfig": "model.config",
     "Transaction": "handles.transaction",
+    "Usage": "model.budget",
 }
 
 __all__ = list(_HOMES)

@@ -8,7 +8,7 @@ not counted.
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from holdfast import Holdfast, Scope, Session
+from holdfast import Holdfast, Scope, Session, Usage
 from holdfast.backends.memory import MemoryKernel
 from holdfast.testing.clock import ManualClock, SeededIds, settle
 from tests.docs.counting import Count, CountingKernel
@@ -106,6 +106,24 @@ async def _(stage: Stage) -> None:
     await stage.s.update(tags=["vip", "eu", "beta"])
 
 
+@feature("s.pause, .resume, .cancel")
+async def _(stage: Stage) -> None:
+    await stage.s.pause()
+
+
+@feature("s.complete, 100 bytes")
+async def _(stage: Stage) -> None:
+    await stage.s.complete(VALUE)
+
+
+@feature("s.end, 1 temporary value and 2 of runtime state")
+async def _(stage: Stage) -> None:
+    await stage.s.temp.set("draft", 1)
+    await stage.s.runtime.update({"step": 1, "of": 2})
+    stage.begin()
+    await stage.s.end()
+
+
 @feature("s.refresh")
 async def _(stage: Stage) -> None:
     await stage.s.refresh()
@@ -114,6 +132,22 @@ async def _(stage: Stage) -> None:
 @feature("sessions.delete")
 async def _(stage: Stage) -> None:
     await stage.hold.sessions.delete("s1")
+
+
+@feature("await s.iterate(reserve=…)")
+async def _(stage: Stage) -> None:
+    await stage.s.iterate(reserve=Usage(tokens=4000))
+
+
+@feature("async with s.iterate(reserve=…)")
+async def _(stage: Stage) -> None:
+    async with stage.s.iterate(reserve=Usage(tokens=4000)) as it:
+        it.spent(tokens=3120)
+
+
+@feature("s.log_tool_call")
+async def _(stage: Stage) -> None:
+    await stage.s.log_tool_call("search", arguments={"q": "ryokan"})
 
 
 # --- state ----------------------------------------------------------------------------------------

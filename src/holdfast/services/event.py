@@ -14,9 +14,10 @@ from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import PAGE_BYTES
 from holdfast.kernel.work import Work
-from holdfast.model.event import Event, EventRecord
+from holdfast.model.event import Event, EventRecord, entry_of
 from holdfast.model.moment import to_datetime
 from holdfast.model.page import Page
+from holdfast.model.status import SessionStatus
 
 AREA = "event/"
 """What the keys of all events start with; a stamp completes it."""
@@ -36,11 +37,23 @@ def new_record(id: str, *, type: str, data: Any, at_us: int, bytes_max: int) -> 
     return EventRecord(id, check_name(type, "an event type"), at_us, copied)
 
 
+def note_move(work: Work, scope: str, id: str, *, before: SessionStatus, after: SessionStatus, data: Any) -> None:
+    """Stage the entry that tells of a session's move from one status to another, with data that was checked."""
+    append(work, scope, EventRecord(id, entry_of(before, after), work.now_us, data))
+
+
 def append(work: Work, scope: str, record: EventRecord) -> None:
     """Stage one event at the end of the log."""
     raw = msgspec.json.encode(record)
     work.append(scope, AREA, raw)
     work.note(scope, "event", "append", None, raw)
+
+
+def replace(work: Work, scope: str, cursor: str, record: EventRecord) -> None:
+    """Stage the completion of an event that stands at that place in the log."""
+    raw = msgspec.json.encode(record)
+    work.put(scope, AREA + cursor, raw)
+    work.note(scope, "event", "set", cursor, raw)
 
 
 async def page(

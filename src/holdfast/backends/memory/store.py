@@ -124,7 +124,9 @@ MOVES_KEPT = 1_000
 class SpaceData:
     """One space: its scopes, indexes, the order of all commits, and the ids each writer has used."""
 
-    __slots__ = ("indexes", "lanes", "lock", "moves", "moves_end", "moves_floor", "names", "pid", "scopes", "watchers")
+    __slots__ = (
+        "indexes", "lanes", "lock", "moves", "moves_end", "moves_floor", "names", "pid", "scopes", "sweeps", "watchers",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # held by every verb, for event loops in several threads
@@ -135,6 +137,7 @@ class SpaceData:
         self.moves: list[tuple[int, str, int]] = []  # position, scope, seq; in the order of positions
         self.moves_end = 0  # the next position
         self.moves_floor = 0  # the first position from which every move can still be told
+        self.sweeps = 0  # that removed anything
         self.lanes: dict[str, int] = {}
         self.watchers: dict[object, Callable[[], None]] = {}
 
