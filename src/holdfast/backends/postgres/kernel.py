@@ -121,6 +121,11 @@ class PostgresKernel(Kernel):
         check_limit(limit)
         return await store.look(lambda line: log.read_moved(line, self._moved, store.space, after, limit))
 
+    def mark(self) -> int | None:
+        """See `Kernel.mark`. Not to be known: others commit without a word to this process."""
+        self._open()
+        return None
+
     async def find(
         self,
         index: str,
