@@ -20,7 +20,7 @@ from holdfast.errors import (
     Unavailable,
 )
 
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, EOFError)
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
 """What the driver may raise. A timeout is an OSError too."""
 
 _GOING = ("57P0", "08")
