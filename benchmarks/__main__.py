@@ -18,7 +18,7 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import follow, memory_size, percentiles, sessions_scale, state_get, state_set
+from benchmarks import follow, memory_size, percentiles, postgres_set, sessions_scale, state_get, state_set
 from benchmarks.effort import QUICK, Effort
 from benchmarks.finding import Finding, show
 
@@ -29,6 +29,7 @@ BENCHMARKS = {
     "follow": follow,
     "memory_size": memory_size,
     "percentiles": percentiles,
+    "postgres_set": postgres_set,
 }
 
 

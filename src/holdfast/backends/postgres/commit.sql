@@ -6,7 +6,8 @@
 --
 -- The order is what makes it right. Lanes and then heads are locked, each in the order of their names, so that no two
 -- batches wait for each other. Cells are looked at in a statement of their own after that, because a statement that waits
--- for a lock goes on with the snapshot from before the wait. Then all is decided in memory, by the rules of
+-- for a lock goes on with the snapshot from before the wait. What is looked up for each row of a list is a subquery that
+-- cannot be joined in another order: lists come first, in their order, and nothing is scanned. Then all is decided in memory, by the rules of
 -- kernel/evaluate.py, with what earlier commits of the batch did laid over what was found; then all is written at once.
 -- Cells before entries: a sweep does it in the same order.
 --
@@ -33,7 +34,8 @@ CREATE OR REPLACE FUNCTION holdfast.commit_batch(
     OUT f_seq bigint[], OUT f_epoch bigint[], OUT f_live boolean[], OUT f_floor bigint[], OUT f_at bigint[],
     OUT f_cause bytea[]
 ) LANGUAGE plpgsql
-SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off SET plan_cache_mode = force_generic_plan SET random_page_cost = 1
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -44,6 +46,7 @@ DECLARE
     h_epoch bigint[] := h_seq;
     h_floor bigint[] := h_seq;
     h_live boolean[] := array_fill(false, ARRAY[cardinality(s_name)]);
+    h_written bigint[] := '{}';
     h_last int[] := array_fill(0, ARRAY[cardinality(s_name)]);      -- the commit of this batch that wrote it last
     x_version bigint[];
     x_expires bigint[];
@@ -90,8 +93,9 @@ BEGIN
                 ORDER BY n.name ON CONFLICT DO NOTHING;
         END IF;
         FOR got IN
-            SELECT n.o, k.id, k.seq, k.epoch, k.floor, k.live FROM unnest(s_name) WITH ORDINALITY n(name, o)
-            JOIN holdfast.scopes k ON k.space = a_space AND k.name = n.name ORDER BY k.name FOR NO KEY UPDATE OF k
+            SELECT n.o, k.* FROM unnest(s_name) WITH ORDINALITY n(name, o) CROSS JOIN LATERAL (
+                SELECT h.id, h.seq, h.epoch, h.floor, h.live FROM holdfast.scopes h
+                WHERE h.space = a_space AND h.name = n.name FOR NO KEY UPDATE) k
         LOOP
             s := got.o;
             h_id[s] := got.id; h_seq[s] := got.seq; h_epoch[s] := got.epoch;
@@ -107,7 +111,9 @@ BEGIN
                array_agg(coalesce(c.indexed, false) ORDER BY w.o)
             INTO x_version, x_expires, x_indexed
             FROM unnest(x_scope, x_key) WITH ORDINALITY w(scope, key, o)
-            LEFT JOIN holdfast.cells c ON c.scope = h_id[w.scope] AND c.epoch = h_epoch[w.scope] AND c.key = w.key;
+            LEFT JOIN LATERAL (
+                SELECT y.version, y.expires_us, y.indexed FROM holdfast.cells y
+                WHERE y.scope = h_id[w.scope] AND y.epoch = h_epoch[w.scope] AND y.key = w.key OFFSET 0) c ON true;
     END IF;
 
     FOR c IN 1..cardinality(c_n) LOOP
@@ -205,6 +211,7 @@ BEGIN
                 h_seq[s] := h_seq[s] + 1;
                 seqs[p] := h_seq[s];
                 p_at[p] := h_epoch[s];
+                IF h_last[s] = 0 THEN h_written := h_written || h_id[s]; END IF;
                 h_last[s] := c;
                 h_live[s] := p_op[p] = 1;
                 IF h_floor[s] = 0 THEN h_floor[s] := h_seq[s]; END IF;
@@ -238,10 +245,10 @@ BEGIN
             FROM unnest(p_commit, p_scope, seqs, p_at, p_op, p_write, p_puts, p_appends, p_body)
                 WITH ORDINALITY p(c, scope, seq, epoch, op, last, puts, appends, body, o)
             WHERE p.seq > 0;
-        UPDATE holdfast.scopes k SET seq = h.seq, epoch = h.epoch, live = h.live, floor = h.floor, at_us = c_at[h.c],
-                cause = c_cause[h.c]
-            FROM unnest(h_id, h_seq, h_epoch, h_live, h_floor, h_last) h(id, seq, epoch, live, floor, c)
-            WHERE h.c > 0 AND k.id = h.id;
+        UPDATE holdfast.scopes k SET (seq, epoch, live, floor, at_us, cause) = (
+                SELECT h_seq[i], h_epoch[i], h_live[i], h_floor[i], c_at[h_last[i]], c_cause[h_last[i]]
+                FROM array_position(h_id, k.id) i)
+            WHERE k.id = ANY (h_written);
 
         IF cardinality(w_part) > 0 THEN
             INSERT INTO holdfast.cells AS y (scope, epoch, key, version, expires_us, indexed, value)
@@ -300,6 +307,6 @@ BEGIN
         DELETE FROM holdfast.scopes k USING unnest(h_id, h_seq) h(id, seq)
             WHERE h.seq = 0 AND h.id IS NOT NULL AND k.id = h.id;
     END IF;
-    UPDATE holdfast.writers w SET n = l.n FROM unnest(l_id, l_n) l(id, n) WHERE w.id = l.id AND w.n < l.n;
+    UPDATE holdfast.writers w SET n = l_n[array_position(l_id, w.id)] WHERE w.id = ANY (l_id);
 END
 $$;

@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION holdfast.read_views(
     read int, part int, key bytea, value bytea, version bigint, expires_us bigint,
     seq bigint, epoch bigint, live boolean, floor bigint, at_us bigint, cause bytea
 ) LANGUAGE plpgsql STABLE
-SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off SET plan_cache_mode = force_generic_plan SET random_page_cost = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -34,8 +34,10 @@ BEGIN
             SELECT k.read, 0, c.key, c.value, c.version, c.expires_us,
                    NULL::bigint, NULL::bigint, NULL::boolean, NULL::bigint, NULL::bigint, NULL::bytea
             FROM unnest(k_read, k_key) WITH ORDINALITY k(read, key, o)
-            JOIN holdfast.cells c ON c.scope = h_id[k.read] AND c.epoch = h_epoch[k.read] AND c.key = k.key
-            WHERE c.expires_us IS NULL OR c.expires_us > a_now ORDER BY k.o;
+            CROSS JOIN LATERAL (
+                SELECT y.* FROM holdfast.cells y
+                WHERE y.scope = h_id[k.read] AND y.epoch = h_epoch[k.read] AND y.key = k.key
+                AND (y.expires_us IS NULL OR y.expires_us > a_now) OFFSET 0) c ORDER BY k.o;
     END IF;
     FOR r IN 1..cardinality(r_read) LOOP
         IF r_reverse[r] THEN

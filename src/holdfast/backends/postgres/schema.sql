@@ -31,7 +31,6 @@ CREATE TABLE holdfast.scopes(
     cause bytea NOT NULL DEFAULT '',
     UNIQUE (space, name)
 ) WITH (fillfactor = 50);
-CREATE INDEX scopes_dropped ON holdfast.scopes(space, at_us) WHERE NOT live;
 
 -- In the order of transactions, which is not the order of their ends: see `moved`. Of `touched` the first `puts` are keys
 -- put, the next `appends` are prefixes that the record's stamps complete, the others are keys deleted.
