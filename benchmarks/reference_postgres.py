@@ -1,7 +1,8 @@
 """What a careful engineer writes by hand with asyncpg: the yardstick of Holdfast's PostgreSQL backend.
 
 One dedicated connection, group commit, one statement per batch: `unnest` into three tables, head, cell and log. No
-checks, no commit ids, no second process: the seqs are counted in memory. What is left out here is what a session layer adds.
+checks, no commit ids, no second process: the seqs are counted in memory. What is left out here is what a session layer
+adds.
 """
 
 from __future__ import annotations

@@ -39,13 +39,13 @@ BATCH_BYTES_MAX = 16 * 1024 * 1024
 STATEMENT = """
     SELECT * FROM holdfast.commit_batch(
         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-        $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38)"""
+        $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40)"""
 _COLUMNS = (
     *("lane", "n", "at", "cause", "last_part"),
     *("p_commit", "p_scope", "p_need", "p_epoch", "p_op", "p_check", "p_write", "p_puts", "p_appends", "p_body"),
     *("k_kind", "k_cell", "k_prefix", "k_since", "x_scope", "x_key"),
     *("w_part", "w_cell", "w_ordinal", "w_key", "w_value", "w_expires", "w_indexed"),
-    *("e_write", "e_list", "e_place", "e_sort", "e_payload"),
+    *("e_write", "e_list", "e_place", "e_name", "e_value", "e_sort", "e_payload"),
 )
 _NEEDS = {"must_exist": 0, "must_not_exist": 1, "create": 2}
 _KINDS: dict[type, int] = {Absent: 0, Present: 1, Unchanged: 2, Untouched: 3, HeadAt: 4}
@@ -225,6 +225,8 @@ class Batch:
                 lists["e_write"].append(len(self._writes))
                 lists["e_list"].append(list_of(self._space, entry.index, entry.value))
                 lists["e_place"].append(place_of(entry.order, part.scope, key, ended=ordinal == _PUT))
+                lists["e_name"].append(raw(entry.index))
+                lists["e_value"].append(raw(entry.value))
                 lists["e_sort"].append(raw(entry.order))
                 lists["e_payload"].append(entry.payload)
 

@@ -25,7 +25,7 @@ CREATE OR REPLACE FUNCTION holdfast.commit_batch(
     k_kind int[], k_cell int[], k_prefix bytea[], k_since bigint[],
     x_scope int[], x_key bytea[], a_overlay boolean,        -- whether a cell is checked after it was written
     w_part int[], w_cell int[], w_ordinal int[], w_key bytea[], w_value bytea[], w_expires bigint[], w_indexed boolean[],
-    e_write int[], e_list bytea[], e_place bytea[], e_sort bytea[], e_payload bytea[],
+    e_write int[], e_list bytea[], e_place bytea[], e_name bytea[], e_value bytea[], e_sort bytea[], e_payload bytea[],
     -- of each part the seq it took, or 0; of each commit 0 committed, 1 conflict, 2 replayed, 3 burnt, 4 unknown
     OUT seqs bigint[], OUT ends int[],
     -- of each conflict its commit, part, condition (0: need, -1: epoch), the cell found and the head
@@ -279,19 +279,19 @@ BEGIN
                 WHERE e.scope = q.scope AND e.epoch = q.epoch AND e.key = q.key;
         END IF;
         IF cardinality(e_write) > 0 THEN
-            INSERT INTO holdfast.entries(scope, epoch, expires_us, list, place, sort, key, payload)
+            INSERT INTO holdfast.entries(scope, epoch, expires_us, list, place, name, value, sort, key, payload)
                 SELECT q.scope, q.epoch, q.expires, e.list,
                     substring(e.place || CASE WHEN q.ordinal < 0 THEN ''::bytea
                         ELSE holdfast.stamped('', seqs[q.part], q.ordinal) || '\x0000'::bytea END FROM 1 FOR 2000),
-                    e.sort, q.key, e.payload
+                    e.name, e.value, e.sort, q.key, e.payload
                 FROM (
                     SELECT DISTINCT ON (scope, epoch, key) h_id[p_scope[w.part]] AS scope, p_at[w.part] AS epoch,
                         CASE WHEN w.ordinal < 0 THEN w.key ELSE holdfast.stamped(w.key, seqs[w.part], w.ordinal) END AS key,
                         w.part, w.expires, w.ordinal, w.o
                     FROM unnest(w_part, w_ordinal, w_key, w_expires) WITH ORDINALITY w(part, ordinal, key, expires, o)
                     WHERE seqs[w.part] > 0 ORDER BY scope, epoch, key, w.o DESC) q
-                JOIN unnest(e_write, e_list, e_place, e_sort, e_payload) e(write, list, place, sort, payload)
-                    ON e.write = q.o;
+                JOIN unnest(e_write, e_list, e_place, e_name, e_value, e_sort, e_payload)
+                    e(write, list, place, name, value, sort, payload) ON e.write = q.o;
         END IF;
         IF any_dropped THEN
             INSERT INTO holdfast.garbage(space, scope, epoch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
-from holdfast.backends.postgres import find, log, read, stats, sweep
+from holdfast.backends.postgres import find, log, read, rewrite, stats, sweep
 from holdfast.backends.postgres.connections import Row
 from holdfast.backends.postgres.settings import Settings
 from holdfast.backends.postgres.statements import placed
@@ -21,12 +21,14 @@ from holdfast.kernel.commit import (
     Read,
     Record,
     Retention,
+    Rewrite,
+    Stored,
     Swept,
     View,
 )
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import MIB, Traits, check_bytes, check_commit, check_limit, check_range
+from holdfast.kernel.limits import MIB, Traits, check_bytes, check_commit, check_limit, check_range, check_rewrites
 
 TRAITS = Traits(
     durability="fsync",
@@ -179,6 +181,33 @@ class PostgresKernel(Kernel):
         statement = placed(log.OUTCOME, store.settings.schema)
         seq = await store.look(lambda line: log.first_seq(line, statement, store.space, scope, commit_id))
         return None if seq is None else Committed({scope: seq}, replayed=True)
+
+    async def stored(
+        self, scope: str, *, after: str | None = None, limit: int = 1000, bytes_max: int | None = None
+    ) -> tuple[Stored, ...]:
+        """See `Kernel.stored`."""
+        store = self._open()
+        check_limit(limit)
+        check_bytes(bytes_max)
+        statement = placed(rewrite.STORED, store.settings.schema)
+        place = (store.space, scope, after)
+        return await store.look(lambda line: rewrite.stored_cells(line, statement, place, limit, bytes_max))
+
+    async def rewrite(self, scope: str, *, cells: Sequence[Rewrite] = (), records: Sequence[Record] = ()) -> int:
+        """See `Kernel.rewrite`."""
+        store = self._open()
+        check_rewrites(cells, self.traits)
+        statement = placed(rewrite.REWRITE, store.settings.schema)
+        arguments = rewrite.arguments(store.space, scope, cells, records)
+        return int(await store.look(lambda line: line.fetchval(statement, *arguments)))
+
+    async def scrub(self) -> bool:
+        """See `Kernel.scrub`. The tables are copied; the server's log of writes, standbys and backups are its own."""
+        store = self._open()
+        for statement in rewrite.SCRUB:
+            placed_there = placed(statement, store.settings.schema)
+            await store.look(lambda line, run=placed_there: line.execute(run))  # type: ignore[misc]
+        return False
 
     async def stats(self) -> Mapping[str, int | float | str]:
         """See `Kernel.stats`."""

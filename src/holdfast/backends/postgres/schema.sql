@@ -75,6 +75,8 @@ CREATE TABLE holdfast.entries(
     expires_us bigint,
     list bytea NOT NULL,
     place bytea NOT NULL,
+    name bytea NOT NULL,            -- the index and the value that the digest is of
+    value bytea NOT NULL,
     sort bytea NOT NULL,
     key bytea NOT NULL,
     payload bytea NOT NULL
