@@ -32,18 +32,18 @@ def settings(server: PostgresServer | None = None, **changes: object) -> Setting
     return Settings((server or postgres()).url(), "the test's server", **given)  # type: ignore[arg-type]
 
 
-async def _forget(given: Settings) -> None:
-    """Make the schema as good as new: no space of before is found by its name."""
+async def fresh() -> Settings:
+    """The settings, of a schema that is as good as new: no space of before is found by its name."""
+    given = await asyncio.to_thread(settings)  # the first to ask waits for the server
     connection = await connect(given, "a test", None, patient=False)
     try:
         if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f"{given.schema}.spaces"):
             await connection.execute(f"DELETE FROM {given.schema}.spaces")
     finally:
         await connection.close(timeout=1)
+    return given
 
 
 def afresh() -> Settings:
-    """The settings, of a schema that is as good as new. To be called where no loop runs: it blocks."""
-    given = settings()
-    asyncio.run(_forget(given))
-    return given
+    """The same where no loop runs."""
+    return asyncio.run(fresh())

@@ -8,12 +8,14 @@ from random import Random
 
 from holdfast import Config, Holdfast, Scope
 from holdfast.backends.memory import MemoryKernel, MemoryStore
+from holdfast.backends.postgres import PostgresKernel, Settings
 from holdfast.backends.sqlite import SqliteKernel
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keys import bucket
 from holdfast.model.scope import ScopeKind
 from holdfast.testing.clock import LeapingClock, ManualClock, SeededIds
 from holdfast.wrappers.weakest import weakest
+from tests.servers import fresh
 
 
 class StillClock(ManualClock):
@@ -32,10 +34,15 @@ class Stores:
         self._memory = MemoryStore()
         self._path = folder / "store.db"
         self._opened: list[Holdfast] = []
+        self._postgres: Settings | None = None
 
     async def kernel(self, *, space: str = "default") -> Kernel:
         if self.backend == "sqlite":
             return await SqliteKernel.open(self._path, space=space, durability="process")
+        if self.backend == "postgres":
+            if self._postgres is None:
+                self._postgres = await fresh()
+            return await PostgresKernel.open(self._postgres, space=space)
         kernel = MemoryKernel(self._memory, space=space)
         if self.backend == "weakest":
             return weakest(kernel, clock=LeapingClock(), random=Random(len(self._opened)))
