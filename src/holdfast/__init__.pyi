@@ -14,6 +14,7 @@ from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.change import Change
 from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
 from holdfast.model.event import Event
+from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.scope import Scope
@@ -36,6 +37,7 @@ __all__ = [
     "History",
     "Holdfast",
     "HoldfastError",
+    "KeyRing",
     "Limits",
     "Message",
     "MessagesConfig",

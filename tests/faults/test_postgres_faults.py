@@ -139,10 +139,10 @@ def _short_folder(folders: pytest.TempPathFactory) -> Path:
     return folders.mktemp("l")
 
 
-async def test_sessions_ended_from_outside_lose_nothing_and_double_nothing(given: Settings) -> None:
+async def test_sessions_ended_from_outside_lose_nothing_and_double_nothing(own: PostgresServer) -> None:
     """G5, G6: an operator who ends every session of ours costs a pause."""
-    told = Told()
-    kernel = await PostgresKernel.open(given, space=SPACE)
+    told, given = Told(), settings(own)
+    kernel = await PostgresKernel.open(given, space="ended")
     operator = await connect(given, "the operator", None, patient=False)
     async with appending(kernel, told):
         for _ in range(4):

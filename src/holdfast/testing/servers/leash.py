@@ -32,6 +32,7 @@ class Leash:
         self._door.listen(100)
         self._holders = selectors.DefaultSelector()
         self._holders.register(self._door, selectors.EVENT_READ)
+        self._leaving: list[socket.socket] = []
         self._server = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -86,9 +87,11 @@ class Leash:
             holder.sendall(b"ready\n")
             return True
         self._holders.unregister(holder)
-        if asked != b"leave\n":
+        if asked == b"leave\n":
+            self._leaving.append(holder)  # it waits for the end of this process
+        else:
             holder.close()
-        return False  # one that leaves waits for the end of this process
+        return False
 
     def _stop(self, how: signal.Signals) -> None:
         self._server.send_signal(how)

@@ -60,6 +60,12 @@ class PostgresServer:
             return cls._start(place, ())
 
     @classmethod
+    def held(cls, folder: Path) -> PostgresServer | None:
+        """The server in that folder, held by one more; None if there is none."""
+        line = _hold(folder)
+        return None if line is None else cls(folder, line)
+
+    @classmethod
     def _start(cls, folder: Path, settings: tuple[str, ...]) -> PostgresServer:
         owner = account()
         if owner.user is not None:
