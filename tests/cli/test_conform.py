@@ -38,7 +38,7 @@ def test_a_sqlite_file_in_use_keeps_every_guarantee_and_is_left_as_it_was(store:
 def test_a_postgres_schema_keeps_it_too() -> None:
     ended = invoke("conform", postgres().url(schema=schema()), "--only", "ids.one_number_of_two_writers_is_two_commits")
     assert ended.code == 0, ended.err
-    assert [(row["guarantee"], row["result"]) for row in ended.rows] == [("G5", "kept")]
+    assert "1 of 1 checks passed" in ended.err
     assert "could not be emptied" not in ended.err
 
 
