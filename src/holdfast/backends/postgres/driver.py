@@ -43,6 +43,8 @@ class Driver:
         try:
             self.loop.run_forever()
         finally:
+            self.loop.run_until_complete(_let_go())
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
             self.loop.close()
             _running.discard(self)
 
@@ -98,6 +100,12 @@ class Driver:
 
         self.post(lambda: self.keep(end()))
         await asyncio.to_thread(self._thread.join)
+
+
+async def _let_go() -> None:
+    """Give transports that were closed the turns of the loop in which they close their sockets."""
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def _hand_over(task: asyncio.Task[T], answer: asyncio.Future[T]) -> None:
