@@ -8,7 +8,6 @@ was sent over the lost one cannot land after it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
@@ -163,8 +162,10 @@ class Line:
         """Close the connection, politely if it answers within a second."""
         connection, self.connection = self.connection, None
         if connection is not None:
-            with contextlib.suppress(*DRIVER_ERRORS):
+            try:
                 await connection.close(timeout=1)
+            except DRIVER_ERRORS:
+                connection.terminate()
 
 
 class Readers:

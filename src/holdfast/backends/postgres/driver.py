@@ -86,19 +86,19 @@ class Driver:
         self._unwaited.add(task)
         task.add_done_callback(self._unwaited.discard)
 
-    async def finish(self) -> None:
-        """Wait until what was begun by `run` has ended; called on the private loop, not by `run` itself."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
-    async def stop(self) -> None:
-        """Let what runs there finish, and end the thread. Who calls it sends nothing more."""
-
-        async def end() -> None:
-            await self.finish()
+    async def end(self, last: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Wait until what was begun by `run` has ended, do one last thing, and end the loop; called on it by `keep`.
+        Who has it called sends nothing more."""
+        try:
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+            await last()
+        finally:
             self.loop.stop()
 
-        self.post(lambda: self.keep(end()))
+    async def stop(self, last: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """The same from any loop; returns when the thread has ended."""
+        self.post(lambda: self.keep(self.end(last)))
         await asyncio.to_thread(self._thread.join)
 
 

@@ -47,7 +47,7 @@ class PostgresStore:
         try:
             await self.driver.run(self._open)
         except asyncio.CancelledError:
-            self.driver.post(lambda: self.driver.keep(self._end()))
+            self.driver.post(lambda: self.driver.keep(self.driver.end(self._close)))
             raise
         except BaseException:
             await self.close()
@@ -132,18 +132,10 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Finish what was sent, close every line, end the loop."""
-        await self.driver.run(self._close)
-        await self.driver.stop()
+        await self.driver.stop(self._close)
 
     async def _close(self) -> None:
-        async with self._turn:
-            await self._commits.close()
+        await self._commits.close()
         if hasattr(self, "hints"):
             await self.hints.close()
             await self.readers.close()
-
-    async def _end(self) -> None:
-        """What a cancelled opening leaves behind is closed without anybody waiting."""
-        await self.driver.finish()
-        await self._close()
-        self.driver.loop.stop()
