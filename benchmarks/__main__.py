@@ -24,6 +24,7 @@ from benchmarks import (
     memory_size,
     percentiles,
     postgres_set,
+    runtime,
     sessions_scale,
     state_get,
     state_set,
@@ -40,6 +41,7 @@ BENCHMARKS = {
     "memory_size": memory_size,
     "percentiles": percentiles,
     "postgres_set": postgres_set,
+    "runtime": runtime,
 }
 
 

@@ -11,21 +11,25 @@ from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
+from holdfast.model.cause import Cause
 from holdfast.model.change import Change
-from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, RuntimeConfig, StateConfig
 from holdfast.model.event import Event
 from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
 from holdfast.model.page import Page
+from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
-from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
+from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
 from holdfast.model.status import SessionStatus
 
 __all__ = [
     "AlreadyExists",
     "Budget",
     "BudgetExceeded",
+    "Buffered",
     "CacheConfig",
+    "Cause",
     "Change",
     "Changes",
     "ChangesConfig",
@@ -45,6 +49,7 @@ __all__ = [
     "Page",
     "PastValue",
     "Progress",
+    "RuntimeConfig",
     "Scope",
     "Session",
     "SessionStatus",
@@ -55,4 +60,5 @@ __all__ = [
     "StateConfig",
     "Transaction",
     "Usage",
+    "Why",
 ]

@@ -7,8 +7,10 @@ import msgspec
 import pytest
 
 import holdfast
+from holdfast.handles.face import Principal
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
+from holdfast.handles.own_area import Area
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.transaction import SessionsInTransaction
@@ -17,18 +19,19 @@ from holdfast.model.keyring import Rekeyed
 from tests.docs.runner import ROOT
 
 TOLD: dict[str, tuple[type, ...]] = {
+    "area": (Area,),
     "budget": (holdfast.Budget, holdfast.Usage, holdfast.Progress, Iteration),
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),
     "event": (holdfast.Event,),
-    "holdfast": (holdfast.Holdfast,),
+    "holdfast": (holdfast.Holdfast, Principal),
     "kernel": (Kernel,),
     "keyring": (holdfast.KeyRing, Rekeyed),
     "message": (holdfast.Message, Messages),
     "runtime": (Runtime,),
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),
-    "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff),
+    "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff, holdfast.Why),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
 }
 NOT_TOLD = {"place", "covers", "over"}  # for the library's own use

@@ -20,6 +20,7 @@ from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, show
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update, checked_budget, scope_name, state_of
+from holdfast.handles.threads import loop_of_call
 from holdfast.handles.unit import Target, Together, check_callable, enter, explain, leave, pause, refuse_inside
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
@@ -87,7 +88,7 @@ class Block:
         return False
 
     async def _commit(self, work: Work) -> None:
-        outcome = await work.commit()
+        outcome = await self._store.commit(work)
         if not isinstance(outcome, Committed):
             raise explain(outcome, asked=work.asked(outcome))
         self._committed = outcome
@@ -142,7 +143,7 @@ class Block:
         work = self._work
         if work is None or work is but or not self.is_open:
             return False
-        return store is self._store and scope in work.touched
+        return store.kernel is self._store.kernel and scope in work.touched
 
     def version(self, scope: Scope) -> int | None:
         """The version the commit gave that scope; None if it wrote nothing there, or has not committed."""
@@ -165,7 +166,7 @@ class Block:
 
     def _check(self) -> None:
         """Raise where an open transaction may not be used."""
-        if _running_loop() is not self._loop:
+        if loop_of_call() is not self._loop:
             raise UseTransaction(
                 "a transaction was used outside the event loop of its block",
                 remedy="Use it in the event loop in which its block was entered, by tasks that the block waits for.",
@@ -184,13 +185,6 @@ def _was_cancelled(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, asyncio.CancelledError):
         error = error.__context__
     return error is not None
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:  # a thread without one
-        return None
 
 
 class Transaction(Block):
@@ -246,7 +240,13 @@ class SessionsInTransaction:
         record = session.new_record(
             store.ids.uuid7(now_us) if id is None else id,
             at_us=now_us,
-            names={"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel},
+            names={
+                "user": user if store.principal is None else store.principal.owner(user),
+                "app": app,
+                "agent": agent,
+                "mode": mode,
+                "channel": channel,
+            },
             task=task,
             tags=tags,
             metadata=metadata,
