@@ -10,7 +10,7 @@ from holdfast.backends.postgres.connections import Row
 from holdfast.backends.postgres.settings import Settings
 from holdfast.backends.postgres.statements import placed
 from holdfast.backends.postgres.store import PostgresStore
-from holdfast.errors import Closed, HoldfastError
+from holdfast.errors import Closed, HoldfastError, Indeterminate, Unavailable
 from holdfast.kernel.commit import (
     Commit,
     CommitId,
@@ -199,7 +199,10 @@ class PostgresKernel(Kernel):
         check_rewrites(cells, self.traits)
         statement = placed(rewrite.REWRITE, store.settings.schema)
         arguments = rewrite.arguments(store.space, scope, cells, records)
-        return int(await store.look(lambda line: line.fetchval(statement, *arguments)))
+        try:
+            return int(await store.look(lambda line: line.fetchval(statement, *arguments)))
+        except Unavailable as lost:
+            raise Indeterminate(f"the reply to a rewrite of {scope} was lost: {lost}", scope=scope) from lost
 
     async def scrub(self) -> bool:
         """See `Kernel.scrub`. The tables are copied; the server's log of writes, standbys and backups are its own."""
