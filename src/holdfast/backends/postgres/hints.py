@@ -79,8 +79,10 @@ class Hints:
         while not self._ended.is_set():
             try:
                 connection = await self._hears.ready(patient=False)
-                connection.add_termination_listener(lambda _: self._cut.set())
                 self._cut.clear()
+                if self._ended.is_set():  # whoever closes has set the other one before
+                    return
+                connection.add_termination_listener(lambda _: self._cut.set())
                 await connection.add_listener(self._channel, lambda *_: self.wake())
                 self.wake()  # for what may have been missed
                 await self._cut.wait()
