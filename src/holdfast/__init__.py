@@ -21,6 +21,7 @@ _HOMES = {
     "Diff": "model.state",
     "Difference": "model.state",
     "Event": "model.event",
+    "Health": "model.health",
     "History": "model.state",
     "Holdfast": "hold",
     "HoldfastError": "errors",
@@ -39,6 +40,8 @@ _HOMES = {
     "Snapshot": "model.state",
     "State": "handles.state",
     "StateConfig": "model.config",
+    "Stats": "model.stats",
+    "TelemetryConfig": "model.config",
     "Transaction": "handles.transaction",
     "Usage": "model.budget",
 }

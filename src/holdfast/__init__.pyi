@@ -12,12 +12,22 @@ from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.change import Change
-from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import (
+    CacheConfig,
+    ChangesConfig,
+    Config,
+    Limits,
+    MessagesConfig,
+    StateConfig,
+    TelemetryConfig,
+)
 from holdfast.model.event import Event
+from holdfast.model.health import Health
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.scope import Scope
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
+from holdfast.model.stats import Stats
 from holdfast.model.status import SessionStatus
 
 __all__ = [
@@ -33,6 +43,7 @@ __all__ = [
     "Diff",
     "Difference",
     "Event",
+    "Health",
     "History",
     "Holdfast",
     "HoldfastError",
@@ -51,6 +62,8 @@ __all__ = [
     "Snapshot",
     "State",
     "StateConfig",
+    "Stats",
+    "TelemetryConfig",
     "Transaction",
     "Usage",
 ]

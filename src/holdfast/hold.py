@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from holdfast import system
 from holdfast.errors import InvalidValue, shown
 from holdfast.handles.changes import After, Changes, Members
+from holdfast.handles.measured import measured
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
@@ -26,12 +28,15 @@ from holdfast.kernel.limits import listed
 from holdfast.model import cause
 from holdfast.model.config import Config
 from holdfast.model.duration import to_seconds
+from holdfast.model.health import Health
 from holdfast.model.scope import Scope
+from holdfast.model.stats import Stats
 from holdfast.opening import open_kernel
 from holdfast.operations import user_sessions
 from holdfast.operations.states import states
+from holdfast.operations.stats import put_together
 from holdfast.services import session
-from holdfast.wrappers.caching import cached
+from holdfast.wrappers.stack import stacked
 
 T = TypeVar("T")
 
@@ -60,6 +65,7 @@ class Opening:
             await self._hold.close()
 
 
+@measured("hold", store="_store")
 class Holdfast:
     """One space of one opened store. Any thread and any event loop may use it; `close` it once."""
 
@@ -108,7 +114,7 @@ class Holdfast:
         clock = clock if clock is not None else system.SystemClock()
         config = config if config is not None else Config()
         ids = ids if ids is not None else system.SystemIds()
-        return cls(Store(behind_cache(kernel, config, clock), clock=clock, ids=ids, config=config))
+        return cls(Store(stacked(kernel, config, clock=clock, fresh=FRESH), clock=clock, ids=ids, config=config))
 
     async def close(self) -> None:
         """Finish what was submitted, end every stream, release the store. May be called twice."""
@@ -226,30 +232,23 @@ class Holdfast:
             if not swept.more:
                 return total
 
-    async def stats(self) -> dict[str, int | float | str]:
-        """Counts and bytes of the store, and figures of this process's writer."""
-        figures = dict(await self._store.patiently(self._store.kernel.stats))
-        figures.update({f"writer_{name}": figure for name, figure in self._store.writer.stats().items()})
-        return figures
+    async def stats(self) -> Stats:
+        """Counts and bytes of the space by kind, the store's own figures, and what this process called and sent.
+
+        See `Stats`. It counts everything there is: for people and dashboards, not for a hot path.
+        """
+        store = self._store
+        figures = await store.patiently(store.kernel.stats)
+        return put_together(figures, writer=store.writer.stats(), cache=store.cache, meters=store.meters)
+
+    async def health(self) -> Health:
+        """How the store is, by a read and a write, within five seconds. See `Health`. What is wrong is returned, not
+        raised: also of a closed store, a full disk, a corrupt file."""
+        return await self._store.probe.health(version=await asyncio.to_thread(system.version))
 
 
 FRESH = frozenset({session.CELL, "alive", "claim"})
 """Cells that say whether a session is there, what it is and whose turn it is: only an exact cache answers for them."""
-
-
-def behind_cache(kernel: Kernel, config: Config, clock: Clock) -> Kernel:
-    """The kernel behind the cache that is configured."""
-    cache = config.cache
-    if not cache.enabled:
-        return kernel
-    return cached(
-        kernel,
-        clock=clock,
-        ttl_s=None if cache.ttl is None else to_seconds(cache.ttl, "cache.ttl"),
-        fresh=FRESH,
-        entries_max=cache.entries_max,
-        bytes_max=cache.bytes_max,
-    )
 
 
 def check_parts(*, config: object, clock: object, ids: object) -> None:

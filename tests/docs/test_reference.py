@@ -13,6 +13,7 @@ from holdfast.handles.runtime import Runtime
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.transaction import SessionsInTransaction
 from holdfast.kernel.contract import Kernel
+from holdfast.model.stats import CacheStats, CallStats, KindStats, WriterStats
 from tests.docs.runner import ROOT
 
 TOLD: dict[str, tuple[type, ...]] = {
@@ -20,6 +21,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),
     "event": (holdfast.Event,),
+    "health": (holdfast.Health,),
     "holdfast": (holdfast.Holdfast,),
     "kernel": (Kernel,),
     "message": (holdfast.Message, Messages),
@@ -27,6 +29,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),
     "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff),
+    "stats": (holdfast.Stats, CallStats, CacheStats, WriterStats, KindStats),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
 }
 NOT_TOLD = {"place", "covers", "over"}  # for the library's own use

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from msgspec.structs import replace
 
 from holdfast.errors import Closed, Unavailable
-from holdfast.kernel.contract import Clock, Ids, Kernel
+from holdfast.kernel.contract import Clock, Ids
 from holdfast.kernel.feed import Feed
 from holdfast.kernel.limits import Traits, check_time
 from holdfast.kernel.work import Work
@@ -20,6 +20,8 @@ from holdfast.kernel.writer import Writer
 from holdfast.model import cause
 from holdfast.model.config import Config
 from holdfast.model.duration import to_seconds
+from holdfast.operations.health import Probe
+from holdfast.wrappers.stack import Stack
 
 T = TypeVar("T")
 
@@ -39,14 +41,15 @@ if hasattr(os, "register_at_fork"):
 class Store:
     """One opened space, as its handles see it. Any thread and event loop may use it."""
 
-    def __init__(self, kernel: Kernel, *, clock: Clock, ids: Ids, config: Config) -> None:
-        self.kernel = kernel
+    def __init__(self, stack: Stack, *, clock: Clock, ids: Ids, config: Config) -> None:
+        self.kernel, self.cache, self.meters = stack
         self.clock = clock
         self.ids = ids
         self.config = config
-        self.limits = effective_limits(kernel.traits, config)
-        self.writer = Writer(kernel, clock=clock, ids=ids)
+        self.limits = effective_limits(self.kernel.traits, config)
+        self.writer = Writer(self.kernel, clock=clock, ids=ids)
         self.temp_ttl_us = round(to_seconds(config.state.temp_ttl, "state.temp_ttl") * 1_000_000)
+        self.probe = Probe(self.kernel, self.writer, "off" if self.cache is None else self.cache.kind)
         self._feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
         self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
         self._forks = _forks

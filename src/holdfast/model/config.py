@@ -74,6 +74,15 @@ class CacheConfig(Struct, frozen=True, kw_only=True):
     bytes_max: int = 64 * _MIB
 
 
+class TelemetryConfig(Struct, frozen=True, kw_only=True):
+    """What is counted while the store is used.
+
+    enabled         whether calls are counted and timed, a microsecond or two each (True)
+    """
+
+    enabled: bool = True
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """How a store is used. Immutable; give it to `Holdfast.open`.
 
@@ -87,6 +96,7 @@ class Config(Struct, frozen=True, kw_only=True):
     changes: ChangesConfig = ChangesConfig()
     limits: Limits = Limits()
     cache: CacheConfig = CacheConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
 
     def __post_init__(self) -> None:
         for name, kind in _PARTS.items():
@@ -111,8 +121,12 @@ class Config(Struct, frozen=True, kw_only=True):
             to_seconds(self.changes.retention_age, "changes.retention_age")
         if self.cache.ttl is not None:
             to_seconds(self.cache.ttl, "cache.ttl")
-        if type(enabled := self.cache.enabled) is not bool:
-            raise InvalidValue(f"cache.enabled must be True or False, not {shown(enabled)}", path="cache.enabled")
+        for name, switch in {
+            "cache.enabled": self.cache.enabled,
+            "telemetry.enabled": self.telemetry.enabled,
+        }.items():
+            if type(switch) is not bool:
+                raise InvalidValue(f"{name} must be True or False, not {shown(switch)}", path=name)
 
 
 _PARTS = {
@@ -122,4 +136,5 @@ _PARTS = {
     "changes": ChangesConfig,
     "limits": Limits,
     "cache": CacheConfig,
+    "telemetry": TelemetryConfig,
 }

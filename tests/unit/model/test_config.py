@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidValue
-from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import (
+    CacheConfig,
+    ChangesConfig,
+    Config,
+    Limits,
+    MessagesConfig,
+    StateConfig,
+    TelemetryConfig,
+)
 
 NUMBERS: dict[str, type] = {
     "limits.value_bytes_max": Limits,
@@ -25,7 +33,7 @@ DURATIONS: dict[str, type] = {
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,
 }
-SWITCHES: dict[str, type] = {"cache.enabled": CacheConfig}
+SWITCHES: dict[str, type] = {"cache.enabled": CacheConfig, "telemetry.enabled": TelemetryConfig}
 
 
 def configured(name: str, kind: type, value: Any) -> Config:
@@ -49,7 +57,7 @@ def test_a_duration_that_cannot_be_read_is_refused_by_its_name(name: str, value:
     assert refused.value.path == name
 
 
-@pytest.mark.parametrize("part", ["budget", "state", "messages", "changes", "limits", "cache"])
+@pytest.mark.parametrize("part", ["budget", "state", "messages", "changes", "limits", "cache", "telemetry"])
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):
