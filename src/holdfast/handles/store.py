@@ -43,6 +43,7 @@ class Store:
 
     def __init__(self, stack: Stack, *, clock: Clock, ids: Ids, config: Config) -> None:
         self.kernel, self.cache, self.meters = stack
+        self.spans = None if self.meters is None else self.meters.spans
         self.clock = clock
         self.ids = ids
         self.config = config
@@ -67,6 +68,8 @@ class Store:
         if self.closed or self._forks != _forks:
             self.check_open()
         why = cause.current.get()
+        if self.spans is not None and why.trace_id is None:
+            why = replace(why, trace_id=self.spans.trace_id())
         return Work(self.writer, limits=self.limits, cause=b"" if why is cause.NO_CAUSE else cause.encode_cause(why))
 
     def now_us(self) -> int:

@@ -78,9 +78,11 @@ class TelemetryConfig(Struct, frozen=True, kw_only=True):
     """What is counted while the store is used.
 
     enabled         whether calls are counted and timed, a microsecond or two each (True)
+    opentelemetry   whether they are told to OpenTelemetry as well, where the application has set up a provider (True)
     """
 
     enabled: bool = True
+    opentelemetry: bool = True
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -124,6 +126,7 @@ class Config(Struct, frozen=True, kw_only=True):
         for name, switch in {
             "cache.enabled": self.cache.enabled,
             "telemetry.enabled": self.telemetry.enabled,
+            "telemetry.opentelemetry": self.telemetry.opentelemetry,
         }.items():
             if type(switch) is not bool:
                 raise InvalidValue(f"{name} must be True or False, not {shown(switch)}", path=name)

@@ -17,7 +17,7 @@ from holdfast.kernel.commit import Commit, Conflict, Range, Read, ScopeCommit
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.writer import WAITING_MAX, Writer
 from holdfast.model.health import Cached, Health, Status
-from holdfast.wrappers.around import Around
+from holdfast.wrappers.around import backend_name
 
 SCOPE = "health/probe"
 PATIENCE_S = 5.0
@@ -64,7 +64,7 @@ class Probe:
         return Health(
             status=status,
             version=version,
-            store=name_of(self._kernel),
+            store=backend_name(self._kernel),
             durability=traits.pop("durability"),
             traits=traits,
             latency=latency,
@@ -116,11 +116,3 @@ class Probe:
         if waiting * 2 >= WAITING_MAX:
             slow.append(f"{waiting} commits wait to be sent, and from {WAITING_MAX} on callers are made to wait")
         return slow
-
-
-def name_of(kernel: Kernel) -> str:
-    """The backend's name: that of its folder, or of its class where it is somebody else's."""
-    while isinstance(kernel, Around):
-        kernel = kernel.inside
-    home = type(kernel).__module__.split(".")
-    return home[2] if home[:2] == ["holdfast", "backends"] else type(kernel).__name__

@@ -72,6 +72,10 @@ class Spans(Protocol):
         """The call ended, with what it raised."""
         ...
 
+    def trace_id(self) -> str | None:
+        """The trace that the present task is in, in 32 hexadecimal digits; None if it is in none."""
+        ...
+
 
 class Meters:
     """The meters of one opened store, of public methods and of the kernel's verbs. `spans` is told of each call."""

@@ -15,6 +15,7 @@ from holdfast.model.duration import to_seconds
 from holdfast.wrappers.caching import Bounded, Caching, Exact
 from holdfast.wrappers.meter import Meters
 from holdfast.wrappers.telemetry import Telemetry
+from holdfast.wrappers.tracing import spans_for
 
 
 class Stack(NamedTuple):
@@ -31,7 +32,9 @@ def stacked(backend: Kernel, config: Config, *, clock: Clock, fresh: frozenset[s
     kernel: Kernel = backend
     cache = cache_around(kernel, config, clock=clock, fresh=fresh)
     kernel = kernel if cache is None else cache
-    meters = Meters() if config.telemetry.enabled else None
+    telemetry = config.telemetry
+    spans = spans_for(backend) if telemetry.enabled and telemetry.opentelemetry else None
+    meters = Meters(spans) if telemetry.enabled else None
     kernel = kernel if meters is None else Telemetry(kernel, meters)
     return Stack(kernel, cache, meters)
 

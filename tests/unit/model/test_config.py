@@ -33,7 +33,11 @@ DURATIONS: dict[str, type] = {
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,
 }
-SWITCHES: dict[str, type] = {"cache.enabled": CacheConfig, "telemetry.enabled": TelemetryConfig}
+SWITCHES: dict[str, type] = {
+    "cache.enabled": CacheConfig,
+    "telemetry.enabled": TelemetryConfig,
+    "telemetry.opentelemetry": TelemetryConfig,
+}
 
 
 def configured(name: str, kind: type, value: Any) -> Config:
