@@ -18,13 +18,14 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import follow, memory_size, percentiles, sessions_scale, state_get, state_set
+from benchmarks import cached_get, follow, memory_size, percentiles, sessions_scale, state_get, state_set
 from benchmarks.effort import QUICK, Effort
 from benchmarks.finding import Finding, show
 
 BENCHMARKS = {
     "state_set": state_set,
     "state_get": state_get,
+    "cached_get": cached_get,
     "sessions_scale": sessions_scale,
     "follow": follow,
     "memory_size": memory_size,
