@@ -23,6 +23,7 @@ from holdfast.model.config import (
 )
 from holdfast.model.event import Event
 from holdfast.model.health import Health
+from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.scope import Scope
@@ -47,6 +48,7 @@ __all__ = [
     "History",
     "Holdfast",
     "HoldfastError",
+    "KeyRing",
     "Limits",
     "Message",
     "MessagesConfig",
