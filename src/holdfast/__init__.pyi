@@ -11,6 +11,7 @@ from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
+from holdfast.model.cause import Cause
 from holdfast.model.change import Change
 from holdfast.model.config import (
     CacheConfig,
@@ -18,6 +19,7 @@ from holdfast.model.config import (
     Config,
     Limits,
     MessagesConfig,
+    RuntimeConfig,
     StateConfig,
     TelemetryConfig,
 )
@@ -26,8 +28,9 @@ from holdfast.model.health import Health
 from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
 from holdfast.model.page import Page
+from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
-from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
+from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
 from holdfast.model.stats import Stats
 from holdfast.model.status import SessionStatus
 
@@ -35,7 +38,9 @@ __all__ = [
     "AlreadyExists",
     "Budget",
     "BudgetExceeded",
+    "Buffered",
     "CacheConfig",
+    "Cause",
     "Change",
     "Changes",
     "ChangesConfig",
@@ -56,6 +61,7 @@ __all__ = [
     "Page",
     "PastValue",
     "Progress",
+    "RuntimeConfig",
     "Scope",
     "Session",
     "SessionStatus",
@@ -68,4 +74,5 @@ __all__ = [
     "TelemetryConfig",
     "Transaction",
     "Usage",
+    "Why",
 ]

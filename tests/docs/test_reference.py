@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 import holdfast
+from holdfast.handles.face import Principal
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
 from holdfast.handles.runtime import Runtime
@@ -23,14 +24,14 @@ TOLD: dict[str, tuple[type, ...]] = {
     "config": (holdfast.Config,),
     "event": (holdfast.Event,),
     "health": (holdfast.Health,),
-    "holdfast": (holdfast.Holdfast,),
+    "holdfast": (holdfast.Holdfast, Principal),
     "kernel": (Kernel,),
     "keyring": (holdfast.KeyRing, Rekeyed),
     "message": (holdfast.Message, Messages),
     "runtime": (Runtime,),
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),
-    "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff),
+    "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff, holdfast.Why),
     "stats": (holdfast.Stats, CallStats, CacheStats, WriterStats, KindStats),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
 }
