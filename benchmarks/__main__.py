@@ -24,6 +24,7 @@ from benchmarks import (
     follow,
     memory_size,
     percentiles,
+    postgres_set,
     runtime,
     sessions_scale,
     state_get,
@@ -41,6 +42,7 @@ BENCHMARKS = {
     "follow": follow,
     "memory_size": memory_size,
     "percentiles": percentiles,
+    "postgres_set": postgres_set,
     "runtime": runtime,
 }
 

@@ -26,6 +26,9 @@ GOALS = {
     "sessions_scale": {
         f"{what} among 200 sessions p50 / among 20 ≤ 1.5" for what in ("state.set", "state.get", "list page")
     },
+    "encryption": {
+        f"state.set, encrypted, {length}, 64 tasks rate / plain ≥ 0.8" for length in ("100 bytes", "8 KB of text")
+    },
     "follow": {
         f"50 sessions, written {where} {figure}"
         for where in ("here", "elsewhere", "elsewhere at 5,000/s")
@@ -35,6 +38,7 @@ GOALS = {
         )
     },
     "memory_size": {f"5 sessions in memory:// {what} ≤ 100" for what in ("the whole process, peak", "what they added")},
+    "postgres_set": {"postgres state.set, 64 tasks rate / unnest by hand ≥ 0.5"},
     "percentiles": {
         f"5 sessions, {pauses} p99 of {kind}"
         for pauses in ("no pauses", "50 ms between acts")
