@@ -16,6 +16,7 @@ from holdfast.handles.sessions import Sessions
 from holdfast.handles.transaction import SessionsInTransaction
 from holdfast.kernel.contract import Kernel
 from holdfast.model.keyring import Rekeyed
+from holdfast.model.stats import CacheStats, CallStats, KindStats, WriterStats
 from tests.docs.runner import ROOT
 
 TOLD: dict[str, tuple[type, ...]] = {
@@ -24,6 +25,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),
     "event": (holdfast.Event,),
+    "health": (holdfast.Health,),
     "holdfast": (holdfast.Holdfast, Principal),
     "kernel": (Kernel,),
     "keyring": (holdfast.KeyRing, Rekeyed),
@@ -32,6 +34,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),
     "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff, holdfast.Why),
+    "stats": (holdfast.Stats, CallStats, CacheStats, WriterStats, KindStats),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
 }
 NOT_TOLD = {"place", "covers", "over"}  # for the library's own use

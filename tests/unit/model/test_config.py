@@ -18,6 +18,7 @@ from holdfast.model.config import (
     SessionConfig,
     StateConfig,
     SweepConfig,
+    TelemetryConfig,
 )
 
 NUMBERS: dict[str, type] = {
@@ -48,6 +49,8 @@ SWITCHES: dict[str, type] = {
     "session.extend_on_access": SessionConfig,
     "cache.enabled": CacheConfig,
     "runtime.streaming": RuntimeConfig,
+    "telemetry.enabled": TelemetryConfig,
+    "telemetry.opentelemetry": TelemetryConfig,
 }
 
 
