@@ -297,6 +297,21 @@ async def _(stage: Stage) -> None:
     await stage.s.events(types={"lost"}, limit=10)
 
 
+@feature("area.write, 2 keys of 100 bytes")
+async def _(stage: Stage) -> None:
+    await stage.s.area("mine").write({f"key{n}": VALUE.encode() for n in range(2)})
+
+
+@feature("area.get, 2 keys")
+async def _(stage: Stage) -> None:
+    await stage.s.area("mine").get(["key0", "key1"])
+
+
+@feature("area.page")
+async def _(stage: Stage) -> None:
+    await stage.s.area("mine").page("key")
+
+
 @feature("runtime.set, 100 bytes")
 async def _(stage: Stage) -> None:
     await stage.s.runtime.set("step", VALUE)

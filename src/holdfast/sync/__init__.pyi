@@ -10,15 +10,17 @@ from holdfast.errors import AlreadyExists, BudgetExceeded, Conflict, HoldfastErr
 from holdfast.kernel.commit import Swept
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.model.budget import Budget, Cost, Progress, Usage
+from holdfast.model.cause import Cause
 from holdfast.model.change import Change
-from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, RuntimeConfig, StateConfig
 from holdfast.model.duration import Duration
 from holdfast.model.event import Event
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.message import Message
 from holdfast.model.page import Page
+from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
-from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
+from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
 from holdfast.model.status import SessionStatus
 from holdfast.services.message import Order
 from holdfast.sync.portal import timeout
@@ -27,7 +29,9 @@ __all__ = [
     "AlreadyExists",
     "Budget",
     "BudgetExceeded",
+    "Buffered",
     "CacheConfig",
+    "Cause",
     "Change",
     "Changes",
     "ChangesConfig",
@@ -47,6 +51,7 @@ __all__ = [
     "Page",
     "PastValue",
     "Progress",
+    "RuntimeConfig",
     "Scope",
     "Session",
     "SessionStatus",
@@ -57,6 +62,7 @@ __all__ = [
     "StateConfig",
     "Transaction",
     "Usage",
+    "Why",
     "timeout",
 ]
 Item = TypeVar("Item")
@@ -149,11 +155,13 @@ class State:
     def keys(self) -> list[str]: ...
     def snapshot(self) -> Snapshot: ...
     def history(self, key: str, *, limit: int = 10) -> History: ...
+    def why(self, key: str) -> Why | None: ...
     def diff(self, *, since: int | None = None, until: int | None = None) -> Diff: ...
 
 class Runtime:
     def set(self, key: str, value: Any) -> int: ...
     def update(self, values: Mapping[str, Any]) -> int: ...
+    def flush(self) -> None: ...
     @overload
     def get(self, key: str) -> Any: ...
     @overload
@@ -259,8 +267,38 @@ class Session(SessionSurface):
         if_version: int | None = None,
     ) -> Session: ...
     def changes(self, *, after: After = "now", kinds: Iterable[str] | None = None) -> Changes: ...
+    def why(self, key: str) -> Why | None: ...
+    def at(self, version: int) -> Past: ...
     def transaction(self) -> SessionTransaction: ...
     def transact(self, fn: Callable[[SessionTransaction], T], *, attempts: int = 20) -> T: ...
+
+class ReadOnly: ...
+
+class Past(ReadOnly):
+    version: int
+    state: PastValues
+    runtime: PastValues
+    messages: PastMessages
+    def events(
+        self, *, types: Iterable[str] | None = None, after: Event | str | None = None, limit: int = 50
+    ) -> Page[Event]: ...
+
+class PastValues(ReadOnly):
+    def get(self, key: str, type: Any = None, *, default: Any = None) -> Any: ...
+    def has(self, key: str) -> bool: ...
+    def all(self) -> dict[str, Any]: ...
+    def keys(self) -> list[str]: ...
+
+class PastMessages(ReadOnly):
+    def list(
+        self,
+        *,
+        limit: int = 20,
+        before: Message | str | None = None,
+        after: Message | str | None = None,
+        order: Literal["oldest", "newest"] = "oldest",
+    ) -> Listed: ...
+    def last(self, count: int) -> Listed: ...
 
 class Block:
     def __enter__(self) -> Self: ...
@@ -314,28 +352,8 @@ class SessionsInTransaction:
     ) -> None: ...
     def delete(self, id: str) -> bool: ...
 
-class Holdfast:
+class Face:
     sessions: Sessions
-    @classmethod
-    def open(
-        cls,
-        url: str | None = None,
-        *,
-        space: str = "default",
-        config: Config | None = None,
-        clock: Clock | None = None,
-        ids: Ids | None = None,
-        keys: KeyRing | None = None,
-    ) -> Holdfast: ...
-    @classmethod
-    def over(
-        cls, kernel: Kernel, *, config: Config | None = None, clock: Clock | None = None, ids: Ids | None = None
-    ) -> Holdfast: ...
-    def close(self) -> None: ...
-    def __enter__(self) -> Holdfast: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
     def state(self, scope: Scope, namespace: str = "") -> State: ...
     def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]: ...
     def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]: ...
@@ -351,9 +369,6 @@ class Holdfast:
     ) -> Changes: ...
     @contextmanager
     def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]: ...
-    def sweep(self) -> Swept: ...
-    def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed: ...
-    def stats(self) -> dict[str, int | float | str]: ...
 
 class Sessions:
     def create(
@@ -413,3 +428,31 @@ class Sessions:
         if_version: int | None = None,
     ) -> Session: ...
     def delete(self, id: str) -> bool: ...
+
+class Holdfast(Face):
+    @classmethod
+    def open(
+        cls,
+        url: str | None = None,
+        *,
+        space: str = "default",
+        config: Config | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        keys: KeyRing | None = None,
+    ) -> Holdfast: ...
+    @classmethod
+    def over(
+        cls, kernel: Kernel, *, config: Config | None = None, clock: Clock | None = None, ids: Ids | None = None
+    ) -> Holdfast: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Holdfast: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def as_principal(self, *, user: str, also: Sequence[Scope] = ()) -> Principal: ...
+    def sweep(self) -> Swept: ...
+    def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed: ...
+    def stats(self) -> dict[str, int | float | str]: ...
+
+class Principal(Face): ...
