@@ -238,6 +238,11 @@ async def _(stage: Stage) -> None:
 # --- transactions ---------------------------------------------------------------------------------
 
 
+@feature("s.emit")
+async def _(stage: Stage) -> None:
+    await stage.s.emit("token", "Your")
+
+
 @feature("a transaction: get, set, messages.add")
 async def _(stage: Stage) -> None:
     async with stage.s.transaction() as tx:

@@ -63,8 +63,12 @@ class Store:
         """A new unit of work, with the cause of the current task."""
         if self.closed or self._forks != _forks:
             self.check_open()
+        return Work(self.writer, limits=self.limits, cause=self.cause())
+
+    def cause(self) -> bytes:
+        """Why the current task does what it does, as a record keeps it."""
         why = cause.current.get()
-        return Work(self.writer, limits=self.limits, cause=b"" if why is cause.NO_CAUSE else cause.encode_cause(why))
+        return b"" if why is cause.NO_CAUSE else cause.encode_cause(why)
 
     def now_us(self) -> int:
         """The time of day. Raises InvalidValue for one that could not be stored: the clock is wrong."""

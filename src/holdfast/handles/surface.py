@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
-from holdfast.errors import Conflict, InvalidId, InvalidValue, NotFound, shown
+from holdfast.errors import Conflict, InvalidId, InvalidValue, NotFound, Unavailable, shown
 from holdfast.handles.messages import Messages, stamp_of
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State
@@ -14,13 +15,15 @@ from holdfast.handles.unit import Target, Unit
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit, check_version, listed
+from holdfast.kernel.live import encode_live
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
+from holdfast.model.change import ChangeKind
 from holdfast.model.event import Event
 from holdfast.model.page import Page
 from holdfast.model.scope import KINDS, Scope
 from holdfast.model.session import SessionRecord
-from holdfast.services import event, session
+from holdfast.services import event, live, session
 from holdfast.services.state import Place
 
 
@@ -89,6 +92,21 @@ class SessionSurface:
                 scope=self._target.scope,
             )
         return state_of(self._unit, Scope.agent(self._agent))
+
+    async def emit(self, key: str, value: Any, *, kind: ChangeKind = "runtime") -> None:
+        """Tell whoever follows the session now, in any process: a `Change` with op "emit", kept nowhere.
+
+        At once, also inside a transaction or turn, whatever becomes of it. It may be lost, and who comes later never
+        hears of it. Raises InvalidId for the key, InvalidValue for a value that cannot be shown as it is, TooLarge for
+        one of more than 64 KiB.
+        """
+        told = live.new_line(kind, key, value)
+        target, store = self._target, self._unit.store
+        if target.epoch is None:
+            await self._unit.read(target, lambda work: work.look_for(target.scope))
+        payload = encode_live(target.epoch or 0, store.now_us(), store.cause(), told)
+        with suppress(Unavailable):
+            await store.kernel.signal(target.scope, payload)
 
     async def log(self, type: str, data: Any = None) -> Event:
         """Append an event; durable on return, or with the transaction."""

@@ -7,8 +7,9 @@ from collections.abc import Container
 from holdfast.errors import Corrupt
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Record
-from holdfast.kernel.cursor import Cursor
+from holdfast.kernel.cursor import Cursor, parse_cursor
 from holdfast.kernel.line import Line, decode_lines
+from holdfast.kernel.live import Live
 from holdfast.model.cause import decode_cause
 from holdfast.model.change import Change
 from holdfast.model.moment import to_datetime
@@ -47,3 +48,22 @@ def changes_of(
         for place, line in enumerate(lines_of(record))
         if place > delivered and (kinds is None or line.kind in kinds)
     ]
+
+
+def live_change(scope: str, live: Live, *, after: str | int) -> Change:
+    """The change that a signal told of, which arrived after that place of its scope."""
+    cause = decode_cause(b"" if bytes(live.cause) == b"null" else bytes(live.cause))
+    line = live.line
+    return Change(
+        seq=after if isinstance(after, int) else parse_cursor(after).seq,
+        cursor=str(after),
+        at=to_datetime(live.at_us),
+        by=cause.by,
+        cause=cause,
+        scope=Scope.parse(scope),
+        kind=line.kind,  # type: ignore[arg-type]
+        op="emit",
+        key=line.key,
+        value=codec.decode(bytes(line.value)),
+        namespace=line.namespace,
+    )

@@ -82,6 +82,12 @@ GUARANTEES: tuple[Guarantee, ...] = (
     ),
     Guarantee("G19", "declared limits", "A commit at a limit is taken, one beyond it is refused whole and clearly."),
     Guarantee("G20", "clean end", "After close, every verb raises Closed; closing twice is allowed."),
+    Guarantee(
+        "G21",
+        "live signals",
+        "Unless it is lost, a signal reaches whoever listens on its space, whole and in its sender's order, "
+        "and leaves no trace.",
+    ),
 )
 
 BY_NUMBER = {guarantee.number: guarantee for guarantee in GUARANTEES}

@@ -124,7 +124,10 @@ MOVES_KEPT = 1_000
 class SpaceData:
     """One space: its scopes, indexes, the order of all commits, and the ids each writer has used."""
 
-    __slots__ = ("indexes", "lanes", "lock", "moves", "moves_end", "moves_floor", "names", "pid", "scopes", "watchers")
+    __slots__ = (
+        "indexes", "lanes", "listeners", "lock", "moves", "moves_end", "moves_floor", "names", "pid", "scopes",
+        "watchers",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # held by every verb, for event loops in several threads
@@ -137,6 +140,7 @@ class SpaceData:
         self.moves_floor = 0  # the first position from which every move can still be told
         self.lanes: dict[str, int] = {}
         self.watchers: dict[object, Callable[[], None]] = {}
+        self.listeners: dict[object, Callable[[str, bytes], None]] = {}
 
     def head(self, scope: str) -> Head:
         """The head of a scope, NO_HEAD if it never was."""

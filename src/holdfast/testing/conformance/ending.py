@@ -20,6 +20,9 @@ def _verbs(bench: Bench, kernel: Kernel) -> dict[str, Callable[[], Awaitable[Any
     async def watch() -> None:
         kernel.watch(lambda: None)
 
+    async def listen() -> None:
+        kernel.listen(lambda scope, payload: None)
+
     return {
         "read": lambda: kernel.read([Read(A, ("k",))], now_us=0),
         "read of nothing": lambda: kernel.read([], now_us=0),
@@ -30,6 +33,8 @@ def _verbs(bench: Bench, kernel: Kernel) -> dict[str, Callable[[], Awaitable[Any
         "find": lambda: kernel.find("tag", "x", now_us=0),
         "scopes": kernel.scopes,
         "watch": watch,
+        "signal": lambda: kernel.signal(A, b""),
+        "listen": listen,
         "sweep": lambda: kernel.sweep(now_us=0, retention=Retention()),
         "outcome": lambda: kernel.outcome(A, CommitId("w", 1)),
         "stats": kernel.stats,

@@ -32,6 +32,7 @@ from holdfast.testing.conformance import (
     ranges,
     resurrection,
     settling,
+    signals,
     spaces,
     stamps,
     sweeping,
@@ -57,6 +58,7 @@ CHECKS: tuple[Check, ...] = checks_of(
         ranges,
         limits,
         ending,
+        signals,
         histories,
     ),
 )
