@@ -29,7 +29,7 @@ _HOMES = {
     "PastValue": "model.state",
     "Scope": "model.scope",
     "Session": "handles.session",
-    "SessionStatus": "model.session",
+    "SessionStatus": "model.status",
     "SessionSurface": "handles.surface",
     "SessionTransaction": "handles.transaction",
     "Snapshot": "model.state",

@@ -16,8 +16,8 @@ from holdfast.model.event import Event
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.scope import Scope
-from holdfast.model.session import SessionStatus
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
+from holdfast.model.status import SessionStatus
 
 __all__ = [
     "AlreadyExists",

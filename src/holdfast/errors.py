@@ -131,6 +131,13 @@ class AlreadyExists(HoldfastError, ValueError):
     remedy = "Choose another id, pass on_exists, or use `sessions.open` to get or create."
 
 
+class InvalidTransition(HoldfastError, RuntimeError):
+    """A session cannot go from the status it has to the one asked for; `status`, `to` and `allowed` say which."""
+
+    code = "invalid_transition"
+    remedy = "Make one of the moves that the message names."
+
+
 class Conflict(HoldfastError, RuntimeError):
     """Somebody else wrote what this call depends on; nothing was written.
 

@@ -15,6 +15,7 @@ TOLD_WITH: Mapping[str, str] = {
     "duration": "config",
     "moment": "config",
     "page": "session",
+    "status": "session",
 }
 
 

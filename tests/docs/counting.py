@@ -100,6 +100,9 @@ class CountingKernel(Kernel):
         self.count.rows += len(moved.scopes)
         return moved
 
+    def mark(self) -> int | None:
+        return self._inner.mark()
+
     async def find(
         self,
         index: str,

@@ -106,6 +106,24 @@ async def _(stage: Stage) -> None:
     await stage.s.update(tags=["vip", "eu", "beta"])
 
 
+@feature("s.pause, .resume, .cancel")
+async def _(stage: Stage) -> None:
+    await stage.s.pause()
+
+
+@feature("s.complete, 100 bytes")
+async def _(stage: Stage) -> None:
+    await stage.s.complete(VALUE)
+
+
+@feature("s.end, 1 temporary value and 2 of runtime state")
+async def _(stage: Stage) -> None:
+    await stage.s.temp.set("draft", 1)
+    await stage.s.runtime.update({"step": 1, "of": 2})
+    stage.begin()
+    await stage.s.end()
+
+
 @feature("s.refresh")
 async def _(stage: Stage) -> None:
     await stage.s.refresh()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from holdfast.handles.changes import After, Changes, Life
@@ -14,7 +14,8 @@ from holdfast.handles.unit import Alone, Target
 from holdfast.kernel.commit import Head, Read
 from holdfast.kernel.part import missing
 from holdfast.model.moment import to_datetime
-from holdfast.model.session import SessionRecord, SessionStatus
+from holdfast.model.session import SessionRecord
+from holdfast.model.status import SessionStatus
 from holdfast.services import session
 
 T = TypeVar("T")
@@ -112,13 +113,48 @@ class Session(SessionSurface):
         """When anything in it was last written, as far as this handle has seen."""
         return to_datetime(max(self._active_us, self._record.updated_us))
 
+    @property
+    def pause_reason(self) -> str | None:
+        """Why it is paused; None if it is not, or no reason was given."""
+        return self._record.pause_reason
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it ended; None while it is open."""
+        return None if self._record.ended_us is None else to_datetime(self._record.ended_us)
+
+    @property
+    def ended_reason(self) -> str | None:
+        """Why it was cancelled or timed out; None for another end, or if no reason was given."""
+        return self._record.ended_reason
+
+    @property
+    def result(self) -> Any:
+        """What it was completed with; this handle's own copy."""
+        return self._record.result
+
+    @property
+    def error(self) -> Any:
+        """Why it failed: what `fail` was given; of an exception `{"type": …, "message": …}`. This handle's own copy."""
+        return self._record.error
+
+    @property
+    def resumable(self) -> bool:
+        """Whether `resume` would let it go on: it is paused."""
+        return self._record.status is SessionStatus.PAUSED
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it lasted, from its creation to its end; while it is open, to now."""
+        return timedelta(microseconds=self._record.duration_us(self._store.now_us()))
+
     async def refresh(self) -> Session:
         """Read the record again; returns this session. Raises NotFound if it was deleted."""
         view = (await self._store.work().peek([Read(self._target.scope, (session.CELL,))]))[0]
         cell = view.cells.get(session.CELL)
         if cell is None or view.head.epoch != self._target.epoch:
             raise missing(self._target.scope)
-        self._adopt(session.decode(cell), cell.version)
+        self._saw(session.decode(cell), cell.version)
         self._active_us = view.head.at_us
         return self
 
@@ -135,7 +171,7 @@ class Session(SessionSurface):
         """
         change = Update(self._store, metadata=metadata, tags=tags, if_version=if_version)
         record, seq = await self._unit.change(self._target, lambda work: change.stage(work, self.id))
-        self._adopt(record, seq)
+        self._saw(record, seq)
         return self
 
     def changes(self, *, after: After = "now", kinds: Iterable[str] | None = None) -> Changes:
@@ -145,12 +181,12 @@ class Session(SessionSurface):
 
     def transaction(self) -> SessionTransaction:
         """A block whose reads and writes commit as one, serialisably: `async with s.transaction() as tx`."""
-        return SessionTransaction(self._store, self._target, user=self.user, agent=self.agent, on_update=self._adopt)
+        return SessionTransaction(self._store, self._target, user=self.user, agent=self.agent, on_update=self._saw)
 
     async def transact(self, fn: Callable[[SessionTransaction], Awaitable[T]], *, attempts: int = 20) -> T:
         """Run `fn(tx)` in a transaction, again on Conflict, and return what it returned."""
         return await repeat(self._store, self.transaction, fn, attempts)
 
-    def _adopt(self, record: SessionRecord, version: int) -> None:
+    def _saw(self, record: SessionRecord, version: int) -> None:
         self._record = record
         self._version = version

@@ -16,7 +16,8 @@ from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
 from holdfast.model.moment import to_us
 from holdfast.model.page import Page
-from holdfast.model.session import SessionRecord, SessionStatus
+from holdfast.model.session import SessionRecord
+from holdfast.model.status import SessionStatus, status_of
 from holdfast.operations import sessions_page
 from holdfast.services import session
 
@@ -148,7 +149,7 @@ class Sessions:
         names = {"user": user, "app": app, "mode": mode, "channel": channel, "tag": tag, "agent": agent}
         filters = {f"session.{field}": check_name(name, field) for field, name in names.items() if name is not None}
         if status is not None:
-            filters["session.status"] = _status(status).value
+            filters["session.status"] = status_of(status).value
         after_us = None if created_after is None else to_us(created_after, "created_after")
         before_us = None if created_before is None else to_us(created_before, "created_before")
         rows, following = await sessions_page.page(
@@ -210,9 +211,3 @@ def _owned(found: Session, user: str | None) -> Session:
         remedy="Choose another id for this user's session, or leave `user` out to get it whosever it is.",
         scope=session.scope_of(found.id),
     )
-
-
-def _status(status: SessionStatus | str) -> SessionStatus:
-    if isinstance(status, str) and status in {*SessionStatus}:
-        return SessionStatus(status)
-    raise InvalidValue(f"{shown(status)} is no status; there are {', '.join(SessionStatus)}", path="status")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from holdfast.errors import Conflict, InvalidId, InvalidValue, NotFound, Unavailable, shown
 from holdfast.handles.messages import Messages, stamp_of
@@ -23,6 +23,8 @@ from holdfast.model.event import Event
 from holdfast.model.page import Page
 from holdfast.model.scope import KINDS, Scope
 from holdfast.model.session import SessionRecord
+from holdfast.model.status import SessionStatus
+from holdfast.operations.move import Move, end, move
 from holdfast.services import event, live, session
 from holdfast.services.state import Place
 
@@ -107,6 +109,66 @@ class SessionSurface:
         payload = encode_live(target.epoch or 0, store.now_us(), store.cause(), told)
         with suppress(Unavailable):
             await store.kernel.signal(target.scope, payload)
+
+    async def pause(self, reason: str | None = None) -> Self:
+        """Pause it: `pause_reason` says why. Raises InvalidTransition unless it is active.
+
+        Like every move of its status (`resume`, `complete`, `fail`, `cancel`, `end`), this is one commit with the entry
+        in its event log that tells of it. Of two that race one is made, and the other judged by what it made.
+        """
+        return await self._move(SessionStatus.PAUSED, reason=reason)
+
+    async def resume(self) -> Self:
+        """Let it go on. Raises InvalidTransition unless it is paused or initializing."""
+        return await self._move(SessionStatus.ACTIVE)
+
+    async def complete(self, result: Any = None) -> Self:
+        """End it as done, with its `result`: any value. Raises InvalidTransition unless it is active or paused."""
+        limit = self._unit.store.limits.value_bytes_max
+        return await self._move(SessionStatus.COMPLETED, result=session.checked_result(result, "result", limit))
+
+    async def fail(self, error: Any) -> Self:
+        """End it as failed, with its `error`: any value, or an exception, whose type and message are kept.
+
+        Raises InvalidTransition if it has ended.
+        """
+        limit = self._unit.store.limits.value_bytes_max
+        return await self._move(SessionStatus.FAILED, error=session.checked_error(error, limit))
+
+    async def cancel(self, reason: str | None = None) -> Self:
+        """End it as given up: `ended_reason` says why. Raises InvalidTransition if it has ended."""
+        return await self._move(SessionStatus.CANCELLED, reason=reason)
+
+    async def end(self) -> Self:
+        """Be done with it: it completes if it is open (or is cancelled, if it never started), and its temporary and
+        runtime state are gone. May be called again.
+
+        One commit, unless there are more values than a commit may write: then the first one ends it, and what a crash
+        leaves of the rest is removed by the next call.
+        """
+        store, scope = self._unit.store, self._target.scope
+        id = store.ids.uuid7(store.now_us())
+        limit = store.limits.operations_max
+        done = False
+        while not done:
+            (record, version, done), seq = await self._unit.change(
+                self._target, lambda work: end(work, scope, id=id, operations_max=limit)
+            )
+            self._saw(record, version or seq)
+        return self
+
+    async def _move(
+        self, to: SessionStatus, *, reason: str | None = None, result: Any = None, error: Any = None
+    ) -> Self:
+        store, scope = self._unit.store, self._target.scope
+        reason = session.checked_text(reason, "reason", store.limits.value_bytes_max)
+        wanted = Move(store.ids.uuid7(store.now_us()), to, reason, result, error)
+        record, seq = await self._unit.change(self._target, lambda work: move(work, scope, wanted))
+        self._saw(record, seq)
+        return self
+
+    def _saw(self, record: SessionRecord, version: int) -> None:
+        """Take note of the record that a call of this surface made, at that version (0: not committed yet)."""
 
     async def log(self, type: str, data: Any = None) -> Event:
         """Append an event; durable on return, or with the transaction."""

@@ -317,7 +317,10 @@ class SessionTransaction(Block, SessionSurface):
     ) -> None:
         """Stage a change of the session's record: metadata merges by key, tags replace."""
         change = Update(self._store, metadata=metadata, tags=tags, if_version=if_version)
-        self._updated = await change.stage(self._current(), self.id)
+        self._saw(await change.stage(self._current(), self.id), 0)
+
+    def _saw(self, record: SessionRecord, version: int) -> None:
+        self._updated = record
 
     def _finish(self, outcome: Committed) -> None:
         if self._updated is not None:

@@ -282,13 +282,14 @@ class Moved(Struct, frozen=True, gc=False):
 
     `firsts` has the seq of a scope's first commit among those that the answer covers, where it is another one than
     the one reported. `more` says that the limit cut the answer short. `position` is opaque text, made by the same
-    backend.
+    backend. `sweeps` is another number after a sweep that removed anything, where there is a `Kernel.mark`.
     """
 
     scopes: tuple[tuple[str, int], ...]
     position: str
     more: bool = False
     firsts: dict[str, int] = {}
+    sweeps: int = 0
 
     def since(self) -> dict[str, int]:
         """The least seq that is told of each scope."""

@@ -138,6 +138,17 @@ class Kernel(ABC):
         """
 
     @abstractmethod
+    def mark(self) -> int | None:
+        """A number that is none of the earlier ones once anything was committed or swept since one was asked for (G6).
+
+        By whomever, in whatever process: while the number stays, every answer of `read` stays, but for what `now_us`
+        makes of it. It may move without a reason. Where it is a number, the greatest seq that `moved` tells of a scope
+        is that of its last commit before the call or a higher one, and `Moved.sweeps` is another one after a sweep that
+        removed anything; so `moved` tells what of an earlier answer is not to be trusted. Always None where it cannot
+        be known so cheaply: `traits.cache` says which. Never waits.
+        """
+
+    @abstractmethod
     async def find(
         self,
         index: str,

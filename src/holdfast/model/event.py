@@ -1,4 +1,4 @@
-"""An entry in a session's event log."""
+"""An entry in a session's event log, and what the library itself calls the entries that it makes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,27 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+
+from holdfast.model.status import SessionStatus
+
+START, PAUSE, RESUME = "start", "pause", "resume"
+COMPLETE, ERROR, CANCEL, TIMEOUT, CLEANUP = "complete", "error", "cancel", "timeout", "cleanup"
+ITERATION, TOOL_CALL, LEARNING = "iteration", "tool_call", "learning"
+
+_MOVED_TO = {
+    SessionStatus.PAUSED: PAUSE,
+    SessionStatus.COMPLETED: COMPLETE,
+    SessionStatus.FAILED: ERROR,
+    SessionStatus.CANCELLED: CANCEL,
+    SessionStatus.TIMED_OUT: TIMEOUT,
+    SessionStatus.CLEANUP: CLEANUP,
+}
+
+
+def entry_of(before: SessionStatus, after: SessionStatus) -> str:
+    """The type of the entry that tells of a session's move from one status to another."""
+    started = before is SessionStatus.INITIALIZING
+    return _MOVED_TO.get(after) or (START if started else RESUME)
 
 
 class EventRecord(Struct, frozen=True, omit_defaults=True):

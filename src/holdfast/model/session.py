@@ -1,9 +1,8 @@
-"""A session: the record that stands for it, its statuses, and what an update makes of it."""
+"""A session: the record that stands for it, and what an update or a move makes of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from itertools import islice
 from typing import Any
 
@@ -11,28 +10,22 @@ import msgspec
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, shown
+from holdfast.model.status import SessionStatus, check_move
 
 TAGS_MAX = 32
 """Tags of one session; each is an index entry."""
 
+MESSAGE_MAX = 2000
+"""Characters kept of an exception's message."""
+
 _TAGS_GIVEN_MAX = 1000  # with repetitions
 
 
-class SessionStatus(StrEnum):
-    """Where a session is in its life."""
-
-    INITIALIZING = "initializing"
-    ACTIVE = "active"
-    PAUSED = "paused"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    TIMED_OUT = "timed_out"
-    CLEANUP = "cleanup"
-
-
 class SessionRecord(Struct, frozen=True, omit_defaults=True):
-    """A session as the store keeps it, in one cell. Times are microseconds since the epoch."""
+    """A session as the store keeps it, in one cell. Times are microseconds since the epoch.
+
+    `pause_reason` is that of a paused session, the fields after it are those of one that has ended.
+    """
 
     id: str
     status: SessionStatus
@@ -46,6 +39,11 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
     task: str | None = None
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
+    pause_reason: str | None = None
+    ended_us: int | None = None
+    ended_reason: str | None = None
+    result: Any = None
+    error: Any = None
 
     def updated(
         self, *, at_us: int, metadata: Mapping[str, Any] | None = None, tags: Iterable[str] | None = None
@@ -57,6 +55,35 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
             metadata=self.metadata if metadata is None else {**self.metadata, **metadata},
             tags=self.tags if tags is None else clean_tags(tags),
         )
+
+    def moved(
+        self,
+        to: SessionStatus,
+        *,
+        at_us: int,
+        reason: str | None = None,
+        result: Any = None,
+        error: Any = None,
+        budget_raised: bool = False,
+    ) -> SessionRecord:
+        """The record after a move to another status, with why (of a pause, or an end), and what came of it (of an end).
+
+        It ended when it first did: cleaning up keeps all that is known of the end. Raises InvalidTransition.
+        """
+        check_move(self.status, to, budget_raised=budget_raised)
+        moved = msgspec.structs.replace(self, status=to, updated_us=at_us, pause_reason=None)
+        if to.is_open:
+            why = reason if to is SessionStatus.PAUSED else None
+            return msgspec.structs.replace(
+                moved, pause_reason=why, ended_us=None, ended_reason=None, result=None, error=None
+            )
+        if self.ended_us is not None:
+            return moved
+        return msgspec.structs.replace(moved, ended_us=at_us, ended_reason=reason, result=result, error=error)
+
+    def duration_us(self, now_us: int) -> int:
+        """How long it lasted, from its creation to its end or, while it is open, to now. Never below 0."""
+        return max((now_us if self.ended_us is None else self.ended_us) - self.created_us, 0)
 
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
@@ -71,3 +98,13 @@ def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
     if len(distinct) > TAGS_MAX or len(given) > _TAGS_GIVEN_MAX:
         raise InvalidValue(f"more than {TAGS_MAX} tags; a session has at most so many", path="tags")
     return distinct
+
+
+def failure(error: BaseException) -> dict[str, str]:
+    """What is kept of an exception: its type, and the beginning of its message."""
+    try:
+        text = str(error)
+    except Exception:  # the code of the exception's own class
+        text = ""
+    message = text[:MESSAGE_MAX].encode("utf-8", "replace").decode()
+    return {"type": type(error).__name__[:MESSAGE_MAX], "message": message}

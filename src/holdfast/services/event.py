@@ -14,9 +14,10 @@ from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import PAGE_BYTES
 from holdfast.kernel.work import Work
-from holdfast.model.event import Event, EventRecord
+from holdfast.model.event import Event, EventRecord, entry_of
 from holdfast.model.moment import to_datetime
 from holdfast.model.page import Page
+from holdfast.model.status import SessionStatus
 
 AREA = "event/"
 """What the keys of all events start with; a stamp completes it."""
@@ -34,6 +35,11 @@ def new_record(id: str, *, type: str, data: Any, at_us: int, bytes_max: int) -> 
     """
     copied = codec.decode(codec.encode({"data": data}, bytes_max=bytes_max, what="an event"))["data"]
     return EventRecord(id, check_name(type, "an event type"), at_us, copied)
+
+
+def note_move(work: Work, scope: str, id: str, *, before: SessionStatus, after: SessionStatus, data: Any) -> None:
+    """Stage the entry that tells of a session's move from one status to another, with data that was checked."""
+    append(work, scope, EventRecord(id, entry_of(before, after), work.now_us, data))
 
 
 def append(work: Work, scope: str, record: EventRecord) -> None:

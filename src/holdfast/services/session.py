@@ -17,8 +17,10 @@ from holdfast.errors import Corrupt, InvalidValue, shown
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Entry
 from holdfast.kernel.keys import check_name
+from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
-from holdfast.model.session import SessionRecord, SessionStatus, clean_tags
+from holdfast.model.session import SessionRecord, clean_tags, failure
+from holdfast.model.status import SessionStatus
 
 CELL = "session"
 """The key of the record in its scope."""
@@ -78,7 +80,7 @@ def new_record(
 
     Raises InvalidId or InvalidValue for what may not be stored, TooLarge for more than `bytes_max`.
     """
-    checked = {
+    checked: dict[str, Any] = {
         field: None if name is None else check_name(name, f"the {field} of a session") for field, name in names.items()
     }
     return SessionRecord(
@@ -111,6 +113,49 @@ def checked_text(text: str | None, what: str, bytes_max: int) -> str | None:
 def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """The tags without repetition; raises InvalidId or InvalidValue."""
     return tuple([check_name(tag, "a tag") for tag in clean_tags(tags)])
+
+
+def checked_result(value: Any, what: str, bytes_max: int) -> Any:
+    """What came of a session, as it will come back. Raises InvalidValue or TooLarge for what may not be stored."""
+    if value is None:
+        return None
+    return codec.decode(codec.encode(value, bytes_max=bytes_max, what=what, path=what))
+
+
+def checked_error(error: Any, bytes_max: int) -> Any:
+    """Why a session failed, as it will come back: of an exception its type and message, anything else as it is."""
+    return checked_result(failure(error) if isinstance(error, BaseException) else error, "error", bytes_max)
+
+
+async def read(work: Work, scope: str) -> tuple[SessionRecord, int]:
+    """The record of a session and its version (0: staged here); the commit fails if it is written meanwhile.
+
+    Raises NotFound.
+    """
+    cell = await work.get(scope, CELL)
+    if cell is None:
+        raise missing(scope)
+    return decode(cell), cell.version
+
+
+def move(
+    work: Work,
+    record: SessionRecord,
+    to: SessionStatus,
+    *,
+    reason: str | None = None,
+    result: Any = None,
+    error: Any = None,
+    budget_raised: bool = False,
+) -> SessionRecord:
+    """Stage the move of a session, whose record this unit has read, to another status; returns the record it gets.
+
+    Whoever moves it adds the entry to the event log that tells of it: `operations.move` does both. Raises
+    InvalidTransition, and then nothing is staged.
+    """
+    moved = record.moved(to, at_us=work.now_us, reason=reason, result=result, error=error, budget_raised=budget_raised)
+    put(work, moved)
+    return moved
 
 
 def put(work: Work, record: SessionRecord) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import force_setattr
 
 from holdfast.kernel.codec import check_size
 from holdfast.kernel.commit import Cell, Range
-from holdfast.kernel.keys import check_name, escaped
+from holdfast.kernel.keys import check_name, escaped, unescaped
 from holdfast.kernel.work import Work
 
 
@@ -71,6 +71,16 @@ async def clear(work: Work, place: Place, limit: int) -> int:
             work.note(place.scope, place.area, "delete", key, None, place.namespace)
     elif cells:
         work.note(place.scope, place.area, "clear", None, None, place.namespace)
+    return len(cells)
+
+
+async def clear_area(work: Work, scope: str, area: Literal["state", "temp"], limit: int) -> int:
+    """Stage the removal of up to `limit` keys of all namespaces; returns how many. Fewer than the limit means: all."""
+    cells = await work.range(scope, Range(f"{area}/", limit))
+    for cell in cells:
+        namespace, _, key = cell.key.removeprefix(f"{area}/").partition("/")
+        work.delete(scope, cell.key)
+        work.note(scope, area, "delete", key, None, unescaped(namespace))
     return len(cells)
 
 

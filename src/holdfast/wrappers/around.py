@@ -26,7 +26,7 @@ from holdfast.kernel.contract import Kernel
 T = TypeVar("T")
 
 Verb = Literal["read", "commit", "log", "moved", "find", "scopes", "signal", "sweep", "outcome", "stats"]
-"""The verbs that wait for the store; `watch`, `listen` and `close` never fail for its sake."""
+"""The verbs that wait for the store; `mark`, `watch`, `listen` and `close` never fail for its sake."""
 
 
 class Around(Kernel):
@@ -60,6 +60,10 @@ class Around(Kernel):
     async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
         """See `Kernel.moved`."""
         return await self.call("moved", lambda: self.inside.moved(after, limit=limit))
+
+    def mark(self) -> int | None:
+        """See `Kernel.mark`."""
+        return self.inside.mark()
 
     async def find(
         self,

@@ -75,6 +75,11 @@ class Weakened(Around):
         outcomes = iter(await super().commit(sent))
         return [next(outcomes) if refusal is None else refusal for refusal in refusals]
 
+    def mark(self) -> int | None:
+        """See `Kernel.mark`. Not to be known."""
+        self.inside.mark()  # raises Closed
+        return None
+
     def _refusal(self, commit: Commit) -> HoldfastError | None:
         try:
             check_commit(commit, self.traits)

@@ -126,7 +126,7 @@ class MemoryKernel(Kernel):
             check_limit(limit)
             space = self._open()
             if after is None:
-                return Moved((), str(space.moves_end))
+                return Moved((), str(space.moves_end), sweeps=space.sweeps)
             start, begin = _position(after) if after else (space.moves_floor, 0)
             if not space.moves_floor <= start <= space.moves_end:
                 raise Compacted(
@@ -140,7 +140,12 @@ class MemoryKernel(Kernel):
             since = {scope: space.scopes[scope].first_since(begin) for scope in seen}
             firsts = {scope: first for scope, first in since.items() if first < seen[scope]}
             position = f"{moves[-1][0] + 1}-{begin}" if more else str(space.moves_end)
-            return Moved(tuple(seen.items()), position, more, firsts)
+            return Moved(tuple(seen.items()), position, more, firsts, space.sweeps)
+
+    def mark(self) -> int | None:
+        """See `Kernel.mark`. Moves and sweeps, which only ever grow."""
+        space = self._open()
+        return space.moves_end + space.sweeps
 
     async def find(
         self,
@@ -230,6 +235,7 @@ class MemoryKernel(Kernel):
                 records += _trim(data, min(beyond, left - len(expired[:left])))
             if scopes or len(space.moves) > 2 * len(space.scopes):
                 space.trim_moves()
+            space.sweeps += bool(cells or records or scopes)
             return Swept(cells, records, scopes, more)
 
     async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:

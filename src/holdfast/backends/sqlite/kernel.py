@@ -173,6 +173,10 @@ class SqliteKernel(Kernel):
         check_limit(limit)
         return await self._open().look_here(read_moved, self._space.id, after, limit)
 
+    def mark(self) -> int | None:
+        """See `Kernel.mark`. The data version, which tells of other spaces' commits too."""
+        return self._open().mark()
+
     async def find(
         self,
         index: str,

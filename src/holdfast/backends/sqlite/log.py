@@ -23,10 +23,11 @@ _ENDS = (
     "FROM scopes s WHERE s.space = ? AND s.name = ?"
 )
 _MOVED = """
-    SELECT l.id, l.seq, s.space, s.name, (SELECT moved_floor FROM spaces WHERE id = ?1)
+    SELECT l.id, l.seq, s.space, s.name, (SELECT moved_floor FROM spaces WHERE id = ?1), (SELECT sweeps FROM meta)
     FROM log l CROSS JOIN scopes s ON s.id = l.scope WHERE l.id > ?2 ORDER BY l.id LIMIT ?3"""
 _ENDS_OF_ALL = """
-    SELECT max(ifnull((SELECT max(id) FROM log), 0), tip), (SELECT moved_floor FROM spaces WHERE id = ?) FROM meta"""
+    SELECT max(ifnull((SELECT max(id) FROM log), 0), tip), (SELECT moved_floor FROM spaces WHERE id = ?), sweeps
+    FROM meta"""
 _SEQ_MAX = 2**63 - 1
 
 _touched = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -74,10 +75,11 @@ def read_moved(cursor: Cursor, space: int, after: str | None, limit: int) -> Mov
     which is harmless, and says so: "36-42" has missed nothing up to 42.
     """
     if after is None:
-        return Moved((), str(cursor.execute(_ENDS_OF_ALL, (space,)).fetchall()[0][0]))
+        tip, _, sweeps = cursor.execute(_ENDS_OF_ALL, (space,)).fetchall()[0]
+        return Moved((), str(tip), sweeps=sweeps)
     start, known = _position(after)
     rows = cursor.execute(_MOVED, (space, start, limit)).fetchall()
-    tip, floor = (start, rows[0][4]) if rows else cursor.execute(_ENDS_OF_ALL, (space,)).fetchall()[0]
+    tip, floor, sweeps = (start, *rows[0][4:]) if rows else cursor.execute(_ENDS_OF_ALL, (space,)).fetchall()[0]
     if after and floor > known:
         raise Compacted(f"position {after} is too old: before {floor} scopes were forgotten", floor=floor)
     if start > tip:
@@ -92,7 +94,7 @@ def read_moved(cursor: Cursor, space: int, after: str | None, limit: int) -> Mov
             seen[scope] = seq  # a scope's last move wins
     reached = rows[-1][0] if rows else start
     position = f"{reached}-{floor}" if reached < floor else str(reached)
-    return Moved(tuple(seen.items()), position, len(rows) == limit, firsts)
+    return Moved(tuple(seen.items()), position, len(rows) == limit, firsts, sweeps)
 
 
 def _position(text: str) -> tuple[int, int]:

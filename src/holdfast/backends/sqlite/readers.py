@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any, TypeVar
 
 import apsw
@@ -86,6 +87,9 @@ class Readers:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._all: set[Reader] = set()
+        self._marking = threading.Lock()
+        self._marker: Reader | None = None
+        self._odd_marks = count(1)
         self.place: Place | None = None  # once the writer has it
         self._checkpoint = True
         self._closed: Closed | None = None
@@ -100,6 +104,24 @@ class Readers:
         except AttributeError:
             with gate.Inside(object()):
                 reader = self._open()
+        return self._with(reader, read, args)
+
+    def mark(self) -> int:
+        """A number that moves with every commit of any connection; see `Kernel.mark`.
+
+        Data versions of two connections have nothing to do with each other, so all threads ask the same one in turn.
+        """
+        with self._marking:
+            if self._marker is None:
+                with gate.Inside(self._marking):
+                    self._marker = self._connect(WAITS_ON_LOOP_S, on_loop=True)
+            return self._with(self._marker, _data_version, ())
+
+    def odd_mark(self) -> int:
+        """A mark that nothing has moved to, nor ever will."""
+        return -next(self._odd_marks)
+
+    def _with(self, reader: Reader, read: Callable[..., T], args: tuple[Any, ...]) -> T:
         try:
             gate.enter(reader)
             with reader.lock:
@@ -156,18 +178,23 @@ class Readers:
 
     def _open(self) -> Reader:
         waits_s = getattr(self._local, "waits_s", None)
+        reader = self._connect(WAITS_ON_LOOP_S if waits_s is None else waits_s, on_loop=waits_s is None)
+        self._local.tenancy = Tenancy(reader, self._all)
+        return reader
+
+    def _connect(self, waits_s: float, *, on_loop: bool) -> Reader:
         with self._lock:
             if self._closed is not None:
                 raise self._closed
             connection = connect_beside(
-                self._opening,
-                self.place,
-                waits_s=WAITS_ON_LOOP_S if waits_s is None else waits_s,
-                cache_kib=READER_CACHE_KIB,
-                on_loop=waits_s is None,
+                self._opening, self.place, waits_s=waits_s, cache_kib=READER_CACHE_KIB, on_loop=on_loop
             )
             reader = Reader(connection)
             reader.checkpoint = self._checkpoint
             self._all.add(reader)
-            self._local.tenancy = Tenancy(reader, self._all)
             return reader
+
+
+def _data_version(cursor: Cursor) -> int:
+    version: int = cursor.execute("PRAGMA data_version").fetchall()[0][0]
+    return version

@@ -163,6 +163,16 @@ class SqliteStore:
         except READ_ERRORS as error:
             raise translated(error, self.opening.path) from error
 
+    def mark(self) -> int:
+        """See `Kernel.mark`. Where the path may lead elsewhere by now, it moves, so that a read will say so."""
+        self.check_open()
+        if self.readers.place is not None and self.readers.place.lost_lately() is not None:
+            return self.readers.odd_mark()
+        try:
+            return self.readers.mark()
+        except READ_ERRORS:  # the read that follows meets it as well
+            return self.readers.odd_mark()
+
     async def _check_place(self) -> None:
         """Raise Closed if the store is closed, or has to be because the path leads elsewhere by now.
 

@@ -273,6 +273,8 @@ def remove_expired(writer: Writer, limits: Limits, cells: list[CellKey]) -> int:
             for entries, apart, name in cursor.execute(_REMOVE_CELL, (*at, limits.now_us)).fetchall():
                 removed += 1
                 _clear_elsewhere(cursor, (limits.space, name, at), entries, apart)
+        if removed:  # they would be there again if the clock were set back
+            cursor.execute("UPDATE meta SET sweeps = sweeps + 1")
     return removed
 
 

@@ -23,7 +23,11 @@ def _verbs(bench: Bench, kernel: Kernel) -> dict[str, Callable[[], Awaitable[Any
     async def listen() -> None:
         kernel.listen(lambda scope, payload: None)
 
+    async def mark() -> None:
+        kernel.mark()
+
     return {
+        "mark": mark,
         "read": lambda: kernel.read([Read(A, ("k",))], now_us=0),
         "read of nothing": lambda: kernel.read([], now_us=0),
         "commit": lambda: kernel.commit([bench.build(ScopeCommit(A, "create", body=b"x"))]),

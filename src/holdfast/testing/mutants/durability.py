@@ -129,6 +129,47 @@ class AnotherKernelsMovesAreNotReported(MemoryKernel):
         return replace(moved, scopes=tuple(move for move in moved.scopes if move in getattr(self, "_own", set())))
 
 
+@breaks("G6")
+class TheMarkStandsStill(MemoryKernel):
+    """It says that nothing was committed."""
+
+    def mark(self) -> int | None:
+        """Say nothing."""
+        super().mark()
+        return 0
+
+
+@breaks("G6")
+class TheMarkCountsOwnCommits(MemoryKernel):
+    """What another opening commits does not move it."""
+
+    _own = 0
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
+        """Count."""
+        self._own += len(commits)
+        return await super().commit(commits)
+
+    async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
+        """Count."""
+        self._own += 1
+        return await super().sweep(now_us=now_us, retention=retention, budget=budget)
+
+    def mark(self) -> int | None:
+        """Say what was counted."""
+        super().mark()
+        return self._own
+
+
+@breaks("G6")
+class SweepsAreNotTold(MemoryKernel):
+    """Beside the moves nothing is said of sweeps."""
+
+    async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
+        """Keep it back."""
+        return replace(await super().moved(after, limit=limit), sweeps=0)
+
+
 # --- G9 -------------------------------------------------------------------------------------------
 
 

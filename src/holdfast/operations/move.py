@@ -1,0 +1,59 @@
+"""Moving a session to another status: its record, and the entry in its event log that tells of it, in one commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from holdfast.kernel.work import Work
+from holdfast.model.session import SessionRecord
+from holdfast.model.status import SessionStatus
+from holdfast.services import event, runtime, session, state
+
+MOVE_OPERATIONS = 2
+"""What a move writes: the record and the entry."""
+
+
+class Move(Struct, frozen=True):
+    """A move to be made, of values that were checked. `id` is that of the entry."""
+
+    id: str
+    to: SessionStatus
+    reason: str | None = None
+    result: Any = None
+    error: Any = None
+
+
+async def move(work: Work, scope: str, wanted: Move) -> SessionRecord:
+    """Stage the move of a session; returns the record it gets.
+
+    Read, judged and written on the condition that the record is still what was judged: of two that race, one is judged
+    by what the other made of it. Raises NotFound and InvalidTransition.
+    """
+    before, _ = await session.read(work, scope)
+    after = session.move(work, before, wanted.to, reason=wanted.reason, result=wanted.result, error=wanted.error)
+    told = {name: value for name in ("reason", "error") if (value := getattr(wanted, name)) is not None}
+    event.note_move(work, scope, wanted.id, before=before.status, after=after.status, data=told or None)
+    return after
+
+
+async def end(work: Work, scope: str, *, id: str, operations_max: int) -> tuple[SessionRecord, int, bool]:
+    """Stage the end of a session that is open: it completes, or is cancelled if it never started; and the removal of
+    its temporary and runtime state, as far as one commit can. Returns its record with the version it has (0: staged
+    here), and whether all of that is gone.
+
+    The first of several commits ends it, so that nobody goes on working in a session whose values vanish.
+    """
+    record, version = await session.read(work, scope)
+    room = operations_max
+    if record.status.is_open:
+        started = record.status is not SessionStatus.INITIALIZING
+        record = await move(work, scope, Move(id, SessionStatus.COMPLETED if started else SessionStatus.CANCELLED))
+        version = 0
+        room -= MOVE_OPERATIONS
+    room = max(room, 1)  # what is too much altogether is refused as a whole
+    removed = await state.clear_area(work, scope, "temp", room)
+    if removed < room:
+        removed += await runtime.clear(work, scope, room - removed)
+    return record, version, removed < room
