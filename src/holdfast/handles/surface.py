@@ -25,7 +25,7 @@ from holdfast.model.scope import KINDS, Scope
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
 from holdfast.operations.move import Move, end, move
-from holdfast.services import event, live, session
+from holdfast.services import change, event, session
 from holdfast.services.state import Place
 
 
@@ -102,7 +102,7 @@ class SessionSurface:
         hears of it. Raises InvalidId for the key, InvalidValue for a value that cannot be shown as it is, TooLarge for
         one of more than 64 KiB.
         """
-        told = live.new_line(kind, key, value)
+        told = change.emitted(kind, key, value)
         target, store = self._target, self._unit.store
         if target.epoch is None:
             await self._unit.read(target, lambda work: work.look_for(target.scope))

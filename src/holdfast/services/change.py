@@ -1,17 +1,20 @@
-"""Changes: what the records of the log say, line by line."""
+"""Changes: what the records of the log say, line by line; and what is told live."""
 
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import Any
 
-from holdfast.errors import Corrupt
+from holdfast.errors import Corrupt, InvalidValue, shown
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Record
 from holdfast.kernel.cursor import Cursor, parse_cursor
-from holdfast.kernel.line import Line, decode_lines
+from holdfast.kernel.keys import check_name
+from holdfast.kernel.limits import SIGNAL_BYTES_MAX
+from holdfast.kernel.line import Line, decode_lines, line
 from holdfast.kernel.live import Live
 from holdfast.model.cause import decode_cause
-from holdfast.model.change import Change
+from holdfast.model.change import KINDS, Change
 from holdfast.model.moment import to_datetime
 from holdfast.model.scope import Scope
 
@@ -53,7 +56,7 @@ def changes_of(
 def live_change(scope: str, live: Live, *, after: str | int) -> Change:
     """The change that a signal told of, which arrived after that place of its scope."""
     cause = decode_cause(b"" if bytes(live.cause) == b"null" else bytes(live.cause))
-    line = live.line
+    told = live.line
     return Change(
         seq=after if isinstance(after, int) else parse_cursor(after).seq,
         cursor=str(after),
@@ -61,9 +64,21 @@ def live_change(scope: str, live: Live, *, after: str | int) -> Change:
         by=cause.by,
         cause=cause,
         scope=Scope.parse(scope),
-        kind=line.kind,  # type: ignore[arg-type]
+        kind=told.kind,  # type: ignore[arg-type]
         op="emit",
-        key=line.key,
-        value=codec.decode(bytes(line.value)),
-        namespace=line.namespace,
+        key=told.key,
+        value=codec.decode(bytes(told.value)),
+        namespace=told.namespace,
     )
+
+
+def emitted(kind: str, key: str, value: Any) -> Line:
+    """What followers will see of what is emitted.
+
+    Raises InvalidValue for a kind that there is not or a value that cannot be shown as it is, InvalidId for a key,
+    TooLarge.
+    """
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InvalidValue(f"there is no kind {shown(kind)}; there are {', '.join(sorted(KINDS))}", path="kind")
+    raw = codec.encode(value, bytes_max=SIGNAL_BYTES_MAX, key=key)
+    return line(kind, "emit", check_name(key, "a key"), raw, "")
