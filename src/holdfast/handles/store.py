@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
@@ -47,6 +47,10 @@ class Store:
         self.limits = effective_limits(kernel.traits, config)
         self.writer = Writer(kernel, clock=clock, ids=ids)
         self.temp_ttl_us = round(to_seconds(config.state.temp_ttl, "state.temp_ttl") * 1_000_000)
+        ttl = config.turns.answers_ttl
+        self.answers_ttl_us = None if ttl is None else round(to_seconds(ttl, "turns.answers_ttl") * 1_000_000)
+        self._of_loops: dict[tuple[asyncio.AbstractEventLoop, type], Any] = {}
+        self._closers: dict[tuple[asyncio.AbstractEventLoop, type], Callable[[Any], Awaitable[None]]] = {}
         self._feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
         self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
         self._forks = _forks
@@ -94,6 +98,20 @@ class Store:
             feed = self._feeds[loop] = Feed(self.kernel, clock=self.clock, ids=self.ids)
         return feed
 
+    def of_loop(self, kind: type[T], make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> T:
+        """The one thing of that kind that the running event loop has of this store; closed with it, in that loop."""
+        self.check_open()
+        for key in list(self._of_loops):  # a copy: other threads ask too
+            if key[0].is_closed():
+                self._of_loops.pop(key, None)
+                self._closers.pop(key, None)
+        key = (asyncio.get_running_loop(), kind)
+        found: T | None = self._of_loops.get(key)
+        if found is None:
+            found = self._of_loops[key] = make()
+            self._closers[key] = close
+        return found
+
     def queue(self, *name: object) -> asyncio.Lock:
         """The lock in which this loop's tasks queue up to change one thing, so that they need not collide."""
         loop = asyncio.get_running_loop()
@@ -117,6 +135,10 @@ class Store:
             else:
                 with contextlib.suppress(RuntimeError):  # that loop is closed, and nobody waits in it
                     loop.call_soon_threadsafe(feed.end)
+        for key in [key for key in self._of_loops if key[0] is here]:
+            thing = self._of_loops.pop(key, None)
+            if thing is not None:
+                await self._closers.pop(key)(thing)
         await self.writer.close()
         await self.kernel.close()
 

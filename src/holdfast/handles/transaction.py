@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar, cast
 
 from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, shown
+from holdfast.handles.fence import carry
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update, scope_name, state_of
@@ -86,6 +87,7 @@ class Block:
         return False
 
     async def _commit(self, work: Work) -> None:
+        carry(self._store, work)
         outcome = await work.commit()
         if not isinstance(outcome, Committed):
             raise explain(outcome, asked=work.asked(outcome))

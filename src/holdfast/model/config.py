@@ -44,6 +44,16 @@ class MessagesConfig(Struct, frozen=True, kw_only=True):
     value_bytes_max: int = 256 * _KIB
 
 
+class TurnsConfig(Struct, frozen=True, kw_only=True):
+    """Turns.
+
+    answers_ttl     how long the answer of a request is kept, and finished steps of one that never ended, so that the
+                    same request is not answered twice (30 d; None: as long as the session)
+    """
+
+    answers_ttl: Duration | None = "30d"
+
+
 class ChangesConfig(Struct, frozen=True, kw_only=True):
     """The change stream, and so the reach of history. Without both bounds everything is kept.
 
@@ -66,6 +76,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
     state: StateConfig = StateConfig()
     messages: MessagesConfig = MessagesConfig()
+    turns: TurnsConfig = TurnsConfig()
     changes: ChangesConfig = ChangesConfig()
     limits: Limits = Limits()
 
@@ -86,8 +97,16 @@ class Config(Struct, frozen=True, kw_only=True):
             if not unbounded and (type(number) is not int or number < 1):
                 raise InvalidValue(f"{name} must be a positive whole number, not {shown(number)}", path=name)
         to_seconds(self.state.temp_ttl, "state.temp_ttl")
+        if self.turns.answers_ttl is not None:
+            to_seconds(self.turns.answers_ttl, "turns.answers_ttl")
         if self.changes.retention_age is not None:
             to_seconds(self.changes.retention_age, "changes.retention_age")
 
 
-_PARTS = {"state": StateConfig, "messages": MessagesConfig, "changes": ChangesConfig, "limits": Limits}
+_PARTS = {
+    "state": StateConfig,
+    "messages": MessagesConfig,
+    "turns": TurnsConfig,
+    "changes": ChangesConfig,
+    "limits": Limits,
+}
