@@ -10,6 +10,8 @@ import importlib
 
 _HOMES = {
     "AlreadyExists": "errors",
+    "Budget": "model.budget",
+    "BudgetExceeded": "errors",
     "Change": "model.change",
     "Changes": "handles.changes",
     "ChangesConfig": "model.config",
@@ -27,6 +29,7 @@ _HOMES = {
     "NotFound": "errors",
     "Page": "model.page",
     "PastValue": "model.state",
+    "Progress": "model.budget",
     "Scope": "model.scope",
     "Session": "handles.session",
     "SessionStatus": "model.status",
@@ -36,6 +39,7 @@ _HOMES = {
     "State": "handles.state",
     "StateConfig": "model.config",
     "Transaction": "handles.transaction",
+    "Usage": "model.budget",
 }
 
 __all__ = list(_HOMES)

@@ -3,13 +3,14 @@
 The errors are in `holdfast.errors`; those that a caller usually meets are here too.
 """
 
-from holdfast.errors import AlreadyExists, Conflict, HoldfastError, NotFound
+from holdfast.errors import AlreadyExists, BudgetExceeded, Conflict, HoldfastError, NotFound
 from holdfast.handles.changes import Changes
 from holdfast.handles.session import Session
 from holdfast.handles.state import State
 from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
+from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.change import Change
 from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
 from holdfast.model.event import Event
@@ -21,6 +22,8 @@ from holdfast.model.status import SessionStatus
 
 __all__ = [
     "AlreadyExists",
+    "Budget",
+    "BudgetExceeded",
     "Change",
     "Changes",
     "ChangesConfig",
@@ -38,6 +41,7 @@ __all__ = [
     "NotFound",
     "Page",
     "PastValue",
+    "Progress",
     "Scope",
     "Session",
     "SessionStatus",
@@ -47,4 +51,5 @@ __all__ = [
     "State",
     "StateConfig",
     "Transaction",
+    "Usage",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, shown
+from holdfast.model.budget import DEFAULT, Budget
 from holdfast.model.duration import Duration, to_seconds
 
 _KIB = 1024
@@ -64,6 +65,7 @@ class Config(Struct, frozen=True, kw_only=True):
     is not of the type it has here.
     """
 
+    budget: Budget = DEFAULT
     state: StateConfig = StateConfig()
     messages: MessagesConfig = MessagesConfig()
     changes: ChangesConfig = ChangesConfig()
@@ -90,4 +92,10 @@ class Config(Struct, frozen=True, kw_only=True):
             to_seconds(self.changes.retention_age, "changes.retention_age")
 
 
-_PARTS = {"state": StateConfig, "messages": MessagesConfig, "changes": ChangesConfig, "limits": Limits}
+_PARTS = {
+    "budget": Budget,
+    "state": StateConfig,
+    "messages": MessagesConfig,
+    "changes": ChangesConfig,
+    "limits": Limits,
+}
