@@ -10,9 +10,13 @@ import importlib
 
 _HOMES = {
     "AlreadyExists": "errors",
+    "Budget": "model.budget",
+    "BudgetExceeded": "errors",
+    "Busy": "errors",
     "Change": "model.change",
     "Changes": "handles.changes",
     "ChangesConfig": "model.config",
+    "Claim": "handles.claim",
     "Config": "model.config",
     "Conflict": "errors",
     "Diff": "model.state",
@@ -21,12 +25,14 @@ _HOMES = {
     "History": "model.state",
     "Holdfast": "hold",
     "HoldfastError": "errors",
+    "LeaseLost": "errors",
     "Limits": "model.config",
     "Message": "model.message",
     "MessagesConfig": "model.config",
     "NotFound": "errors",
     "Page": "model.page",
     "PastValue": "model.state",
+    "Progress": "model.budget",
     "Scope": "model.scope",
     "Session": "handles.session",
     "SessionStatus": "model.status",
@@ -36,6 +42,9 @@ _HOMES = {
     "State": "handles.state",
     "StateConfig": "model.config",
     "Transaction": "handles.transaction",
+    "Turn": "handles.turn",
+    "TurnsConfig": "model.config",
+    "Usage": "model.budget",
 }
 
 __all__ = list(_HOMES)

@@ -3,15 +3,18 @@
 The errors are in `holdfast.errors`; those that a caller usually meets are here too.
 """
 
-from holdfast.errors import AlreadyExists, Conflict, HoldfastError, NotFound
+from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, HoldfastError, LeaseLost, NotFound
 from holdfast.handles.changes import Changes
+from holdfast.handles.claim import Claim
 from holdfast.handles.session import Session
 from holdfast.handles.state import State
 from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
+from holdfast.handles.turn import Turn
 from holdfast.hold import Holdfast
+from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.change import Change
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig, TurnsConfig
 from holdfast.model.event import Event
 from holdfast.model.message import Message
 from holdfast.model.page import Page
@@ -21,9 +24,13 @@ from holdfast.model.status import SessionStatus
 
 __all__ = [
     "AlreadyExists",
+    "Budget",
+    "BudgetExceeded",
+    "Busy",
     "Change",
     "Changes",
     "ChangesConfig",
+    "Claim",
     "Config",
     "Conflict",
     "Diff",
@@ -32,12 +39,14 @@ __all__ = [
     "History",
     "Holdfast",
     "HoldfastError",
+    "LeaseLost",
     "Limits",
     "Message",
     "MessagesConfig",
     "NotFound",
     "Page",
     "PastValue",
+    "Progress",
     "Scope",
     "Session",
     "SessionStatus",
@@ -47,4 +56,7 @@ __all__ = [
     "State",
     "StateConfig",
     "Transaction",
+    "Turn",
+    "TurnsConfig",
+    "Usage",
 ]

@@ -131,6 +131,13 @@ class AlreadyExists(HoldfastError, ValueError):
     remedy = "Choose another id, pass on_exists, or use `sessions.open` to get or create."
 
 
+class BudgetExceeded(HoldfastError, RuntimeError):
+    """A budget of the session does not cover what was asked for; `budget`, `limit`, `used` and `asked` say which."""
+
+    code = "budget_exceeded"
+    remedy = "Raise it: `s.update(budget=…)` while the session is open, `s.resume(budget=…)` once that ended it."
+
+
 class InvalidTransition(HoldfastError, RuntimeError):
     """A session cannot go from the status it has to the one asked for; `status`, `to` and `allowed` say which."""
 

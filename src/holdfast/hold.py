@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from holdfast import system
 from holdfast.errors import InvalidValue, shown
 from holdfast.handles.changes import After, Changes, Members
+from holdfast.handles.keeper import remove_dead_beats
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
@@ -219,6 +220,7 @@ class Holdfast:
             age_us=None if age is None else round(to_seconds(age, "changes.retention_age") * 1_000_000),
             count=changes.retention_count,
         )
+        await remove_dead_beats(store)
         total = Swept()
         while True:
             swept = await store.patiently(lambda: store.kernel.sweep(now_us=store.now_us(), retention=retention))

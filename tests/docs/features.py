@@ -8,7 +8,7 @@ not counted.
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from holdfast import Holdfast, Scope, Session
+from holdfast import Holdfast, Scope, Session, Usage
 from holdfast.backends.memory import MemoryKernel
 from holdfast.testing.clock import ManualClock, SeededIds, settle
 from tests.docs.counting import Count, CountingKernel
@@ -132,6 +132,22 @@ async def _(stage: Stage) -> None:
 @feature("sessions.delete")
 async def _(stage: Stage) -> None:
     await stage.hold.sessions.delete("s1")
+
+
+@feature("await s.iterate(reserve=…)")
+async def _(stage: Stage) -> None:
+    await stage.s.iterate(reserve=Usage(tokens=4000))
+
+
+@feature("async with s.iterate(reserve=…)")
+async def _(stage: Stage) -> None:
+    async with stage.s.iterate(reserve=Usage(tokens=4000)) as it:
+        it.spent(tokens=3120)
+
+
+@feature("s.log_tool_call")
+async def _(stage: Stage) -> None:
+    await stage.s.log_tool_call("search", arguments={"q": "ryokan"})
 
 
 # --- state ----------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 import holdfast
+from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.sessions import Sessions
@@ -15,6 +16,7 @@ from holdfast.kernel.contract import Kernel
 from tests.docs.runner import ROOT
 
 TOLD: dict[str, tuple[type, ...]] = {
+    "budget": (holdfast.Budget, holdfast.Usage, holdfast.Progress, Iteration),
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),
     "event": (holdfast.Event,),
@@ -27,7 +29,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
 }
-NOT_TOLD = {"place", "covers"}  # for the library's own use
+NOT_TOLD = {"place", "covers", "over"}  # for the library's own use
 INHERITED_FROM_TUPLE = {"count", "index"}
 
 

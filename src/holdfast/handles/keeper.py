@@ -24,6 +24,9 @@ BEATS_PER_TTL = 3
 RETRY_S = 1.0
 """The pause before cleaning up is tried again."""
 
+DEAD_US = 86_400_000_000
+"""How long after its last beat a sweep removes what a process left."""
+
 KNOWN_MAX = 10_000
 """Beats of others that are remembered at most."""
 
@@ -177,6 +180,16 @@ def _done(tried: asyncio.Future[None]) -> None:
 def _start(coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     # An empty context: what is done here is of no request, and holds nothing.
     return asyncio.get_running_loop().create_task(coroutine, context=contextvars.Context(), name=name)
+
+
+async def remove_dead_beats(store: Store) -> None:
+    """Remove the beats of processes that have not beaten for a day: killed ones. One that lives makes its own anew."""
+    before = f"{max(store.now_us() - DEAD_US, 0):016d}"
+    for found in await store.patiently(lambda: store.kernel.find(claim.BEAT, "", now_us=store.now_us(), hi=before)):
+        work = store.work()
+        await work.head(found.scope)
+        work.drop(found.scope)
+        await work.commit()  # refused: it beats
 
 
 def keeper_of(store: Store) -> Keeper:

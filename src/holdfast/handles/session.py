@@ -17,11 +17,13 @@ from holdfast.handles.unit import Alone, Target
 from holdfast.kernel.commit import Head, Read
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.part import missing
+from holdfast.model.budget import Account, Budget, Progress, progress_of
 from holdfast.model.claim import Busy
 from holdfast.model.duration import Duration
 from holdfast.model.moment import to_datetime
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
+from holdfast.services import budget as budgets
 from holdfast.services import session
 
 T = TypeVar("T")
@@ -34,7 +36,7 @@ class Session(SessionSurface):
     of a session that was deleted raise NotFound, even when another was made under the same id.
     """
 
-    def __init__(self, store: Store, record: SessionRecord, *, version: int, head: Head) -> None:
+    def __init__(self, store: Store, record: SessionRecord, version: int, head: Head, account: Account) -> None:
         super().__init__(
             Alone(store),
             Target(session.scope_of(record.id), "must_exist", head.epoch),
@@ -44,6 +46,7 @@ class Session(SessionSurface):
         self._store = store
         self._record = record
         self._version = version
+        self._account = account
         self._active_us = head.at_us
 
     def __repr__(self) -> str:
@@ -154,13 +157,29 @@ class Session(SessionSurface):
         """How long it lasted, from its creation to its end; while it is open, to now."""
         return timedelta(microseconds=self._record.duration_us(self._store.now_us()))
 
+    @property
+    def iterations(self) -> int:
+        """How many iterations were let in, as far as this handle has seen."""
+        return self._account.used.iterations
+
+    @property
+    def budget(self) -> Budget:
+        """What it may use in all; None is without limit."""
+        return self._record.budget.budget
+
+    @property
+    def progress(self) -> Progress:
+        """How much of the budget is used, as far as this handle has seen."""
+        return progress_of(self._account, self._record.budget)
+
     async def refresh(self) -> Session:
         """Read the record again; returns this session. Raises NotFound if it was deleted."""
-        view = (await self._store.work().peek([Read(self._target.scope, (session.CELL,))]))[0]
+        view = (await self._store.work().peek([Read(self._target.scope, (session.CELL, budgets.CELL))]))[0]
         cell = view.cells.get(session.CELL)
         if cell is None or view.head.epoch != self._target.epoch:
             raise missing(self._target.scope)
         self._saw(session.decode(cell), cell.version)
+        self._account = budgets.decode(view.cells.get(budgets.CELL))
         self._active_us = view.head.at_us
         return self
 
@@ -169,13 +188,15 @@ class Session(SessionSurface):
         *,
         metadata: Mapping[str, Any] | None = None,
         tags: Iterable[str] | None = None,
+        budget: Budget | None = None,
         if_version: int | None = None,
     ) -> Session:
-        """Change the record: metadata merges by key, tags replace. Returns this session with its new record.
+        """Change the record: metadata merges by key, tags replace, and so does what a `budget` says of each limit.
+        Returns this session with its new record.
 
         With `if_version` it raises Conflict if the record was written after that version.
         """
-        change = Update(self._store, metadata=metadata, tags=tags, if_version=if_version)
+        change = Update(self._store, metadata=metadata, tags=tags, budget=budget, if_version=if_version)
         record, seq = await self._unit.change(self._target, lambda work: change.stage(work, self.id))
         self._saw(record, seq)
         return self
@@ -187,7 +208,7 @@ class Session(SessionSurface):
 
     def transaction(self) -> SessionTransaction:
         """A block whose reads and writes commit as one, serialisably: `async with s.transaction() as tx`."""
-        return SessionTransaction(self._store, self._target, user=self.user, agent=self.agent, on_update=self._saw)
+        return SessionTransaction(self._store, self._target, user=self.user, agent=self.agent, on_commit=self._took)
 
     def turn(
         self, *, request_id: str, busy: Busy = "queue", wait: Duration | None = "30s", ttl: Duration = "60s"
@@ -206,7 +227,7 @@ class Session(SessionSurface):
             request=request_id,
             user=self.user,
             agent=self.agent,
-            on_update=self._saw,
+            on_commit=self._took,
         )
 
     def claim(
@@ -224,6 +245,17 @@ class Session(SessionSurface):
     async def transact(self, fn: Callable[[SessionTransaction], Awaitable[T]], *, attempts: int = 20) -> T:
         """Run `fn(tx)` in a transaction, again on Conflict, and return what it returned."""
         return await repeat(self._store, self.transaction, fn, attempts)
+
+    def _counted(self, account: Account, record: SessionRecord | None, seq: int) -> None:
+        super()._counted(account, record, seq)
+        self._account = account
+
+    def _took(self, record: SessionRecord | None, account: Account | None, version: int) -> None:
+        """Take note of what a transaction committed."""
+        if record is not None:
+            self._saw(record, version)
+        if account is not None:
+            self._account = account
 
     def _saw(self, record: SessionRecord, version: int) -> None:
         self._record = record

@@ -9,16 +9,18 @@ from typing import Any, Literal
 from holdfast.errors import AlreadyExists, InvalidValue, NotFound, shown
 from holdfast.handles.session import Session
 from holdfast.handles.store import Store
-from holdfast.handles.surface import Update
+from holdfast.handles.surface import Update, checked_budget
 from holdfast.handles.unit import Alone, Target
 from holdfast.kernel.commit import Head, Read
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
+from holdfast.model.budget import EMPTY, Budget, resolved
 from holdfast.model.moment import to_us
 from holdfast.model.page import Page
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus, status_of
 from holdfast.operations import sessions_page
+from holdfast.services import budget as budgets
 from holdfast.services import session
 
 SessionOrder = Literal["newest", "oldest"]
@@ -42,9 +44,12 @@ class Sessions:
         task: str | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
         on_exists: Literal["fail", "return"] = "fail",
     ) -> Session:
         """Create a session; it is active and durable on return. Without an id it gets a new UUIDv7.
+
+        What a `budget` leaves out is as `Config.budget` says.
 
         If the id is taken: "fail" raises AlreadyExists, "return" returns the session that is there, and raises it only
         if that belongs to another user than the one given.
@@ -53,7 +58,7 @@ class Sessions:
         if on_exists not in ("fail", "return"):
             raise InvalidValue(f'on_exists must be "fail" or "return", not {shown(on_exists)}', path="on_exists")
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
-        record = self._new_record(id, names, task=task, tags=tags, metadata=metadata)
+        record = self._new_record(id, names, task=task, tags=tags, metadata=metadata, budget=budget)
         return await self._create(record) if on_exists == "fail" else await self._create_or_get(record)
 
     def _new_record(
@@ -64,6 +69,7 @@ class Sessions:
         task: str | None,
         tags: Iterable[str],
         metadata: Mapping[str, Any] | None,
+        budget: Budget | None,
     ) -> SessionRecord:
         now_us = self._store.now_us()
         return session.new_record(
@@ -73,6 +79,7 @@ class Sessions:
             task=task,
             tags=tags,
             metadata=metadata,
+            budget=resolved(checked_budget(budget), self._store.config.budget),
             bytes_max=self._store.limits.value_bytes_max,
         )
 
@@ -89,15 +96,16 @@ class Sessions:
         target = Target(session.scope_of(record.id), "must_not_exist")
         seq = await Alone(self._store).write(target, lambda work: session.put(work, record))
         head = Head(seq, target.epoch or 0, live=True, at_us=record.created_us)
-        return Session(self._store, record, version=seq, head=head)
+        return Session(self._store, record, version=seq, head=head, account=EMPTY)
 
     async def get(self, id: str) -> Session | None:
         """The session of that id; None if it is unknown or deleted. One read."""
-        view = (await self._store.work().peek([Read(session.scope_of(id), (session.CELL,))]))[0]
+        view = (await self._store.work().peek([Read(session.scope_of(id), (session.CELL, budgets.CELL))]))[0]
         cell = view.cells.get(session.CELL)
         if cell is None:
             return None
-        return Session(self._store, session.decode(cell), version=cell.version, head=view.head)
+        account = budgets.decode(view.cells.get(budgets.CELL))
+        return Session(self._store, session.decode(cell), version=cell.version, head=view.head, account=account)
 
     async def open(
         self,
@@ -111,6 +119,7 @@ class Sessions:
         task: str | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
     ) -> Session:
         """Get or create, atomically: however many ask at once, all get the one session.
 
@@ -118,7 +127,8 @@ class Sessions:
         belongs to another user.
         """
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
-        record = self._new_record(check_name(id, "a session id"), names, task=task, tags=tags, metadata=metadata)
+        id = check_name(id, "a session id")
+        record = self._new_record(id, names, task=task, tags=tags, metadata=metadata, budget=budget)
         found = await self.get(record.id)
         return await self._create_or_get(record) if found is None else _owned(found, user)
 
@@ -161,7 +171,7 @@ class Sessions:
             limit=limit,
             after=None if cursor is None else sessions_page.parse_cursor(cursor),
         )
-        items = tuple(Session(self._store, record, version=version, head=head) for record, version, head in rows)
+        items = tuple(Session(self._store, *row) for row in rows)
         return Page(items, following)
 
     async def iterate(self, *, limit: int = 200, cursor: str | None = None, **filters: Any) -> AsyncIterator[Session]:
@@ -180,17 +190,20 @@ class Sessions:
         *,
         metadata: Mapping[str, Any] | None = None,
         tags: Iterable[str] | None = None,
+        budget: Budget | None = None,
         if_version: int | None = None,
     ) -> Session:
-        """Change a session's record: metadata merges by key, tags replace. Returns the session.
+        """Change a session's record: metadata merges by key, tags replace, and so does what a `budget` says of each
+        limit. Returns the session.
 
         Raises NotFound; and Conflict if the record was written after `if_version`.
         """
-        Update(self._store, metadata=metadata, tags=tags, if_version=if_version)  # refuses before it is looked for
+        # Refuses before it is looked for.
+        Update(self._store, metadata=metadata, tags=tags, budget=budget, if_version=if_version)
         found = await self.get(id)
         if found is None:
             raise NotFound(f"session {id!r} does not exist", scope=session.scope_of(id))
-        return await found.update(metadata=metadata, tags=tags, if_version=if_version)
+        return await found.update(metadata=metadata, tags=tags, budget=budget, if_version=if_version)
 
     async def delete(self, id: str) -> bool:
         """Delete a session and everything in its scope, at once. True if it was there."""

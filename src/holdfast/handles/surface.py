@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, Literal, Self
 
 from holdfast.errors import Conflict, InvalidId, InvalidValue, NotFound, Unavailable, shown
+from holdfast.handles.iteration import Iterating, counting, reserved_of
 from holdfast.handles.messages import Messages, stamp_of
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
-from holdfast.handles.unit import Target, Unit
+from holdfast.handles.unit import Alone, Target, Unit
+from holdfast.kernel.codec import mapping
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit, check_version, listed
 from holdfast.kernel.live import encode_live
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
+from holdfast.model.budget import Account, Budget, Usage, bounds_of
 from holdfast.model.change import ChangeKind
-from holdfast.model.event import Event
+from holdfast.model.duration import Duration, to_seconds
+from holdfast.model.event import ITERATION, LEARNING, TOOL_CALL, Event, EventRecord
 from holdfast.model.page import Page
 from holdfast.model.scope import KINDS, Scope
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
+from holdfast.operations.count import Wanted, call_tool
 from holdfast.operations.move import Move, end, move
 from holdfast.services import change, event, session
 from holdfast.services.state import Place
@@ -118,9 +124,12 @@ class SessionSurface:
         """
         return await self._move(SessionStatus.PAUSED, reason=reason)
 
-    async def resume(self) -> Self:
-        """Let it go on. Raises InvalidTransition unless it is paused or initializing."""
-        return await self._move(SessionStatus.ACTIVE)
+    async def resume(self, *, budget: Budget | None = None) -> Self:
+        """Let it go on, with another `budget` if one is given; what that leaves out stays as it is.
+
+        Raises InvalidTransition unless it is paused or initializing, or has timed out and its budget is raised by this.
+        """
+        return await self._move(SessionStatus.ACTIVE, budget=checked_budget(budget))
 
     async def complete(self, result: Any = None) -> Self:
         """End it as done, with its `result`: any value. Raises InvalidTransition unless it is active or paused."""
@@ -158,11 +167,17 @@ class SessionSurface:
         return self
 
     async def _move(
-        self, to: SessionStatus, *, reason: str | None = None, result: Any = None, error: Any = None
+        self,
+        to: SessionStatus,
+        *,
+        reason: str | None = None,
+        result: Any = None,
+        error: Any = None,
+        budget: Budget | None = None,
     ) -> Self:
         store, scope = self._unit.store, self._target.scope
         reason = session.checked_text(reason, "reason", store.limits.value_bytes_max)
-        wanted = Move(store.ids.uuid7(store.now_us()), to, reason, result, error)
+        wanted = Move(store.ids.uuid7(store.now_us()), to, reason, result, error, budget)
         record, seq = await self._unit.change(self._target, lambda work: move(work, scope, wanted))
         self._saw(record, seq)
         return self
@@ -170,14 +185,81 @@ class SessionSurface:
     def _saw(self, record: SessionRecord, version: int) -> None:
         """Take note of the record that a call of this surface made, at that version (0: not committed yet)."""
 
+    def iterate(self, *, data: Any = None, reserve: Usage | None = None) -> Iterating:
+        """One round of the work, counted against the budget: `async with s.iterate() as it`, or `await s.iterate()`.
+
+        The block is let in by one commit, which counts it and reserves what `reserve` says, and settled by another when
+        it ends, however it ends: with what `it.spent(…)` was told, and the time it took. Its entry in the event log,
+        with `data`, comes with the first and is completed by the second; an exception is told there too. Time counts
+        for the phase that `data` name: `{"phase": "search"}`. Awaited, it is one commit that spends what it reserves.
+
+        Raises BudgetExceeded, and ends the session as timed out, if the budget does not cover it; if only what others
+        have reserved is in the way, the session goes on. However many iterate at once, in any process, no limit is
+        passed by work that spends no more than it reserved. Raises InvalidTransition unless the session is active.
+
+        A crash leaves the reservation counted, for nobody knows what was spent of it: raise the budget, if need be.
+        In a transaction both are part of its commit, and BudgetExceeded leaves the session as it is.
+        """
+        entry = self._entry(ITERATION, data)
+        return Iterating(self._unit, self._target, Wanted(entry, reserved_of(reserve)), self._counted)
+
+    async def log_tool_call(
+        self,
+        name: str,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        result: Any = None,
+        duration: Duration | None = None,
+    ) -> Event:
+        """Append an entry that tells of a call of a tool, and count it: type "tool_call", data `name`, and what is
+        given of `arguments`, `result` and `duration_s`.
+
+        Raises BudgetExceeded, and ends the session as timed out, if the budget of tool calls is used up: then the call
+        is not in the log. In a transaction that leaves the session as it is.
+        """
+        data: dict[str, Any] = {"name": check_name(name, "the name of a tool")}
+        if arguments is not None:
+            data["arguments"] = mapping(arguments, "arguments")
+        if result is not None:
+            data["result"] = result
+        if duration is not None:
+            data["duration_s"] = to_seconds(duration, "duration") if duration not in (0, timedelta(0)) else 0.0
+        entry = self._entry(TOOL_CALL, data)
+        alone = isinstance(self._unit, Alone)
+        _, seq = await counting(
+            self._unit,
+            self._target,
+            lambda work: call_tool(work, self._target.scope, entry, ends_session=alone),
+            self._counted,
+        )
+        return event.as_event(entry, stamp(seq, 0) if seq else None)
+
+    async def log_learning(self, insight: str, *, source: str | None = None) -> Event:
+        """Append an entry that tells of something learnt: type "learning", data `insight` and, if given, `source`."""
+        limit = self._unit.store.limits.value_bytes_max
+        data = {"insight": session.checked_text(insight, "insight", limit)}
+        if data["insight"] is None:
+            raise InvalidValue("insight must be text, not None", path="insight")
+        if source is not None:
+            data["source"] = session.checked_text(source, "source", limit)
+        return await self.log(LEARNING, data)
+
+    def _counted(self, account: Account, record: SessionRecord | None, seq: int) -> None:
+        """Take note of what was counted, and of the record if that changed too, at that version (0: not committed)."""
+        if record is not None:
+            self._saw(record, seq)
+
     async def log(self, type: str, data: Any = None) -> Event:
         """Append an event; durable on return, or with the transaction."""
+        record = self._entry(type, data)
+        seq = await self._unit.write(self._target, lambda work: event.append(work, self._target.scope, record))
+        return event.as_event(record, stamp(seq, 0) if seq else None)
+
+    def _entry(self, type: str, data: Any) -> EventRecord:
         store = self._unit.store
         now_us = store.now_us()
         limit = store.limits.value_bytes_max
-        record = event.new_record(store.ids.uuid7(now_us), type=type, data=data, at_us=now_us, bytes_max=limit)
-        seq = await self._unit.write(self._target, lambda work: event.append(work, self._target.scope, record))
-        return event.as_event(record, stamp(seq, 0) if seq else None)
+        return event.new_record(store.ids.uuid7(now_us), type=type, data=data, at_us=now_us, bytes_max=limit)
 
     async def events(
         self,
@@ -210,11 +292,13 @@ class Update:
         *,
         metadata: Mapping[str, Any] | None,
         tags: Iterable[str] | None,
+        budget: Budget | None,
         if_version: int | None,
     ) -> None:
         limit = store.limits.value_bytes_max
         self._metadata = None if metadata is None else session.checked_metadata(metadata, limit)
         self._tags = None if tags is None else session.checked_tags(tags)
+        self._budget = checked_budget(budget)
         check_version(if_version)
         self._if_version = if_version
 
@@ -234,9 +318,18 @@ class Update:
                 found=cell,
             )
         work.require_version(scope, session.CELL, self._if_version)
-        record = session.decode(cell).updated(at_us=work.now_us, metadata=self._metadata, tags=self._tags)
+        before = session.decode(cell)
+        bounds = None if self._budget is None else bounds_of(self._budget.over(before.budget.budget))
+        record = before.updated(at_us=work.now_us, metadata=self._metadata, tags=self._tags, budget=bounds)
         session.put(work, record)
         return record
+
+
+def checked_budget(budget: Budget | None) -> Budget | None:
+    """The budget if it is one, or none; raises InvalidValue."""
+    if budget is None or isinstance(budget, Budget):
+        return budget
+    raise InvalidValue(f"budget must be a Budget, not {shown(budget)}", path="budget")
 
 
 def _types(types: Iterable[str]) -> frozenset[str]:

@@ -20,10 +20,11 @@ from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, show
 from holdfast.handles.fence import carry
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
-from holdfast.handles.surface import SessionSurface, Update, scope_name, state_of
+from holdfast.handles.surface import SessionSurface, Update, checked_budget, scope_name, state_of
 from holdfast.handles.unit import Target, Together, check_callable, enter, explain, leave, pause, refuse_inside
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
+from holdfast.model.budget import Account, Budget, resolved
 from holdfast.model.scope import Scope
 from holdfast.model.session import SessionRecord
 from holdfast.services import session
@@ -236,6 +237,7 @@ class SessionsInTransaction:
         task: str | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
     ) -> SessionSurface:
         """Stage a new session and return its writing surface. The commit raises AlreadyExists if the id is taken.
 
@@ -250,6 +252,7 @@ class SessionsInTransaction:
             task=task,
             tags=tags,
             metadata=metadata,
+            budget=resolved(checked_budget(budget), store.config.budget),
             bytes_max=store.limits.value_bytes_max,
         )
         new = Target(session.scope_of(record.id), "must_not_exist")
@@ -263,10 +266,12 @@ class SessionsInTransaction:
         *,
         metadata: Mapping[str, Any] | None = None,
         tags: Iterable[str] | None = None,
+        budget: Budget | None = None,
         if_version: int | None = None,
     ) -> None:
-        """Stage a change of a session's record: metadata merges by key, tags replace. Raises NotFound."""
-        change = Update(self._unit.store, metadata=metadata, tags=tags, if_version=if_version)
+        """Stage a change of a session's record: metadata merges by key, tags replace, and so does what a `budget`
+        says of each limit. Raises NotFound."""
+        change = Update(self._unit.store, metadata=metadata, tags=tags, budget=budget, if_version=if_version)
         await self._unit.change(Target(session.scope_of(id), "must_exist"), lambda work: change.stage(work, id))
 
     async def delete(self, id: str) -> bool:
@@ -289,14 +294,15 @@ class SessionTransaction(Block, SessionSurface):
         *,
         user: str | None,
         agent: str | None,
-        on_update: Callable[[SessionRecord, int], None],
+        on_commit: Callable[[SessionRecord | None, Account | None, int], None],
     ) -> None:
         Block.__init__(self, store)
         self._target = Target(target.scope, target.need, target.epoch)
         self._user = user
         self._agent = agent
-        self._on_update = on_update
+        self._on_commit = on_commit
         self._updated: SessionRecord | None = None
+        self._account: Account | None = None
 
     def __getattr__(self, name: str) -> NoReturn:
         # Only what is missing comes here: the surface that the block's beginning brings, and what that rests on.
@@ -315,18 +321,24 @@ class SessionTransaction(Block, SessionSurface):
         *,
         metadata: Mapping[str, Any] | None = None,
         tags: Iterable[str] | None = None,
+        budget: Budget | None = None,
         if_version: int | None = None,
     ) -> None:
-        """Stage a change of the session's record: metadata merges by key, tags replace."""
-        change = Update(self._store, metadata=metadata, tags=tags, if_version=if_version)
+        """Stage a change of the session's record: metadata merges by key, tags replace, and so does what a `budget`
+        says of each limit."""
+        change = Update(self._store, metadata=metadata, tags=tags, budget=budget, if_version=if_version)
         self._saw(await change.stage(self._current(), self.id), 0)
 
     def _saw(self, record: SessionRecord, version: int) -> None:
         self._updated = record
 
+    def _counted(self, account: Account, record: SessionRecord | None, seq: int) -> None:
+        super()._counted(account, record, seq)
+        self._account = account
+
     def _finish(self, outcome: Committed) -> None:
-        if self._updated is not None:
-            self._on_update(self._updated, outcome.seqs[self._target.scope])
+        if (seq := outcome.seqs.get(self._target.scope)) is not None:
+            self._on_commit(self._updated, self._account, seq)
 
 
 async def repeat(store: Store, begin: Callable[[], B], fn: Callable[[B], Awaitable[T]], attempts: int) -> T:

@@ -26,6 +26,7 @@ from holdfast.handles.unit import Target, check_callable, explain, refuse_inside
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
+from holdfast.model.budget import Account
 from holdfast.model.session import SessionRecord
 from holdfast.services import claim, turn
 
@@ -54,9 +55,9 @@ class Turn(SessionTransaction):
         request: str,
         user: str | None,
         agent: str | None,
-        on_update: Callable[[SessionRecord, int], None],
+        on_commit: Callable[[SessionRecord | None, Account | None, int], None],
     ) -> None:
-        super().__init__(store, target, user=user, agent=agent, on_update=on_update)
+        super().__init__(store, target, user=user, agent=agent, on_commit=on_commit)
         self._terms = terms
         self._request = request
         self._everything = turn.everything(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, shown
+from holdfast.model.budget import DEFAULT, Budget
 from holdfast.model.duration import Duration, to_seconds
 
 _KIB = 1024
@@ -74,6 +75,7 @@ class Config(Struct, frozen=True, kw_only=True):
     is not of the type it has here.
     """
 
+    budget: Budget = DEFAULT
     state: StateConfig = StateConfig()
     messages: MessagesConfig = MessagesConfig()
     turns: TurnsConfig = TurnsConfig()
@@ -104,6 +106,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
 
 _PARTS = {
+    "budget": Budget,
     "state": StateConfig,
     "messages": MessagesConfig,
     "turns": TurnsConfig,

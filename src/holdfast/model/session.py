@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, shown
+from holdfast.model.budget import EMPTY, Account, Bounds
 from holdfast.model.status import SessionStatus, check_move
 
 TAGS_MAX = 32
@@ -24,7 +25,8 @@ _TAGS_GIVEN_MAX = 1000  # with repetitions
 class SessionRecord(Struct, frozen=True, omit_defaults=True):
     """A session as the store keeps it, in one cell. Times are microseconds since the epoch.
 
-    `pause_reason` is that of a paused session, the fields after it are those of one that has ended.
+    `pause_reason` is that of a paused session, `used` what an ended session had used by its
+    end; the other fields after these are those of one that has ended, too.
     """
 
     id: str
@@ -39,21 +41,29 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
     task: str | None = None
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
+    budget: Bounds = Bounds()
     pause_reason: str | None = None
     ended_us: int | None = None
     ended_reason: str | None = None
     result: Any = None
     error: Any = None
+    used: Account | None = None
 
     def updated(
-        self, *, at_us: int, metadata: Mapping[str, Any] | None = None, tags: Iterable[str] | None = None
+        self,
+        *,
+        at_us: int,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | None = None,
+        budget: Bounds | None = None,
     ) -> SessionRecord:
-        """The record after an update: metadata merges by key, tags replace."""
+        """The record after an update: metadata merges by key, tags and the budget replace."""
         return msgspec.structs.replace(
             self,
             updated_us=at_us,
             metadata=self.metadata if metadata is None else {**self.metadata, **metadata},
             tags=self.tags if tags is None else clean_tags(tags),
+            budget=self.budget if budget is None else budget,
         )
 
     def moved(
@@ -64,9 +74,11 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
         reason: str | None = None,
         result: Any = None,
         error: Any = None,
+        account: Account = EMPTY,
         budget_raised: bool = False,
     ) -> SessionRecord:
-        """The record after a move to another status, with why (of a pause, or an end), and what came of it (of an end).
+        """The record after a move to another status, with why (of a pause, or an end), and what came of it (of an end),
+        `account` being what it has used.
 
         It ended when it first did: cleaning up keeps all that is known of the end. Raises InvalidTransition.
         """
@@ -75,11 +87,13 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
         if to.is_open:
             why = reason if to is SessionStatus.PAUSED else None
             return msgspec.structs.replace(
-                moved, pause_reason=why, ended_us=None, ended_reason=None, result=None, error=None
+                moved, pause_reason=why, ended_us=None, ended_reason=None, result=None, error=None, used=None
             )
         if self.ended_us is not None:
             return moved
-        return msgspec.structs.replace(moved, ended_us=at_us, ended_reason=reason, result=result, error=error)
+        return msgspec.structs.replace(
+            moved, ended_us=at_us, ended_reason=reason, result=result, error=error, used=account
+        )
 
     def duration_us(self, now_us: int) -> int:
         """How long it lasted, from its creation to its end or, while it is open, to now. Never below 0."""

@@ -7,22 +7,25 @@ from typing import Any
 from msgspec import Struct
 
 from holdfast.kernel.work import Work
+from holdfast.model.budget import Budget, bounds_of, is_raised
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
-from holdfast.services import event, runtime, session, state
+from holdfast.services import budget, event, runtime, session, state
 
 MOVE_OPERATIONS = 2
 """What a move writes: the record and the entry."""
 
 
 class Move(Struct, frozen=True):
-    """A move to be made, of values that were checked. `id` is that of the entry."""
+    """A move to be made, of values that were checked. `id` is that of the entry; a `budget` replaces what the session
+    has, and lets one go on that has timed out, if it is a higher one."""
 
     id: str
     to: SessionStatus
     reason: str | None = None
     result: Any = None
     error: Any = None
+    budget: Budget | None = None
 
 
 async def move(work: Work, scope: str, wanted: Move) -> SessionRecord:
@@ -31,8 +34,21 @@ async def move(work: Work, scope: str, wanted: Move) -> SessionRecord:
     Read, judged and written on the condition that the record is still what was judged: of two that race, one is judged
     by what the other made of it. Raises NotFound and InvalidTransition.
     """
+    await work.get_many(scope, (session.CELL, budget.CELL))  # both in one read
     before, _ = await session.read(work, scope)
-    after = session.move(work, before, wanted.to, reason=wanted.reason, result=wanted.result, error=wanted.error)
+    raised = before
+    if wanted.budget is not None:
+        raised = before.updated(at_us=work.now_us, budget=bounds_of(wanted.budget.over(before.budget.budget)))
+    after = session.move(
+        work,
+        raised,
+        wanted.to,
+        account=await budget.get(work, scope),
+        reason=wanted.reason,
+        result=wanted.result,
+        error=wanted.error,
+        budget_raised=is_raised(before.budget, raised.budget),
+    )
     told = {name: value for name in ("reason", "error") if (value := getattr(wanted, name)) is not None}
     event.note_move(work, scope, wanted.id, before=before.status, after=after.status, data=told or None)
     return after
@@ -45,6 +61,7 @@ async def end(work: Work, scope: str, *, id: str, operations_max: int) -> tuple[
 
     The first of several commits ends it, so that nobody goes on working in a session whose values vanish.
     """
+    await work.get_many(scope, (session.CELL, budget.CELL))  # both in one read
     record, version = await session.read(work, scope)
     room = operations_max
     if record.status.is_open:

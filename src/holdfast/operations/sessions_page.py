@@ -13,11 +13,12 @@ from holdfast.errors import InvalidValue, shown
 from holdfast.kernel.commit import Found, Head, Read
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.work import Work
+from holdfast.model.budget import Account
 from holdfast.model.session import SessionRecord
-from holdfast.services import session
+from holdfast.services import budget, session
 
-Row = tuple[SessionRecord, int, Head]
-"""A session's record, the version of its cell, and the head of its scope."""
+Row = tuple[SessionRecord, int, Head, Account]
+"""A session's record, the version of its cell, the head of its scope, and what it has used of its budget."""
 
 Place = tuple[str, str]
 """Where a session stands in every index: (order, scope)."""
@@ -152,10 +153,10 @@ async def _read(work: Work, scopes: Sequence[str], filters: Mapping[str, str]) -
     if not scopes:
         return []
     rows: list[Row] = []
-    for view in await work.peek([Read(scope, (session.CELL,)) for scope in scopes]):
+    for view in await work.peek([Read(scope, (session.CELL, budget.CELL)) for scope in scopes]):
         cell = view.cells.get(session.CELL)
         if cell is not None and passes(record := session.decode(cell), filters):
-            rows.append((record, cell.version, view.head))
+            rows.append((record, cell.version, view.head, budget.decode(view.cells.get(budget.CELL))))
     return rows
 
 

@@ -49,6 +49,13 @@ def append(work: Work, scope: str, record: EventRecord) -> None:
     work.note(scope, "event", "append", None, raw)
 
 
+def replace(work: Work, scope: str, cursor: str, record: EventRecord) -> None:
+    """Stage the completion of an event that stands at that place in the log."""
+    raw = msgspec.json.encode(record)
+    work.put(scope, AREA + cursor, raw)
+    work.note(scope, "event", "set", cursor, raw)
+
+
 async def page(
     work: Work, scope: str, *, types: Container[str] | None, limit: int, after: str | None, newest: bool
 ) -> Page[Event]:

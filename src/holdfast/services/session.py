@@ -19,6 +19,7 @@ from holdfast.kernel.commit import Cell, Entry
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
+from holdfast.model.budget import Account, Bounds
 from holdfast.model.session import SessionRecord, clean_tags, failure
 from holdfast.model.status import SessionStatus
 
@@ -74,6 +75,7 @@ def new_record(
     task: str | None,
     tags: Iterable[str],
     metadata: Mapping[str, Any] | None,
+    budget: Bounds,
     bytes_max: int,
 ) -> SessionRecord:
     """The record of a session that starts now.
@@ -91,6 +93,7 @@ def new_record(
         task=checked_text(task, "task", bytes_max),
         tags=checked_tags(tags),
         metadata={} if metadata is None else checked_metadata(metadata, bytes_max),
+        budget=budget,
         **checked,
     )
 
@@ -143,17 +146,27 @@ def move(
     record: SessionRecord,
     to: SessionStatus,
     *,
+    account: Account,
     reason: str | None = None,
     result: Any = None,
     error: Any = None,
     budget_raised: bool = False,
 ) -> SessionRecord:
-    """Stage the move of a session, whose record this unit has read, to another status; returns the record it gets.
+    """Stage the move of a session, whose record and `account` (what it has used of its budget) this unit has read, to
+    another status; returns the record it gets.
 
     Whoever moves it adds the entry to the event log that tells of it: `operations.move` does both. Raises
     InvalidTransition, and then nothing is staged.
     """
-    moved = record.moved(to, at_us=work.now_us, reason=reason, result=result, error=error, budget_raised=budget_raised)
+    moved = record.moved(
+        to,
+        at_us=work.now_us,
+        reason=reason,
+        result=result,
+        error=error,
+        account=account,
+        budget_raised=budget_raised,
+    )
     put(work, moved)
     return moved
 
