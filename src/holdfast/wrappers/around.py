@@ -27,7 +27,7 @@ from holdfast.kernel.contract import Kernel
 
 T = TypeVar("T")
 
-Verb = Literal[  # fmt: skip
+Verb = Literal[
     "read",
     "commit",
     "log",
