@@ -84,6 +84,11 @@ GUARANTEES: tuple[Guarantee, ...] = (
     Guarantee("G20", "clean end", "After close, every verb raises Closed; closing twice is allowed."),
     Guarantee(
         "G21",
+        "rewritten in place",
+        "Rewriting replaces bytes only where they still are what was read, and shows in nothing but those bytes.",
+    ),
+    Guarantee(
+        "G22",
         "live signals",
         "Unless it is lost, a signal reaches whoever listens on its space, whole and in its sender's order, "
         "and leaves no trace.",

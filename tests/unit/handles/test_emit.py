@@ -22,7 +22,7 @@ async def emitted(changes: object, hold: Holdfast, key: str, value: object) -> C
 
 
 async def test_what_is_emitted_arrives_at_followers_of_another_process(stores: Stores, hold: Holdfast) -> None:
-    """G21: as a change with op "emit", the key and value given, and who did it; no seq is taken."""
+    """G22: as a change with op "emit", the key and value given, and who did it; no seq is taken."""
     other = await stores.open()
     s = await hold.sessions.create(id="s")
     seen = await other.sessions.open("s")

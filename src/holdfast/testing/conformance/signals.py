@@ -1,4 +1,4 @@
-"""G21: unless it is lost, a signal reaches whoever listens on its space, whole and in order, and leaves no trace.
+"""G22: unless it is lost, a signal reaches whoever listens on its space, whole and in order, and leaves no trace.
 
 Any signal may be lost, so what is owed is sent again until it was heard; a kernel that loses the same one `TIMES` times
 has none to lose.
@@ -66,7 +66,7 @@ async def _reaches(kernel: Kernel, listener: Listener, scope: str, payload: byte
     expect.fail(f"{what} was heard none of {TIMES} times")
 
 
-@proves("G21")
+@proves("G22")
 async def a_signal_is_heard_by_every_listener_of_its_own_kernel(bench: Bench) -> None:
     """Everybody who listens on a kernel hears what is signalled through it, of a scope that there is and of one that
     there is not."""
@@ -77,7 +77,7 @@ async def a_signal_is_heard_by_every_listener_of_its_own_kernel(bench: Bench) ->
             await _reaches(bench.kernel, listener, scope, b"%d" % number, f"a signal to listener {number}")
 
 
-@proves("G21", needs=("second",))
+@proves("G22", needs=("second",))
 async def a_signal_is_heard_through_another_kernel_on_its_space(bench: Bench) -> None:
     """A listener of another kernel hears it, in both directions."""
     other = await bench.second()
@@ -86,7 +86,7 @@ async def a_signal_is_heard_through_another_kernel_on_its_space(bench: Bench) ->
     await _reaches(other, here, A, b"to here", "a signal from the other kernel")
 
 
-@proves("G21", "G18", needs=("second",))
+@proves("G22", "G18", needs=("second",))
 async def a_signal_is_heard_whole_or_not_at_all(bench: Bench) -> None:
     """Every payload, from nothing to the limit, any bytes, and scopes of any text: what is heard was sent."""
     other = await bench.second()
@@ -104,7 +104,7 @@ async def a_signal_is_heard_whole_or_not_at_all(bench: Bench) -> None:
     expect.same(set(listener.heard) - set(sent), set(), "what was heard and not sent")
 
 
-@proves("G21", needs=("second",))
+@proves("G22", needs=("second",))
 async def signals_of_one_sender_are_heard_in_their_order(bench: Bench) -> None:
     """Of a hundred signals in a row those that are heard come in their order; one may come twice in a row."""
     other = await bench.second()
@@ -117,7 +117,7 @@ async def signals_of_one_sender_are_heard_in_their_order(bench: Bench) -> None:
     expect.same(numbers, sorted(numbers), "the order of what was heard")
 
 
-@proves("G21", "G9")
+@proves("G22", "G9")
 async def no_signal_is_heard_in_another_space(bench: Bench) -> None:
     """A listener of another space hears nothing, whatever its name begins with."""
     other = await bench.other_space()
@@ -128,7 +128,7 @@ async def no_signal_is_heard_in_another_space(bench: Bench) -> None:
     expect.same({payload for _, payload in there.heard}, {b"2"}, "what is heard in the other space")
 
 
-@proves("G21")
+@proves("G22")
 async def a_signal_leaves_no_trace(bench: Bench) -> None:
     """No seq, no record, no move, no scope comes of a signal, nor is it heard by who listens later."""
     await bench.put(A, {"k": b""})
@@ -143,7 +143,7 @@ async def a_signal_leaves_no_trace(bench: Bench) -> None:
     expect.same(await bench.moves(position), {}, "the moves since")
 
 
-@proves("G21", "G19")
+@proves("G22", "G19")
 async def a_signal_over_its_limit_is_refused(bench: Bench) -> None:
     """One byte more than the limit, of the payload or of the scope, raises TooLarge, and nobody hears it."""
     listener = Listener(bench.kernel)
@@ -165,7 +165,7 @@ async def _refused(send: Callable[[], object]) -> None:
     expect.fail("a signal over the limit was never judged")
 
 
-@proves("G21")
+@proves("G22")
 async def who_stopped_listening_hears_nothing_more(bench: Bench) -> None:
     """A listener that ended hears nothing, ending twice does no harm, and the others go on; so it is after close."""
     gone, there = Listener(bench.kernel), Listener(bench.kernel)

@@ -1,4 +1,4 @@
-"""Mutants that tell live signals wrongly (G21)."""
+"""Mutants that tell live signals wrongly (G22)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from holdfast.kernel.commit import Append, Commit, CommitId, ScopeCommit
 from holdfast.testing.mutants.mutant import breaks
 
 
-@breaks("G21")
+@breaks("G22")
 class SignalsAreHeardByNobody(MemoryKernel):
     """No signal is ever heard."""
 
@@ -19,7 +19,7 @@ class SignalsAreHeardByNobody(MemoryKernel):
         self._open()
 
 
-@breaks("G21")
+@breaks("G22")
 class SignalsStayInTheirKernel(MemoryKernel):
     """Only listeners of the same kernel hear a signal."""
 
@@ -30,7 +30,7 @@ class SignalsStayInTheirKernel(MemoryKernel):
                 hear(scope, payload)
 
 
-@breaks("G21")
+@breaks("G22")
 class SignalsGoToTheLastListener(MemoryKernel):
     """Who listens takes the place of who listened before."""
 
@@ -40,7 +40,7 @@ class SignalsGoToTheLastListener(MemoryKernel):
         return super().listen(hear)
 
 
-@breaks("G21")
+@breaks("G22")
 class SignalsOfScopesThatAreNotAreDropped(MemoryKernel):
     """A signal about a scope that does not exist is not told."""
 
@@ -50,7 +50,7 @@ class SignalsOfScopesThatAreNotAreDropped(MemoryKernel):
             await super().signal(scope, payload)
 
 
-@breaks("G21")
+@breaks("G22")
 class LongSignalsAreCut(MemoryKernel):
     """What is over a packet's size is cut off."""
 
@@ -59,7 +59,7 @@ class LongSignalsAreCut(MemoryKernel):
         await super().signal(scope, payload[:8_000])
 
 
-@breaks("G21")
+@breaks("G22")
 class SignalsArriveBackwards(MemoryKernel):
     """Of two signals the second comes first."""
 
@@ -73,7 +73,7 @@ class SignalsArriveBackwards(MemoryKernel):
             kept.clear()
 
 
-@breaks("G21")
+@breaks("G22")
 class SignalsCrossSpaces(MemoryKernel):
     """Listeners of every space hear a signal."""
 
@@ -85,7 +85,7 @@ class SignalsCrossSpaces(MemoryKernel):
                 hear(scope, payload)
 
 
-@breaks("G21")
+@breaks("G22")
 class SignalsAreLogged(MemoryKernel):
     """A signal takes a seq and a record of its scope."""
 
@@ -98,7 +98,7 @@ class SignalsAreLogged(MemoryKernel):
         await super().signal(scope, payload)
 
 
-@breaks("G21")
+@breaks("G22")
 class SignalsOfAnySize(MemoryKernel):
     """There is no limit."""
 
@@ -111,7 +111,7 @@ class SignalsOfAnySize(MemoryKernel):
                 hear(scope, payload)
 
 
-@breaks("G21")
+@breaks("G22")
 class ListeningNeverEnds(MemoryKernel):
     """What ends a listener does nothing."""
 

@@ -1,4 +1,4 @@
-"""G21: signals on SQLite cross processes beside the store, and nothing about them can harm it."""
+"""G22: signals on SQLite cross processes beside the store, and nothing about them can harm it."""
 
 import asyncio
 import os
@@ -71,7 +71,7 @@ async def listening(kernel: SqliteKernel, folder: Path) -> Heard:
 async def test_a_burst_from_another_process_is_heard_whole_by_who_keeps_up(
     tmp_path: Path, temporary_folder: Path
 ) -> None:
-    """G21: more than a socket's queue holds; nothing of it is written anywhere."""
+    """G22: more than a socket's queue holds; nothing of it is written anywhere."""
     kernel = await SqliteKernel.open(tmp_path / "store.db")
     heard = await listening(kernel, temporary_folder)
     command = [sys.executable, "-c", SENDER, str(tmp_path / "store.db")]
@@ -83,7 +83,7 @@ async def test_a_burst_from_another_process_is_heard_whole_by_who_keeps_up(
 
 
 async def test_a_listener_that_stands_still_holds_nobody_up_for_long(tmp_path: Path, temporary_folder: Path) -> None:
-    """G21: it is passed over for a while, what is sent to it meanwhile is lost, and nothing piles up."""
+    """G22: it is passed over for a while, what is sent to it meanwhile is lost, and nothing piles up."""
     kernel = await SqliteKernel.open(tmp_path / "store.db")
     heard = await listening(kernel, temporary_folder)
     [path] = temporary_folder.glob("holdfast-*/*/*")
@@ -99,7 +99,7 @@ async def test_a_listener_that_stands_still_holds_nobody_up_for_long(tmp_path: P
 
 
 async def test_a_socket_that_a_killed_process_left_is_removed(tmp_path: Path, temporary_folder: Path) -> None:
-    """G21: who sends meets it, and takes it away."""
+    """G22: who sends meets it, and takes it away."""
     kernel = await SqliteKernel.open(tmp_path / "store.db")
     heard = await listening(kernel, temporary_folder)
     [path] = temporary_folder.glob("holdfast-*/*/*")
