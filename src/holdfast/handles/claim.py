@@ -60,7 +60,7 @@ class Claim:
         lease = self._current()
         let_go(lease)
         if not await lease.give_back() and error is None:
-            raise lease_lost(lease.scope, "it was claimed by somebody else before it was given back")
+            raise lease_lost(lease.scope, "it was claimed by somebody else, or deleted, before it was given back")
 
 
 def refuse_held(store: Store, scope: str) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, TypeVar
 
 from holdfast import Holdfast
 from holdfast.kernel.commit import Cell, Range, Read
 from holdfast.kernel.contract import Kernel
 from holdfast.model.claim import Ticket
 from holdfast.services import claim
-from holdfast.testing.clock import ManualClock, SeededIds
-from tests.unit.stores import Stores
+from holdfast.testing.clock import SeededIds
+from tests.unit.stores import StillClock, Stores
+
+T = TypeVar("T")
 
 
-async def process(stores: Stores, clock: ManualClock, seed: int) -> Holdfast:
+async def process(stores: Stores, clock: StillClock, seed: int) -> Holdfast:
     """Another process, with a clock of its own: while nobody moves it, it does not beat."""
     return Holdfast.over(await stores.kernel(), clock=clock, ids=SeededIds(seed))
 
@@ -43,6 +47,11 @@ async def until(holds: Callable[[], object]) -> None:
             if answer:
                 return
             await asyncio.sleep(0)
+
+
+def apart(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Run this in a task of its own that holds nothing, as that of another request does."""
+    return asyncio.get_running_loop().create_task(work, context=Context())
 
 
 async def leave_ticket(hold: Holdfast, scope: str = "session/s", *, ttl_us: int = 30_000_000) -> None:

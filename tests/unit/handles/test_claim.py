@@ -1,6 +1,7 @@
 """Exclusive use of a session: one holder at a time, in the order of arrival, fenced."""
 
 import asyncio
+from contextvars import Context
 
 import pytest
 
@@ -8,9 +9,8 @@ from holdfast import Busy, Holdfast, LeaseLost, Scope, Session
 from holdfast.errors import Closed, InvalidValue, NotFound
 from holdfast.kernel.commit import Read
 from holdfast.services import claim
-from holdfast.testing.clock import ManualClock
-from tests.unit.handles.exclusive import cells, leave_ticket, process, tickets, until
-from tests.unit.stores import Stores
+from tests.unit.handles.exclusive import apart, cells, leave_ticket, process, tickets, until
+from tests.unit.stores import StillClock, Stores
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def test_who_waits_is_served_in_the_order_of_arrival_across_processes(
 
     async with asyncio.TaskGroup() as group, s.claim():
         for number in range(5):
-            group.create_task(work(number))
+            group.create_task(work(number), context=Context())
             await until(lambda number=number: _waiting(stores, number + 1))  # type: ignore[misc]
     assert order == [0, 1, 2, 3, 4]
     assert await tickets(stores) == 0
@@ -79,7 +79,7 @@ async def test_who_waited_for_too_long_gets_busy_and_leaves_the_queue(stores: St
     other = await (await stores.open()).sessions.get("s")
     assert other is not None
     async with s.claim(worker="w1", ttl="1h"):
-        waiting = asyncio.ensure_future(_enter(other, wait="10s"))
+        waiting = apart(_enter(other, wait="10s"))
         await until(lambda: _waiting(stores, 1))
         stores.clock.advance(10)
         with pytest.raises(Busy, match="w1"):
@@ -97,9 +97,9 @@ async def test_who_stops_waiting_leaves_the_queue(stores: Stores, s: Session) ->
     other = await (await stores.open()).sessions.get("s")
     assert other is not None
     async with s.claim():
-        first = asyncio.ensure_future(_enter(other, wait=None))
+        first = apart(_enter(other, wait=None))
         await until(lambda: _waiting(stores, 1))
-        second = asyncio.ensure_future(_enter(other, wait=None))
+        second = apart(_enter(other, wait=None))
         await until(lambda: _waiting(stores, 2))
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -122,25 +122,24 @@ async def test_a_superseded_holder_can_write_by_no_handle(stores: Stores, hold: 
             done.set()
             await other.state.set("by", "the second")
 
-    async with asyncio.TaskGroup() as group:
-        superseding = group.create_task(supersede())
-        with pytest.raises(LeaseLost):
-            async with s.claim(ttl="1h") as held:
-                await s.state.set("by", "the first")
-                held.check()
-                taken.set()
-                await done.wait()
-                for write in (
-                    lambda: s.state.set("by", "the first, late"),
-                    lambda: again.state.set("by", "the first, late"),
-                    lambda: s.state.mutate("by", lambda old: f"{old}, late"),
-                    lambda: s.messages.add("user", "late"),
-                    lambda: s.update(tags=["late"]),
-                    lambda: hold.sessions.update("s", tags=["late"]),
-                    lambda: _transact(s),
-                ):
-                    with pytest.raises(LeaseLost):
-                        await write()
+    superseding = apart(supersede())
+    with pytest.raises(LeaseLost):
+        async with s.claim(ttl="1h") as held:
+            await s.state.set("by", "the first")
+            held.check()
+            taken.set()
+            await done.wait()
+            for write in (
+                lambda: s.state.set("by", "the first, late"),
+                lambda: again.state.set("by", "the first, late"),
+                lambda: s.state.mutate("by", lambda old: f"{old}, late"),
+                lambda: s.messages.add("user", "late"),
+                lambda: s.update(tags=["late"]),
+                lambda: hold.sessions.update("s", tags=["late"]),
+                lambda: _transact(s),
+            ):
+                with pytest.raises(LeaseLost):
+                    await write()
     await superseding
     assert await s.state.get("by") == "the second"
     assert await s.messages.last(1) == []
@@ -160,7 +159,7 @@ async def test_writes_to_other_scopes_carry_the_fence_where_the_backend_spans_th
     with pytest.raises(LeaseLost):
         async with s.claim():
             await s.user_state.set("n", 1)
-            await asyncio.get_running_loop().create_task(_enter(other, busy="supersede"))
+            await apart(_enter(other, busy="supersede"))
             with pytest.raises(LeaseLost):
                 await s.user_state.set("n", 2)
             with pytest.raises(LeaseLost):
@@ -170,12 +169,12 @@ async def test_writes_to_other_scopes_carry_the_fence_where_the_backend_spans_th
 
 async def test_a_dead_holder_is_waited_for_as_long_as_its_ttl_and_then_replaced(stores: Stores, s: Session) -> None:
     """Its beat stood still for that long by the clock of who waits; what it sends later is refused."""
-    dead = await process(stores, ManualClock(), 70)
+    dead = await process(stores, StillClock(), 70)
     theirs = await dead.sessions.get("s")
     assert theirs is not None
     held = theirs.claim(ttl="30s")
     await held.__aenter__()
-    waiting = asyncio.ensure_future(_enter(s, wait=None))
+    waiting = apart(_enter(s, wait=None))
     await until(lambda: _waiting(stores, 1))
     stores.clock.advance(29)
     for _ in range(20):
@@ -191,7 +190,7 @@ async def test_a_dead_holder_is_waited_for_as_long_as_its_ttl_and_then_replaced(
 
 async def test_a_dead_holder_is_replaced_by_those_who_never_wait_too(stores: Stores, s: Session) -> None:
     """What was seen of its beat is remembered from one refusal to the next."""
-    dead = await process(stores, ManualClock(), 70)
+    dead = await process(stores, StillClock(), 70)
     theirs = await dead.sessions.get("s")
     assert theirs is not None
     held = theirs.claim(ttl="30s")
@@ -206,15 +205,15 @@ async def test_a_dead_holder_is_replaced_by_those_who_never_wait_too(stores: Sto
 
 
 async def test_a_holder_that_beats_is_not_replaced_however_long_it_works(stores: Stores, s: Session) -> None:
-    clock = ManualClock()
+    clock = StillClock()
     busy = await process(stores, clock, 70)
     theirs = await busy.sessions.get("s")
     assert theirs is not None
     async with theirs.claim(ttl="30s"):
-        waiting = asyncio.ensure_future(_enter(s, wait=None))
+        waiting = apart(_enter(s, wait=None))
         await until(lambda: _waiting(stores, 1))
         for beats in range(1, 13):
-            await clock.elapse(10)
+            clock.advance(10)
             await until(lambda beats=beats: _beats(stores, beats))  # type: ignore[misc]
             stores.clock.advance(10)
             for _ in range(5):
@@ -249,7 +248,7 @@ async def test_a_ticket_of_a_dead_process_is_passed_over_and_removed(
 ) -> None:
     async with s.claim(ttl="1h"):
         await leave_ticket(hold)
-        waiting = asyncio.ensure_future(_enter(s, wait=None))
+        waiting = apart(_enter(s, wait=None))
         await until(lambda: _waiting(stores, 2))
     stores.clock.advance(1)
     await asyncio.sleep(0.01)
@@ -263,7 +262,7 @@ async def test_a_ticket_of_a_dead_process_is_passed_over_and_removed(
 
 async def test_many_claims_of_a_process_beat_together(spanning: Stores) -> None:
     """One commit per interval, a third of the shortest ttl; nothing before that, and nothing is left after the end."""
-    clock = ManualClock()
+    clock = StillClock()
     hold = await process(spanning, clock, 71)
     sessions = [await hold.sessions.create() for _ in range(10)]
     claims = [session.claim(ttl="30s") for session in sessions]
@@ -271,24 +270,27 @@ async def test_many_claims_of_a_process_beat_together(spanning: Stores) -> None:
         await one.__aenter__()
     kernel = await spanning.plain()
     assert await kernel.find(claim.BEAT, "", now_us=0) == ()
-    await clock.elapse(95)
+    for beats in range(1, 10):
+        clock.advance(10)
+        await until(lambda beats=beats: _beats(spanning, beats))  # type: ignore[misc]
     [beat] = await kernel.find(claim.BEAT, "", now_us=0)
     assert (await kernel.read([Read(beat.scope)], now_us=0))[0].head.seq == 9
     for one in reversed(claims):
         await one.__aexit__(None, None, None)
-    await clock.elapse(100)
+    clock.advance(100)
+    await asyncio.sleep(0.01)
     assert (await kernel.read([Read(beat.scope)], now_us=0))[0].head.seq == 9
     await hold.close()
     assert not (await kernel.read([Read(beat.scope)], now_us=0))[0].head.live
 
 
 async def test_beats_that_a_killed_process_left_are_swept_a_day_later(stores: Stores, hold: Holdfast) -> None:
-    clock = ManualClock()
+    clock = StillClock()
     killed = await process(stores, clock, 72)
     theirs = await killed.sessions.create(id="k")
     held = theirs.claim(ttl="30s")
     await held.__aenter__()
-    await clock.elapse(10)
+    clock.advance(10)
     await until(lambda: _beats(stores, 1))
     kernel = await stores.plain()
     await hold.sweep()
@@ -346,9 +348,10 @@ async def test_a_session_that_is_deleted_while_somebody_waits_for_it_is_not_foun
     other = await stores.open()
     theirs = await other.sessions.get("s")
     assert theirs is not None
-    async with s.claim(ttl="1h"):
-        waiting = asyncio.ensure_future(_enter(theirs, wait=None))
-        await until(lambda: _waiting(stores, 1))
-        await other.sessions.delete("s")
-        with pytest.raises(NotFound):
-            await waiting
+    with pytest.raises(LeaseLost):
+        async with s.claim(ttl="1h"):
+            waiting = apart(_enter(theirs, wait=None))
+            await until(lambda: _waiting(stores, 1))
+            await other.sessions.delete("s")
+            with pytest.raises(NotFound):
+                await waiting
