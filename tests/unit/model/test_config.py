@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidValue
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig, TurnsConfig
 
 NUMBERS: dict[str, type] = {
     "limits.value_bytes_max": Limits,
@@ -18,7 +18,11 @@ NUMBERS: dict[str, type] = {
     "changes.retention_count": ChangesConfig,
     "changes.queue_max": ChangesConfig,
 }
-DURATIONS: dict[str, type] = {"state.temp_ttl": StateConfig, "changes.retention_age": ChangesConfig}
+DURATIONS: dict[str, type] = {
+    "state.temp_ttl": StateConfig,
+    "turns.answers_ttl": TurnsConfig,
+    "changes.retention_age": ChangesConfig,
+}
 
 
 def configured(name: str, kind: type, value: Any) -> Config:
@@ -42,7 +46,7 @@ def test_a_duration_that_cannot_be_read_is_refused_by_its_name(name: str, value:
     assert refused.value.path == name
 
 
-@pytest.mark.parametrize("part", ["budget", "state", "messages", "changes", "limits"])
+@pytest.mark.parametrize("part", ["budget", "state", "messages", "turns", "changes", "limits"])
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):
