@@ -13,6 +13,7 @@ _HOMES = {
     "Budget": "model.budget",
     "BudgetExceeded": "errors",
     "Busy": "errors",
+    "CacheConfig": "model.config",
     "Change": "model.change",
     "Changes": "handles.changes",
     "ChangesConfig": "model.config",

@@ -14,7 +14,7 @@ from holdfast.handles.turn import Turn
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.change import Change
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig, TurnsConfig
+from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig, TurnsConfig
 from holdfast.model.event import Event
 from holdfast.model.message import Message
 from holdfast.model.page import Page
@@ -27,6 +27,7 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "Busy",
+    "CacheConfig",
     "Change",
     "Changes",
     "ChangesConfig",
