@@ -235,7 +235,7 @@ class Holdfast:
         return figures
 
 
-FRESH = frozenset({session.CELL, "alive", "claim"})
+FRESH = frozenset({session.CELL, "alive", "claim", "beat"})
 """Cells that say whether a session is there, what it is and whose turn it is: only an exact cache answers for them."""
 
 

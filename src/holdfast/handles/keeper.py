@@ -97,18 +97,18 @@ class Keeper:
 
     # --- the beats of others ----------------------------------------------------------------------
 
-    def stands_still(self, scope: str, key: str, version: int, *, beat: object, ttl_s: float) -> bool:
-        """Whether whoever wrote that cell has not beaten for that long, as far as it was watched here."""
-        now_s = self._store.clock.monotonic_s()
+    def stands_still(self, scope: str, key: str, version: int, *, beat: object, asked_s: float, ttl_s: float) -> bool:
+        """Whether whoever wrote that cell has not beaten for that long, as far as it was watched here: `asked_s` is when
+        the beat was asked for, which may be long before it was answered."""
         watched = (scope, key, version)
         before = self._seen.get(watched)
         if before is None or before[0] != beat:
             if len(self._seen) >= KNOWN_MAX:
                 del self._seen[next(iter(self._seen))]
             self._seen.pop(watched, None)
-            self._seen[watched] = (beat, now_s)
+            self._seen[watched] = (beat, self._store.clock.monotonic_s())
             return False
-        return now_s - before[1] >= ttl_s
+        return asked_s - before[1] >= ttl_s
 
     # --- cleaning up ------------------------------------------------------------------------------
 

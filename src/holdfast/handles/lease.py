@@ -170,11 +170,12 @@ class Taking:
     async def _is_dead(self, cell: Cell, holder: str, ttl_us: int) -> bool:
         if holder == self._keeper.holder:
             return False  # this very process
+        asked_s = self._store.clock.monotonic_s()
         view = (await self._store.work().peek([Read(holder, (claim.BEAT,))]))[0]
         beat = view.cells.get(claim.BEAT)
         mark = (view.head.epoch, 0 if beat is None else beat.version)
         ttl_s = ttl_us / 1_000_000
-        return self._keeper.stands_still(self._scope, cell.key, cell.version, beat=mark, ttl_s=ttl_s)
+        return self._keeper.stands_still(self._scope, cell.key, cell.version, beat=mark, asked_s=asked_s, ttl_s=ttl_s)
 
     async def _take(self, held: Cell | None) -> Lease | None:
         terms, sent_s = self._terms, self._store.clock.monotonic_s()
