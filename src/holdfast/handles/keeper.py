@@ -98,8 +98,10 @@ class Keeper:
     # --- the beats of others ----------------------------------------------------------------------
 
     def stands_still(self, scope: str, key: str, version: int, *, beat: object, asked_s: float, ttl_s: float) -> bool:
-        """Whether whoever wrote that cell has not beaten for that long, as far as it was watched here: `asked_s` is when
-        the beat was asked for, which may be long before it was answered."""
+        """Whether whoever wrote that cell has not beaten for that long, as far as it was watched here.
+
+        `asked_s` is when the beat was asked for, which may be long before it was answered.
+        """
         watched = (scope, key, version)
         before = self._seen.get(watched)
         if before is None or before[0] != beat:

@@ -21,7 +21,7 @@ from holdfast.handles.fence import lease_lost
 from holdfast.handles.keeper import Keeper, keeper_of
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Target, explain
-from holdfast.kernel.commit import Cell, Committed, Head, Present, Range, Read, stamp
+from holdfast.kernel.commit import Cell, Committed, Head, Present, Range, Read, Untouched, stamp
 from holdfast.kernel.follower import Follower
 from holdfast.kernel.live import Live
 from holdfast.kernel.part import missing
@@ -134,7 +134,7 @@ class Taking:
                 if unless is not None and unless(standing):
                     return None, standing
                 if await self._may_take(standing):
-                    lease = await self._take(standing.held)
+                    lease = await self._take(standing)
                     if lease is not None:
                         return lease, standing
                 elif self._terms.busy == "reject":
@@ -177,18 +177,21 @@ class Taking:
         ttl_s = ttl_us / 1_000_000
         return self._keeper.stands_still(self._scope, cell.key, cell.version, beat=mark, asked_s=asked_s, ttl_s=ttl_s)
 
-    async def _take(self, held: Cell | None) -> Lease | None:
+    async def _take(self, standing: Standing) -> Lease | None:
+        """None if somebody was faster, or changed meanwhile what else was asked for."""
         terms, sent_s = self._terms, self._store.clock.monotonic_s()
         work = self._store.work()
         work.ask(self._scope, "must_exist", epoch=self._target.epoch)
         ttl_us = round(terms.ttl_s * 1_000_000)
         record = ClaimRecord(self._keeper.holder, work.now_us, ttl_us, terms.worker, terms.request)
-        claim.take(work, self._scope, record, instead_of=held, ticket=self._ticket)
+        claim.take(work, self._scope, record, instead_of=standing.held, ticket=self._ticket)
+        if self._more is not None:
+            work.require(self._scope, Untouched(self._more.prefix, standing.head.seq))
         outcome = await self._keeper.surely(work, lambda landed: self._lease(landed, sent_s).give_back())
         if isinstance(outcome, Committed):
             self._ticket = None
             return self._lease(outcome, sent_s)
-        if outcome.key != claim.CELL:
+        if outcome.what in ("need", "epoch"):
             raise explain(outcome)
         return None
 

@@ -146,7 +146,11 @@ class Turn(SessionTransaction):
             self.replayed = True
             return self
         self._steps = turn.steps_in(standing.more)
-        self._begin()
+        try:
+            self._begin()
+        except BaseException:
+            await self._lease.give_back()
+            raise
         hold(self._lease)
         return self
 

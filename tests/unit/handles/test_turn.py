@@ -7,7 +7,9 @@ import pytest
 
 from holdfast import Busy, Config, Conflict, Holdfast, LeaseLost, Session, Turn, TurnsConfig
 from holdfast.errors import Closed, InvalidId, InvalidValue, NotFound, TypeMismatch, UseTransaction
+from holdfast.handles.lease import Taking, terms
 from holdfast.services import claim
+from holdfast.services.turn import everything
 from tests.unit.handles.exclusive import apart, cells, process, tickets, until
 from tests.unit.stores import StillClock, Stores
 
@@ -73,6 +75,25 @@ async def test_a_turn_without_an_output_is_answered_too(s: Session) -> None:
         assert (turn.replayed, turn.output) == (True, None)
 
 
+async def test_a_request_that_was_answered_since_it_was_looked_for_is_not_answered_again(
+    stores: Stores, s: Session
+) -> None:
+    """The claim is taken only if nothing of the request was written since that look; a finished step counts too."""
+    other = await (await stores.open()).sessions.get("s")
+    assert other is not None
+    taking = Taking(other._store, other._target, terms("queue", None, "60s"), more=everything("r"))
+    before = await taking._look()
+    with pytest.raises(ValueError, match="after its step"):
+        async with s.turn(request_id="r") as turn:
+            await turn.step("price", lambda: 1)
+            raise ValueError("after its step")
+    assert await taking._take(before) is None
+    between = await taking._look()
+    async with s.turn(request_id="r"):
+        pass
+    assert await taking._take(between) is None
+
+
 async def test_one_request_sent_many_times_at_once_is_answered_once(stores: Stores, hold: Holdfast, s: Session) -> None:
     holds = [hold, await stores.open()]
     answered: list[int] = []
@@ -115,7 +136,7 @@ async def test_a_turn_that_fails_leaves_its_finished_steps_and_nothing_else(
         await until(lambda: bool(calls.made))
         await asyncio.sleep(0.01)
         task.cancel()
-    await asyncio.wait([task])
+    await asyncio.gather(task, return_exceptions=True)
     assert not await s.state.has("n")
     async with s.turn(request_id="r", busy="reject") as turn:
         assert not turn.replayed
@@ -219,15 +240,20 @@ async def test_the_turn_of_a_dead_process_is_taken_over_and_its_steps_with_it(st
     turn = theirs.turn(request_id="r", ttl="60s")
     await apart(_half(turn, calls))
     retried = apart(_whole(s, calls))
+    await until(lambda: _waits(stores))
     while not retried.done():
-        stores.clock.advance(30)
-        await asyncio.sleep(0.005)
+        stores.clock.advance(61)
+        await asyncio.wait([retried], timeout=1)  # as long as it is not done it has yet to see the beat twice
     assert await retried == 500
     assert calls.made == ["Kyoto"]
     with pytest.raises(LeaseLost):
         await apart(_leave(turn))
     assert await s.state.get("price") == 500
     await dead.close()
+
+
+async def _waits(stores: Stores) -> bool:
+    return await tickets(stores) == 1
 
 
 async def _half(turn: Turn, calls: Calls) -> None:
