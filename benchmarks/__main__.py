@@ -18,7 +18,7 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import follow, memory_size, percentiles, sessions_scale, state_get, state_set
+from benchmarks import encryption, follow, memory_size, percentiles, sessions_scale, state_get, state_set
 from benchmarks.effort import QUICK, Effort
 from benchmarks.finding import Finding, show
 
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "state_set": state_set,
     "state_get": state_get,
     "sessions_scale": sessions_scale,
+    "encryption": encryption,
     "follow": follow,
     "memory_size": memory_size,
     "percentiles": percentiles,

@@ -26,6 +26,7 @@ _HOMES = {
     "History": "model.state",
     "Holdfast": "hold",
     "HoldfastError": "errors",
+    "KeyRing": "model.keyring",
     "LeaseLost": "errors",
     "Limits": "model.config",
     "Message": "model.message",

@@ -16,6 +16,7 @@ from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.change import Change
 from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig, TurnsConfig
 from holdfast.model.event import Event
+from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.scope import Scope
@@ -40,6 +41,7 @@ __all__ = [
     "History",
     "Holdfast",
     "HoldfastError",
+    "KeyRing",
     "LeaseLost",
     "Limits",
     "Message",
