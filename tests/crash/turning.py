@@ -45,14 +45,15 @@ async def _send_all(hold: Holdfast, todo: list[tuple[str, str]], asked: Path, ch
 
 
 async def _answered(session: Session, request: str, asked: Path, chance: Random) -> bool:
-    busy = "supersede" if chance.random() < 0.1 else "queue"
+    busy = "supersede" if chance.random() < 0.3 else "queue"
     try:
         async with session.turn(request_id=request, busy=busy, wait="20s", ttl=TTL_S) as turn:  # type: ignore[arg-type]
             if turn.replayed:
                 return True
-            count = await turn.state.get("count", int, default=0)
+            count = await session.state.get("count", int, default=0)  # past the turn: no condition of its end
             await turn.step("ask", _ask, asked, session.id, request, key=request)
             await turn.messages.add("user", request)
+            await asyncio.sleep(0.02 * chance.random())
             if chance.random() < 0.02:
                 time.sleep(STALL_S)  # the process stands still
             await turn.state.set("count", count + 1)
