@@ -18,7 +18,7 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import encryption, follow, memory_size, percentiles, sessions_scale, state_get, state_set
+from benchmarks import encryption, follow, memory_size, percentiles, runtime, sessions_scale, state_get, state_set
 from benchmarks.effort import QUICK, Effort
 from benchmarks.finding import Finding, show
 
@@ -30,6 +30,7 @@ BENCHMARKS = {
     "follow": follow,
     "memory_size": memory_size,
     "percentiles": percentiles,
+    "runtime": runtime,
 }
 
 

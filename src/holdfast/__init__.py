@@ -12,8 +12,10 @@ _HOMES = {
     "AlreadyExists": "errors",
     "Budget": "model.budget",
     "BudgetExceeded": "errors",
+    "Buffered": "model.runtime",
     "Busy": "errors",
     "CacheConfig": "model.config",
+    "Cause": "model.cause",
     "Change": "model.change",
     "Changes": "handles.changes",
     "ChangesConfig": "model.config",
@@ -35,6 +37,7 @@ _HOMES = {
     "Page": "model.page",
     "PastValue": "model.state",
     "Progress": "model.budget",
+    "RuntimeConfig": "model.config",
     "Scope": "model.scope",
     "Session": "handles.session",
     "SessionStatus": "model.status",
@@ -47,6 +50,7 @@ _HOMES = {
     "Turn": "handles.turn",
     "TurnsConfig": "model.config",
     "Usage": "model.budget",
+    "Why": "model.state",
 }
 
 __all__ = list(_HOMES)

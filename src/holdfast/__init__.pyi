@@ -13,22 +13,35 @@ from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.handles.turn import Turn
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
+from holdfast.model.cause import Cause
 from holdfast.model.change import Change
-from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig, TurnsConfig
+from holdfast.model.config import (
+    CacheConfig,
+    ChangesConfig,
+    Config,
+    Limits,
+    MessagesConfig,
+    RuntimeConfig,
+    StateConfig,
+    TurnsConfig,
+)
 from holdfast.model.event import Event
 from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
 from holdfast.model.page import Page
+from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
-from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
+from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
 from holdfast.model.status import SessionStatus
 
 __all__ = [
     "AlreadyExists",
     "Budget",
     "BudgetExceeded",
+    "Buffered",
     "Busy",
     "CacheConfig",
+    "Cause",
     "Change",
     "Changes",
     "ChangesConfig",
@@ -50,6 +63,7 @@ __all__ = [
     "Page",
     "PastValue",
     "Progress",
+    "RuntimeConfig",
     "Scope",
     "Session",
     "SessionStatus",
@@ -62,4 +76,5 @@ __all__ = [
     "Turn",
     "TurnsConfig",
     "Usage",
+    "Why",
 ]

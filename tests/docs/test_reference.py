@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 import holdfast
+from holdfast.handles.face import Principal
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
 from holdfast.handles.runtime import Runtime
@@ -22,14 +23,14 @@ TOLD: dict[str, tuple[type, ...]] = {
     "config": (holdfast.Config,),
     "claim": (holdfast.Claim,),
     "event": (holdfast.Event,),
-    "holdfast": (holdfast.Holdfast,),
+    "holdfast": (holdfast.Holdfast, Principal),
     "kernel": (Kernel,),
     "keyring": (holdfast.KeyRing, Rekeyed),
     "message": (holdfast.Message, Messages),
     "runtime": (Runtime,),
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),
-    "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff),
+    "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff, holdfast.Why),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
     "turn": (holdfast.Turn,),
 }

@@ -39,7 +39,7 @@ def carry(store: Store, work: Work) -> None:
     Where the backend cannot commit what the unit touches together with the session, only that is asked.
     """
     for lease in held.get():
-        if lease.store is store:
+        if lease.store.writer is store.writer:  # a principal has a store of its own
             lease.check()
             if _spans(store, work, lease.scope):
                 try:
@@ -60,7 +60,7 @@ def let_go(lease: Held) -> None:
 
 def holds(store: Store, scope: str) -> bool:
     """Whether this task holds that session."""
-    return any(lease.store is store and lease.scope == scope for lease in held.get())
+    return any(lease.store.writer is store.writer and lease.scope == scope for lease in held.get())
 
 
 def lost(conflict: Conflict) -> LeaseLost | None:

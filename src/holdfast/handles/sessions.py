@@ -14,6 +14,7 @@ from holdfast.handles.unit import Alone, Target
 from holdfast.kernel.commit import Head, Read
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
+from holdfast.kernel.part import existing
 from holdfast.model.budget import EMPTY, Budget, resolved
 from holdfast.model.moment import to_us
 from holdfast.model.page import Page
@@ -72,6 +73,8 @@ class Sessions:
         budget: Budget | None,
     ) -> SessionRecord:
         now_us = self._store.now_us()
+        if self._store.principal is not None:
+            names = {**names, "user": self._store.principal.owner(names["user"])}
         return session.new_record(
             self._store.ids.uuid7(now_us) if id is None else id,
             at_us=now_us,
@@ -88,8 +91,10 @@ class Sessions:
             try:
                 return await self._create(record)
             except AlreadyExists:
-                found = await self.get(record.id)
+                found = await self._find(record.id)
             if found is not None:
+                if self._store.principal is not None and found.user != record.user:
+                    raise existing(session.scope_of(record.id))
                 return _owned(found, record.user)
 
     async def _create(self, record: SessionRecord) -> Session:
@@ -100,6 +105,12 @@ class Sessions:
 
     async def get(self, id: str) -> Session | None:
         """The session of that id; None if it is unknown or deleted. One read."""
+        found = await self._find(id)
+        rights = self._store.principal
+        return found if found is None or rights is None or found.user == rights.user else None
+
+    async def _find(self, id: str) -> Session | None:
+        """The session of that id, whosever it is."""
         view = (await self._store.work().peek([Read(session.scope_of(id), (session.CELL, budgets.CELL))]))[0]
         cell = view.cells.get(session.CELL)
         if cell is None:
@@ -157,6 +168,10 @@ class Sessions:
         if order not in ("newest", "oldest"):
             raise InvalidValue(f'order must be "newest" or "oldest", not {shown(order)}', path="order")
         names = {"user": user, "app": app, "mode": mode, "channel": channel, "tag": tag, "agent": agent}
+        if self._store.principal is not None:
+            names["user"] = own = self._store.principal.user
+            if user is not None and user != own:
+                return Page(())
         filters = {f"session.{field}": check_name(name, field) for field, name in names.items() if name is not None}
         if status is not None:
             filters["session.status"] = status_of(status).value

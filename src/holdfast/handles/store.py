@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
-from holdfast.errors import Closed, Unavailable
+from holdfast.errors import Closed, HoldfastError, Unavailable
+from holdfast.handles.buffers import Buffers
+from holdfast.handles.rights import Rights
+from holdfast.kernel.commit import Committed, Conflict
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.feed import Feed
 from holdfast.kernel.limits import Traits, check_time
@@ -46,6 +50,7 @@ class Store:
         self.config = config
         self.limits = effective_limits(kernel.traits, config)
         self.writer = Writer(kernel, clock=clock, ids=ids)
+        self.buffers = Buffers(config.runtime, clock=clock, limits=self.limits)
         self.temp_ttl_us = round(to_seconds(config.state.temp_ttl, "state.temp_ttl") * 1_000_000)
         ttl = config.turns.answers_ttl
         self.answers_ttl_us = None if ttl is None else round(to_seconds(ttl, "turns.answers_ttl") * 1_000_000)
@@ -55,6 +60,14 @@ class Store:
         self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
         self._forks = _forks
         self.closed = False
+        self.principal: Rights | None = None
+        """What the handles of this face may find; None: everything."""
+
+    def limited(self, rights: Rights) -> Store:
+        """The same store for the handles of one principal. Everything else is shared."""
+        face = copy(self)
+        face.principal = rights
+        return face
 
     def check_open(self) -> None:
         """Raise Closed if the store is closed, or was opened in the process that this one was forked from."""
@@ -73,6 +86,10 @@ class Store:
         """Why the current task does what it does, as a record keeps it."""
         why = cause.current.get()
         return b"" if why is cause.NO_CAUSE else cause.encode_cause(why)
+
+    def commit(self, work: Work) -> Awaitable[Committed | Conflict]:
+        """Commit a unit of work, with the runtime state that waits of the sessions that it writes to."""
+        return self.buffers.commit(work) if self.buffers.takes_in else work.commit()
 
     def now_us(self) -> int:
         """The time of day. Raises InvalidValue for one that could not be stored: the clock is wrong."""
@@ -123,10 +140,17 @@ class Store:
         return lock
 
     async def close(self) -> None:
-        """Finish what was submitted, end the followers, close the kernel.
+        """Commit what waits, finish what was submitted, end the followers, close the kernel.
 
         May be called again, which finishes what a cancelled call left open: every step is harmless when repeated.
+        Raises, when all is closed, what kept runtime state from being committed.
         """
+        problem: HoldfastError | None = None
+        if not self.closed and self._forks == _forks:
+            try:
+                await self.buffers.close()
+            except HoldfastError as unstored:
+                problem = unstored
         self.closed = True
         here = asyncio.get_running_loop()
         for loop, feed in list(self._feeds.items()):
@@ -141,6 +165,8 @@ class Store:
                 await self._closers.pop(key)(thing)
         await self.writer.close()
         await self.kernel.close()
+        if problem is not None:
+            raise problem
 
 
 def effective_limits(traits: Traits, config: Config) -> Traits:

@@ -23,7 +23,7 @@ commit again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from holdfast import errors
@@ -142,9 +142,9 @@ class Work:
         return part
 
     @property
-    def touched(self) -> Iterable[str]:
-        """The scopes touched so far."""
-        return self._parts.keys()
+    def touched(self) -> Mapping[str, Part]:
+        """The scopes touched so far, with what is known of and wanted from each."""
+        return self._parts
 
     # --- reading ----------------------------------------------------------------------------------
 

@@ -10,6 +10,9 @@ from holdfast.errors import InvalidValue, shown
 from holdfast.model.budget import DEFAULT, Budget
 from holdfast.model.duration import Duration, to_seconds
 
+PERSISTENCE = ("immediate", "batched", "checkpoint")
+"""How runtime state may be kept."""
+
 _KIB = 1024
 _MIB = 1024 * 1024
 
@@ -60,6 +63,27 @@ class TurnsConfig(Struct, frozen=True, kw_only=True):
     answers_ttl: Duration | None = "30d"
 
 
+class RuntimeConfig(Struct, frozen=True, kw_only=True):
+    """Runtime state: what a session shows while it runs.
+
+    persistence         "immediate": a write is durable on return.
+                        "batched": it is visible in this process at once, and committed with `batch_size` writes, after
+                        `flush_every`, or with whatever else the session commits, whichever is first.
+                        "checkpoint": it is visible in this process at once, and committed every `checkpoint_every`
+                        writes, and by `flush()`. What was not committed is lost if the process dies
+    batch_size          writes of one session that a batch has at most (50)
+    flush_every         how long a batch waits at most (1 s)
+    checkpoint_every    writes of one session between two checkpoints (100)
+    streaming           whether the change stream tells of runtime state (True)
+    """
+
+    persistence: Literal["immediate", "batched", "checkpoint"] = "immediate"
+    batch_size: int = 50
+    flush_every: Duration = "1s"
+    checkpoint_every: int = 100
+    streaming: bool = True
+
+
 class ChangesConfig(Struct, frozen=True, kw_only=True):
     """The change stream, and so the reach of history. Without both bounds everything is kept.
 
@@ -100,6 +124,7 @@ class Config(Struct, frozen=True, kw_only=True):
     state: StateConfig = StateConfig()
     messages: MessagesConfig = MessagesConfig()
     turns: TurnsConfig = TurnsConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
     changes: ChangesConfig = ChangesConfig()
     limits: Limits = Limits()
     cache: CacheConfig = CacheConfig()
@@ -114,6 +139,8 @@ class Config(Struct, frozen=True, kw_only=True):
             "limits.commit_bytes_max": self.limits.commit_bytes_max,
             "state.value_bytes_max": self.state.value_bytes_max,
             "messages.value_bytes_max": self.messages.value_bytes_max,
+            "runtime.batch_size": self.runtime.batch_size,
+            "runtime.checkpoint_every": self.runtime.checkpoint_every,
             "changes.queue_max": self.changes.queue_max,
             "changes.retention_count": self.changes.retention_count,
             "cache.entries_max": self.cache.entries_max,
@@ -122,6 +149,12 @@ class Config(Struct, frozen=True, kw_only=True):
             unbounded = number is None and name == "changes.retention_count"
             if not unbounded and (type(number) is not int or number < 1):
                 raise InvalidValue(f"{name} must be a positive whole number, not {shown(number)}", path=name)
+        if self.runtime.persistence not in PERSISTENCE:
+            raise InvalidValue(
+                f"runtime.persistence must be one of {', '.join(PERSISTENCE)}, not {shown(self.runtime.persistence)}",
+                path="runtime.persistence",
+            )
+        to_seconds(self.runtime.flush_every, "runtime.flush_every")
         to_seconds(self.state.temp_ttl, "state.temp_ttl")
         if self.turns.answers_ttl is not None:
             to_seconds(self.turns.answers_ttl, "turns.answers_ttl")
@@ -130,8 +163,9 @@ class Config(Struct, frozen=True, kw_only=True):
             to_seconds(self.changes.retention_age, "changes.retention_age")
         if self.cache.ttl is not None:
             to_seconds(self.cache.ttl, "cache.ttl")
-        if type(enabled := self.cache.enabled) is not bool:
-            raise InvalidValue(f"cache.enabled must be True or False, not {shown(enabled)}", path="cache.enabled")
+        for name, switch in {"runtime.streaming": self.runtime.streaming, "cache.enabled": self.cache.enabled}.items():
+            if type(switch) is not bool:
+                raise InvalidValue(f"{name} must be True or False, not {shown(switch)}", path=name)
 
 
 _PARTS = {
@@ -139,6 +173,7 @@ _PARTS = {
     "state": StateConfig,
     "messages": MessagesConfig,
     "turns": TurnsConfig,
+    "runtime": RuntimeConfig,
     "changes": ChangesConfig,
     "limits": Limits,
     "cache": CacheConfig,

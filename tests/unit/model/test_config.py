@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidValue
-from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig, TurnsConfig
+from holdfast.model.config import (
+    CacheConfig,
+    ChangesConfig,
+    Config,
+    Limits,
+    MessagesConfig,
+    RuntimeConfig,
+    StateConfig,
+    TurnsConfig,
+)
 
 NUMBERS: dict[str, type] = {
     "limits.value_bytes_max": Limits,
@@ -15,6 +24,8 @@ NUMBERS: dict[str, type] = {
     "limits.commit_bytes_max": Limits,
     "state.value_bytes_max": StateConfig,
     "messages.value_bytes_max": MessagesConfig,
+    "runtime.batch_size": RuntimeConfig,
+    "runtime.checkpoint_every": RuntimeConfig,
     "changes.retention_count": ChangesConfig,
     "changes.queue_max": ChangesConfig,
     "cache.entries_max": CacheConfig,
@@ -24,10 +35,11 @@ CHOICES: dict[str, type] = {"state.compression": StateConfig}
 DURATIONS: dict[str, type] = {
     "state.temp_ttl": StateConfig,
     "turns.answers_ttl": TurnsConfig,
+    "runtime.flush_every": RuntimeConfig,
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,
 }
-SWITCHES: dict[str, type] = {"cache.enabled": CacheConfig}
+SWITCHES: dict[str, type] = {"cache.enabled": CacheConfig, "runtime.streaming": RuntimeConfig}
 
 
 def configured(name: str, kind: type, value: Any) -> Config:
@@ -51,7 +63,14 @@ def test_a_duration_that_cannot_be_read_is_refused_by_its_name(name: str, value:
     assert refused.value.path == name
 
 
-@pytest.mark.parametrize("part", ["budget", "state", "messages", "turns", "changes", "limits", "cache"])
+@pytest.mark.parametrize("value", [0, None, "soon", 1.5, [], object()])
+def test_a_persistence_that_there_is_not_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        Config(runtime=RuntimeConfig(persistence=value))
+    assert refused.value.path == "runtime.persistence"
+
+
+@pytest.mark.parametrize("part", ["budget", "state", "messages", "turns", "runtime", "changes", "limits", "cache"])
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):
@@ -77,7 +96,7 @@ def test_a_switch_that_is_neither_true_nor_false_is_refused_by_its_name(name: st
 def test_every_number_and_duration_there_is_is_checked() -> None:
     parts = set(Config.__struct_fields__) - {"budget"}  # which checks itself: see test_budget
     fields = {f"{part}.{field}" for part in parts for field in getattr(Config(), part).__struct_fields__}
-    assert fields == {*NUMBERS, *DURATIONS, *SWITCHES, *CHOICES}
+    assert fields == {*NUMBERS, *DURATIONS, *SWITCHES, *CHOICES, "runtime.persistence"}
 
 
 def test_no_bound_is_none_for_retention_alone() -> None:
