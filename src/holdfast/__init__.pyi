@@ -3,17 +3,28 @@
 The errors are in `holdfast.errors`; those that a caller usually meets are here too.
 """
 
-from holdfast.errors import AlreadyExists, BudgetExceeded, Conflict, HoldfastError, NotFound
+from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, HoldfastError, LeaseLost, NotFound
 from holdfast.handles.changes import Changes
+from holdfast.handles.claim import Claim
 from holdfast.handles.session import Session
 from holdfast.handles.state import State
 from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
+from holdfast.handles.turn import Turn
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.cause import Cause
 from holdfast.model.change import Change
-from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, RuntimeConfig, StateConfig
+from holdfast.model.config import (
+    CacheConfig,
+    ChangesConfig,
+    Config,
+    Limits,
+    MessagesConfig,
+    RuntimeConfig,
+    StateConfig,
+    TurnsConfig,
+)
 from holdfast.model.event import Event
 from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
@@ -28,11 +39,13 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "Buffered",
+    "Busy",
     "CacheConfig",
     "Cause",
     "Change",
     "Changes",
     "ChangesConfig",
+    "Claim",
     "Config",
     "Conflict",
     "Diff",
@@ -42,6 +55,7 @@ __all__ = [
     "Holdfast",
     "HoldfastError",
     "KeyRing",
+    "LeaseLost",
     "Limits",
     "Message",
     "MessagesConfig",
@@ -59,6 +73,8 @@ __all__ = [
     "State",
     "StateConfig",
     "Transaction",
+    "Turn",
+    "TurnsConfig",
     "Usage",
     "Why",
 ]

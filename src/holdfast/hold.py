@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from holdfast import system
 from holdfast.errors import InvalidValue, shown
 from holdfast.handles.face import Face, Principal
+from holdfast.handles.keeper import remove_dead_beats
 from holdfast.handles.rights import Rights
 from holdfast.handles.store import Store
 from holdfast.handles.surface import scope_name
@@ -146,6 +147,7 @@ class Holdfast(Face):
             age_us=None if age is None else round(to_seconds(age, "changes.retention_age") * 1_000_000),
             count=changes.retention_count,
         )
+        await remove_dead_beats(store)
         total = Swept()
         while True:
             swept = await store.patiently(lambda: store.kernel.sweep(now_us=store.now_us(), retention=retention))
@@ -175,7 +177,7 @@ class Holdfast(Face):
         return figures
 
 
-FRESH = frozenset({session.CELL, "alive", "claim"})
+FRESH = frozenset({session.CELL, "alive", "claim", "beat"})
 """Cells that say whether a session is there, what it is and whose turn it is: only an exact cache answers for them."""
 
 

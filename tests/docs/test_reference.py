@@ -23,6 +23,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "budget": (holdfast.Budget, holdfast.Usage, holdfast.Progress, Iteration),
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),
+    "claim": (holdfast.Claim,),
     "event": (holdfast.Event,),
     "holdfast": (holdfast.Holdfast, Principal),
     "kernel": (Kernel,),
@@ -33,6 +34,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "session": (Sessions, holdfast.Session, holdfast.Page),
     "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff, holdfast.Why),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
+    "turn": (holdfast.Turn,),
 }
 NOT_TOLD = {"place", "covers", "over"}  # for the library's own use
 INHERITED_FROM_TUPLE = {"count", "index"}

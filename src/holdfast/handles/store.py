@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from copy import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
@@ -52,6 +52,10 @@ class Store:
         self.writer = Writer(kernel, clock=clock, ids=ids)
         self.buffers = Buffers(config.runtime, clock=clock, limits=self.limits)
         self.temp_ttl_us = round(to_seconds(config.state.temp_ttl, "state.temp_ttl") * 1_000_000)
+        ttl = config.turns.answers_ttl
+        self.answers_ttl_us = None if ttl is None else round(to_seconds(ttl, "turns.answers_ttl") * 1_000_000)
+        self._of_loops: dict[tuple[asyncio.AbstractEventLoop, type], Any] = {}
+        self._closers: dict[tuple[asyncio.AbstractEventLoop, type], Callable[[Any], Awaitable[None]]] = {}
         self._feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
         self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
         self._forks = _forks
@@ -76,8 +80,12 @@ class Store:
         """A new unit of work, with the cause of the current task."""
         if self.closed or self._forks != _forks:
             self.check_open()
+        return Work(self.writer, limits=self.limits, cause=self.cause())
+
+    def cause(self) -> bytes:
+        """Why the current task does what it does, as a record keeps it."""
         why = cause.current.get()
-        return Work(self.writer, limits=self.limits, cause=b"" if why is cause.NO_CAUSE else cause.encode_cause(why))
+        return b"" if why is cause.NO_CAUSE else cause.encode_cause(why)
 
     def commit(self, work: Work) -> Awaitable[Committed | Conflict]:
         """Commit a unit of work, with the runtime state that waits of the sessions that it writes to."""
@@ -106,6 +114,20 @@ class Store:
         if feed is None:
             feed = self._feeds[loop] = Feed(self.kernel, clock=self.clock, ids=self.ids)
         return feed
+
+    def of_loop(self, kind: type[T], make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> T:
+        """The one thing of that kind that the running event loop has of this store; closed with it, in that loop."""
+        self.check_open()
+        for key in list(self._of_loops):  # a copy: other threads ask too
+            if key[0].is_closed():
+                self._of_loops.pop(key, None)
+                self._closers.pop(key, None)
+        key = (asyncio.get_running_loop(), kind)
+        found: T | None = self._of_loops.get(key)
+        if found is None:
+            found = self._of_loops[key] = make()
+            self._closers[key] = close
+        return found
 
     def queue(self, *name: object) -> asyncio.Lock:
         """The lock in which this loop's tasks queue up to change one thing, so that they need not collide."""
@@ -137,6 +159,10 @@ class Store:
             else:
                 with contextlib.suppress(RuntimeError):  # that loop is closed, and nobody waits in it
                     loop.call_soon_threadsafe(feed.end)
+        for key in [key for key in self._of_loops if key[0] is here]:
+            thing = self._of_loops.pop(key, None)
+            if thing is not None:
+                await self._closers.pop(key)(thing)
         await self.writer.close()
         await self.kernel.close()
         if problem is not None:

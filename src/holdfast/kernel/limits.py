@@ -50,6 +50,9 @@ DEPTH_MAX = 64
 PAYLOAD_BYTES_MAX = 256
 """What one index entry carries, on every backend; less where it is encrypted on the way."""
 
+SIGNAL_BYTES_MAX = 64 * KIB
+"""The limit of the payload of one signal, on every backend."""
+
 APPENDS_MAX: int = 10**ORDINAL_DIGITS
 """The limit of appends to one scope in one commit, on every backend: as many as a stamp can count."""
 
@@ -269,6 +272,16 @@ def check_limit(limit: int) -> None:
     """Refuse an answer of no or unbounded length: raises InvalidValue unless it is a whole number, 1 to PAGE_MAX."""
     if type(limit) is not int or not 1 <= limit <= PAGE_MAX:
         raise InvalidValue(f"limit must be a whole number from 1 to {PAGE_MAX}, not {shown(limit)}", path="limit")
+
+
+def check_signal(scope: str, payload: bytes) -> None:
+    """Refuse a signal that is over the limits (TooLarge)."""
+    for what, size, limit in (
+        ("signal", len(payload), SIGNAL_BYTES_MAX),
+        ("scope", len(scope.encode("utf-8", "replace")), KEY_BYTES_MAX),
+    ):
+        if size > limit:
+            raise TooLarge(f"a {what} of {size} bytes; the limit is {limit}", what=what, size=size, limit=limit)
 
 
 def listed(items: Iterable[T], what: str, *, most: int = PAGE_MAX) -> list[T]:

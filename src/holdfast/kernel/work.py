@@ -71,7 +71,7 @@ class Work:
     """One unit of work on one kernel."""
 
     __slots__ = (
-        "_bytes", "_kernel", "_latest_us", "_limits", "_open", "_operations", "_parts", "_writer", "cause", "guard",
+        "_bytes", "_kernel", "_latest_us", "_limits", "_open", "_parts", "_writer", "cause", "guard", "operations",
     )  # fmt: skip
 
     def __init__(self, writer: Writer, *, limits: Traits, cause: bytes = b"") -> None:
@@ -84,7 +84,7 @@ class Work:
         self._parts: dict[str, Part] = {}
         self._open = True
         # What was ever staged, at most: only a unit that may be over its limits is weighed exactly.
-        self._operations = 0
+        self.operations = 0
         self._bytes = 0
         self._latest_us = 0
 
@@ -358,7 +358,7 @@ class Work:
         """The part of a scope that gets one more operation."""
         if len(value) > self._limits.value_bytes_max:
             self._refuse(key, value)
-        self._operations += 1
+        self.operations += 1
         self._bytes += len(value) + KEY_BYTES_MAX + 4 * KEY_BYTES_MAX * len(entries)
         part = self._parts.get(scope)
         if part is None or part.gone or self.guard is not None or not self._open:
@@ -386,7 +386,7 @@ class Work:
         if not parts:
             return _nothing()
         commit = Commit(parts, now_us, self.cause)
-        if self._operations > self._limits.operations_max or self._bytes > self._limits.commit_bytes_max:
+        if self.operations > self._limits.operations_max or self._bytes > self._limits.commit_bytes_max:
             check_commit(commit, self._limits)
         return self._writer.commit(commit)
 

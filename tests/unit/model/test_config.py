@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidValue
-from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, RuntimeConfig, StateConfig
+from holdfast.model.config import (
+    CacheConfig,
+    ChangesConfig,
+    Config,
+    Limits,
+    MessagesConfig,
+    RuntimeConfig,
+    StateConfig,
+    TurnsConfig,
+)
 
 NUMBERS: dict[str, type] = {
     "limits.value_bytes_max": Limits,
@@ -25,6 +34,7 @@ NUMBERS: dict[str, type] = {
 CHOICES: dict[str, type] = {"state.compression": StateConfig}
 DURATIONS: dict[str, type] = {
     "state.temp_ttl": StateConfig,
+    "turns.answers_ttl": TurnsConfig,
     "runtime.flush_every": RuntimeConfig,
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,
@@ -60,7 +70,7 @@ def test_a_persistence_that_there_is_not_is_refused(value: Any) -> None:
     assert refused.value.path == "runtime.persistence"
 
 
-@pytest.mark.parametrize("part", ["budget", "state", "messages", "runtime", "changes", "limits", "cache"])
+@pytest.mark.parametrize("part", ["budget", "state", "messages", "turns", "runtime", "changes", "limits", "cache"])
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):
