@@ -187,8 +187,8 @@ class Kernel(ABC):
 
         It is kept nowhere: no seq, no record, no trace; the scope need not exist. It may be lost, to some or to all, or
         come twice; what is heard is whole, and the signals of one caller are heard in their order. Never waits for a
-        listener who does not keep up, but for a moment. Raises TooLarge for a payload of more than SIGNAL_BYTES_MAX
-        or a scope over its limit, Unavailable (surely nobody heard it), Closed; nothing else.
+        listener who does not keep up, but for a moment. Raises TooLarge for a payload of more than
+        `traits.signal_bytes_max` or a scope over its limit, Unavailable (surely nobody heard it), Closed; nothing else.
         """
 
     @abstractmethod

@@ -92,6 +92,7 @@ class Traits(Struct, frozen=True):
     operations_max       puts, appends and deletes in one commit
     commit_bytes_max     keys, values, entries and bodies of one commit together
     payload_bytes_max    what one index entry carries
+    signal_bytes_max     the payload of one signal
     poll_s               how often a reader should look when no hint came
     """
 
@@ -102,6 +103,7 @@ class Traits(Struct, frozen=True):
     operations_max: int = OPERATIONS_MAX
     commit_bytes_max: int = COMMIT_BYTES_MAX
     payload_bytes_max: int = PAYLOAD_BYTES_MAX
+    signal_bytes_max: int = SIGNAL_BYTES_MAX
     poll_s: float = 1.0
 
 
@@ -274,10 +276,10 @@ def check_limit(limit: int) -> None:
         raise InvalidValue(f"limit must be a whole number from 1 to {PAGE_MAX}, not {shown(limit)}", path="limit")
 
 
-def check_signal(scope: str, payload: bytes) -> None:
+def check_signal(scope: str, payload: bytes, traits: Traits) -> None:
     """Refuse a signal that is over the limits (TooLarge)."""
     for what, size, limit in (
-        ("signal", len(payload), SIGNAL_BYTES_MAX),
+        ("signal", len(payload), traits.signal_bytes_max),
         ("scope", len(scope.encode("utf-8", "replace")), KEY_BYTES_MAX),
     ):
         if size > limit:

@@ -195,7 +195,7 @@ class MemoryKernel(Kernel):
     async def signal(self, scope: str, payload: bytes) -> None:
         """See `Kernel.signal`."""
         space = self._open()
-        check_signal(scope, payload)
+        check_signal(scope, payload, self.traits)
         for hear in tuple(space.listeners.values()):
             hear(scope, payload)
 

@@ -177,7 +177,7 @@ class PostgresKernel(Kernel):
     async def signal(self, scope: str, payload: bytes) -> None:
         """See `Kernel.signal`."""
         store = self._open()
-        check_signal(scope, payload)
+        check_signal(scope, payload, self.traits)
         await store.driver.run(lambda: store.signals.send(scope, payload))
 
     def listen(self, hear: Callable[[str, bytes], None]) -> Callable[[], None]:

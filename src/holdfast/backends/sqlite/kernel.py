@@ -219,7 +219,7 @@ class SqliteKernel(Kernel):
         """See `Kernel.signal`."""
         store = self._open()
         store.check_open()
-        check_signal(scope, payload)
+        check_signal(scope, payload, self.traits)
         await store.signals.send(self.space, scope, payload)
 
     def listen(self, hear: Callable[[str, bytes], None]) -> Callable[[], None]:

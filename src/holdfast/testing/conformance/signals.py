@@ -12,7 +12,6 @@ from collections.abc import Callable
 from holdfast.errors import TooLarge, Unavailable
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keys import KEY_BYTES_MAX
-from holdfast.kernel.limits import SIGNAL_BYTES_MAX
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench
 from holdfast.testing.conformance.check import proves
@@ -91,7 +90,7 @@ async def a_signal_is_heard_whole_or_not_at_all(bench: Bench) -> None:
     """Every payload, from nothing to the limit, any bytes, and scopes of any text: what is heard was sent."""
     other = await bench.second()
     listener = Listener(other)
-    every_byte = bytes(range(256)) * (SIGNAL_BYTES_MAX // 256)
+    every_byte = (bytes(range(256)) * 256 * 4)[: bench.traits.signal_bytes_max]
     sent = [
         (A, b""),
         (A, b"\x00\xff\r\n"),
@@ -147,7 +146,7 @@ async def a_signal_leaves_no_trace(bench: Bench) -> None:
 async def a_signal_over_its_limit_is_refused(bench: Bench) -> None:
     """One byte more than the limit, of the payload or of the scope, raises TooLarge, and nobody hears it."""
     listener = Listener(bench.kernel)
-    for scope, payload in ((A, bytes(SIGNAL_BYTES_MAX + 1)), ("s" * (KEY_BYTES_MAX + 1), b"")):
+    for scope, payload in ((A, bytes(bench.traits.signal_bytes_max + 1)), ("s" * (KEY_BYTES_MAX + 1), b"")):
         await _refused(lambda scope=scope, payload=payload: bench.kernel.signal(scope, payload))  # type: ignore[misc]
     await _reaches(bench.kernel, listener, A, b"after", "a signal afterwards")
     expect.same({payload for _, payload in listener.heard}, {b"after"}, "what was heard")
