@@ -23,15 +23,18 @@ from holdfast.model.config import (
     MessagesConfig,
     RuntimeConfig,
     StateConfig,
+    TelemetryConfig,
     TurnsConfig,
 )
 from holdfast.model.event import Event
+from holdfast.model.health import Health
 from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
+from holdfast.model.stats import Stats
 from holdfast.model.status import SessionStatus
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "Diff",
     "Difference",
     "Event",
+    "Health",
     "History",
     "Holdfast",
     "HoldfastError",
@@ -72,6 +76,8 @@ __all__ = [
     "Snapshot",
     "State",
     "StateConfig",
+    "Stats",
+    "TelemetryConfig",
     "Transaction",
     "Turn",
     "TurnsConfig",

@@ -16,6 +16,7 @@ from holdfast.handles.sessions import Sessions
 from holdfast.handles.transaction import SessionsInTransaction
 from holdfast.kernel.contract import Kernel
 from holdfast.model.keyring import Rekeyed
+from holdfast.model.stats import CacheStats, CallStats, KindStats, WriterStats
 from tests.docs.runner import ROOT
 
 TOLD: dict[str, tuple[type, ...]] = {
@@ -25,6 +26,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "config": (holdfast.Config,),
     "claim": (holdfast.Claim,),
     "event": (holdfast.Event,),
+    "health": (holdfast.Health,),
     "holdfast": (holdfast.Holdfast, Principal),
     "kernel": (Kernel,),
     "keyring": (holdfast.KeyRing, Rekeyed),
@@ -33,6 +35,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),
     "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff, holdfast.Why),
+    "stats": (holdfast.Stats, CallStats, CacheStats, WriterStats, KindStats),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
     "turn": (holdfast.Turn,),
 }

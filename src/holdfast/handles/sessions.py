@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from holdfast.errors import AlreadyExists, InvalidValue, NotFound, shown
+from holdfast.handles.measured import measured
 from holdfast.handles.session import Session
 from holdfast.handles.store import Store
 from holdfast.handles.surface import Update, checked_budget
@@ -27,6 +28,7 @@ from holdfast.services import session
 SessionOrder = Literal["newest", "oldest"]
 
 
+@measured("sessions", store="_store")
 class Sessions:
     """Creates, finds, lists, updates and deletes sessions."""
 

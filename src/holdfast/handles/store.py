@@ -16,7 +16,7 @@ from holdfast.errors import Closed, HoldfastError, Unavailable
 from holdfast.handles.buffers import Buffers
 from holdfast.handles.rights import Rights
 from holdfast.kernel.commit import Committed, Conflict
-from holdfast.kernel.contract import Clock, Ids, Kernel
+from holdfast.kernel.contract import Clock, Ids
 from holdfast.kernel.feed import Feed
 from holdfast.kernel.limits import Traits, check_time
 from holdfast.kernel.work import Work
@@ -24,6 +24,8 @@ from holdfast.kernel.writer import Writer
 from holdfast.model import cause
 from holdfast.model.config import Config
 from holdfast.model.duration import to_seconds
+from holdfast.operations.health import Probe
+from holdfast.wrappers.stack import Stack
 
 T = TypeVar("T")
 
@@ -43,19 +45,21 @@ if hasattr(os, "register_at_fork"):
 class Store:
     """One opened space, as its handles see it. Any thread and event loop may use it."""
 
-    def __init__(self, kernel: Kernel, *, clock: Clock, ids: Ids, config: Config) -> None:
-        self.kernel = kernel
+    def __init__(self, stack: Stack, *, clock: Clock, ids: Ids, config: Config) -> None:
+        self.kernel, self.cache, self.meters = stack
+        self.spans = None if self.meters is None else self.meters.spans
         self.clock = clock
         self.ids = ids
         self.config = config
-        self.limits = effective_limits(kernel.traits, config)
-        self.writer = Writer(kernel, clock=clock, ids=ids)
+        self.limits = effective_limits(self.kernel.traits, config)
+        self.writer = Writer(self.kernel, clock=clock, ids=ids)
         self.buffers = Buffers(config.runtime, clock=clock, limits=self.limits)
         self.temp_ttl_us = round(to_seconds(config.state.temp_ttl, "state.temp_ttl") * 1_000_000)
         ttl = config.turns.answers_ttl
         self.answers_ttl_us = None if ttl is None else round(to_seconds(ttl, "turns.answers_ttl") * 1_000_000)
         self._of_loops: dict[tuple[asyncio.AbstractEventLoop, type], Any] = {}
         self._closers: dict[tuple[asyncio.AbstractEventLoop, type], Callable[[Any], Awaitable[None]]] = {}
+        self.probe = Probe(self.kernel, self.writer, "off" if self.cache is None else self.cache.kind)
         self._feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
         self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
         self._forks = _forks
@@ -85,6 +89,8 @@ class Store:
     def cause(self) -> bytes:
         """Why the current task does what it does, as a record keeps it."""
         why = cause.current.get()
+        if self.spans is not None and why.trace_id is None:
+            why = replace(why, trace_id=self.spans.trace_id())
         return b"" if why is cause.NO_CAUSE else cause.encode_cause(why)
 
     def commit(self, work: Work) -> Awaitable[Committed | Conflict]:

@@ -114,6 +114,17 @@ class CacheConfig(Struct, frozen=True, kw_only=True):
     bytes_max: int = 64 * _MIB
 
 
+class TelemetryConfig(Struct, frozen=True, kw_only=True):
+    """What is counted while the store is used.
+
+    enabled         whether calls are counted and timed, a microsecond or two each (True)
+    opentelemetry   whether they are told to OpenTelemetry as well, where the application has set up a provider (True)
+    """
+
+    enabled: bool = True
+    opentelemetry: bool = True
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """How a store is used. Immutable; give it to `Holdfast.open`.
 
@@ -129,6 +140,7 @@ class Config(Struct, frozen=True, kw_only=True):
     changes: ChangesConfig = ChangesConfig()
     limits: Limits = Limits()
     cache: CacheConfig = CacheConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
 
     @classmethod
     def load(
@@ -183,7 +195,12 @@ class Config(Struct, frozen=True, kw_only=True):
             to_seconds(self.changes.retention_age, "changes.retention_age")
         if self.cache.ttl is not None:
             to_seconds(self.cache.ttl, "cache.ttl")
-        for name, switch in {"runtime.streaming": self.runtime.streaming, "cache.enabled": self.cache.enabled}.items():
+        for name, switch in {
+            "runtime.streaming": self.runtime.streaming,
+            "cache.enabled": self.cache.enabled,
+            "telemetry.enabled": self.telemetry.enabled,
+            "telemetry.opentelemetry": self.telemetry.opentelemetry,
+        }.items():
             if type(switch) is not bool:
                 raise InvalidValue(f"{name} must be True or False, not {shown(switch)}", path=name)
 
@@ -197,6 +214,7 @@ _PARTS = {
     "changes": ChangesConfig,
     "limits": Limits,
     "cache": CacheConfig,
+    "telemetry": TelemetryConfig,
 }
 
 

@@ -21,16 +21,19 @@ from holdfast.model.config import (
     MessagesConfig,
     RuntimeConfig,
     StateConfig,
+    TelemetryConfig,
     TurnsConfig,
 )
 from holdfast.model.duration import Duration
 from holdfast.model.event import Event
+from holdfast.model.health import Health
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
+from holdfast.model.stats import Stats
 from holdfast.model.status import SessionStatus
 from holdfast.services.message import Order
 from holdfast.sync.portal import timeout
@@ -52,6 +55,7 @@ __all__ = [
     "Diff",
     "Difference",
     "Event",
+    "Health",
     "History",
     "Holdfast",
     "HoldfastError",
@@ -73,6 +77,8 @@ __all__ = [
     "Snapshot",
     "State",
     "StateConfig",
+    "Stats",
+    "TelemetryConfig",
     "Transaction",
     "Turn",
     "TurnsConfig",
@@ -511,6 +517,7 @@ class Holdfast(Face):
     def as_principal(self, *, user: str, also: Sequence[Scope] = ()) -> Principal: ...
     def sweep(self) -> Swept: ...
     def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed: ...
-    def stats(self) -> dict[str, int | float | str]: ...
+    def stats(self) -> Stats: ...
+    def health(self) -> Health: ...
 
 class Principal(Face): ...

@@ -15,6 +15,7 @@ from holdfast.model.config import (
     MessagesConfig,
     RuntimeConfig,
     StateConfig,
+    TelemetryConfig,
     TurnsConfig,
 )
 
@@ -39,7 +40,12 @@ DURATIONS: dict[str, type] = {
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,
 }
-SWITCHES: dict[str, type] = {"cache.enabled": CacheConfig, "runtime.streaming": RuntimeConfig}
+SWITCHES: dict[str, type] = {
+    "runtime.streaming": RuntimeConfig,
+    "cache.enabled": CacheConfig,
+    "telemetry.enabled": TelemetryConfig,
+    "telemetry.opentelemetry": TelemetryConfig,
+}
 
 
 def configured(name: str, kind: type, value: Any) -> Config:
@@ -70,7 +76,9 @@ def test_a_persistence_that_there_is_not_is_refused(value: Any) -> None:
     assert refused.value.path == "runtime.persistence"
 
 
-@pytest.mark.parametrize("part", ["budget", "state", "messages", "turns", "runtime", "changes", "limits", "cache"])
+@pytest.mark.parametrize(
+    "part", ["budget", "state", "messages", "turns", "runtime", "changes", "limits", "cache", "telemetry"]
+)
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):
