@@ -2,7 +2,7 @@
 
 Two caches and a bare kernel on one store. Commits of every kind through any of them, whose replies may be lost; drops,
 sweeps, clocks that go forward and back; reads that are held back while others commit, and are finished or cancelled.
-After every step both caches are asked for the same as the bare kernel, twice, so that the second answer comes from
+After most steps both caches are asked for the same as the bare kernel, twice, so that the second answer comes from
 memory.
 """
 
@@ -106,7 +106,7 @@ who = st.sampled_from(["bare", "one", "two"])
 fates = st.sampled_from(["arrives", "arrives", "arrives", "reply lost", "not sent"])
 retentions = st.sampled_from([Retention(), Retention(count=1), Retention(tombstone_us=0)])
 ways = {
-    "commit": st.tuples(st.just("commit"), who, st.lists(whole, min_size=1, max_size=2), fates),
+    "commit": st.tuples(st.just("commit"), who, st.lists(whole, min_size=1, max_size=2), fates, st.booleans()),
     "sweep": st.tuples(st.just("sweep"), who, retentions),
     "time": st.tuples(st.just("time"), st.integers(-25, 25)),
     "read": st.tuples(st.just("hold back"), st.sampled_from(["one", "two"]), scopes, st.lists(keys, max_size=2)),
@@ -133,8 +133,10 @@ class World:
         """Do what the script says, and compare after every step."""
         for step in script:
             match step:
-                case ("commit", name, commits, fate):
+                case ("commit", name, commits, fate, looked_at):
                     await self.commit(name, commits, fate)
+                    if not looked_at:
+                        continue  # so that the next one comes upon a cache that has not caught up
                 case ("sweep", name, retention):
                     await self.kernel(name).sweep(now_us=self.now_us, retention=retention)
                 case ("time", by):

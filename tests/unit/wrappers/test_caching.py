@@ -108,6 +108,16 @@ async def test_what_was_committed_here_is_read_from_memory() -> None:
     assert pair.line.asked == ["moved"]
 
 
+async def test_a_commit_upon_somebody_elses_does_not_hide_it() -> None:
+    """Only what follows directly on what is remembered may be added to it."""
+    pair = Pair()
+    await pair.put(A, Put("k", b"1"), Put("l", b"1"))
+    assert await pair.value(A, "l") == b"1"
+    await pair.put(A, Put("l", b"2"), kernel=pair.other)
+    await pair.put(A, Put("k", b"3"))
+    assert (await pair.value(A, "k"), await pair.value(A, "l")) == (b"3", b"2")
+
+
 async def test_an_expired_cell_is_absent_from_its_microsecond_on_and_there_again_if_the_clock_is_set_back() -> None:
     """G12: the time of the caller decides, from memory as in the store."""
     pair = Pair()
