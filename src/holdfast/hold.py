@@ -11,6 +11,7 @@ from holdfast import system
 from holdfast.errors import InvalidValue, shown
 from holdfast.handles.expiry import count_due, sweep_sessions, sweep_store
 from holdfast.handles.face import Face, Principal
+from holdfast.handles.keeper import remove_dead_beats
 from holdfast.handles.measured import measured
 from holdfast.handles.rights import Rights
 from holdfast.handles.store import Store
@@ -162,6 +163,7 @@ class Holdfast(Face):
         total = SweepReport(more=True)
         while total.more:
             total = added(total, await sweep_sessions(store, retention_us=retention_us, most=budget))
+        await remove_dead_beats(store)
         swept = Swept(more=True)
         while swept.more:
             swept = await sweep_store(store, budget=budget)
@@ -196,7 +198,7 @@ class Holdfast(Face):
         return await self._store.probe.health(version=await asyncio.to_thread(system.version))
 
 
-FRESH = frozenset({session.CELL, "alive", "claim"})
+FRESH = frozenset({session.CELL, "alive", "claim", "beat"})
 """Cells that say whether a session is there, what it is and whose turn it is: only an exact cache answers for them."""
 
 

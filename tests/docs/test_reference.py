@@ -24,6 +24,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "budget": (holdfast.Budget, holdfast.Usage, holdfast.Progress, Iteration),
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),
+    "claim": (holdfast.Claim,),
     "event": (holdfast.Event,),
     "health": (holdfast.Health,),
     "holdfast": (holdfast.Holdfast, Principal),
@@ -36,6 +37,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff, holdfast.Why),
     "stats": (holdfast.Stats, CallStats, CacheStats, WriterStats, KindStats),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
+    "turn": (holdfast.Turn,),
 }
 NOT_TOLD = {"place", "covers", "over"}  # for the library's own use
 INHERITED_FROM_TUPLE = {"count", "index"}

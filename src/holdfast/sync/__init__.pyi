@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from types import TracebackType, UnionType
 from typing import Any, Literal, NoReturn, Self, TypeVar, overload
 
-from holdfast.errors import AlreadyExists, BudgetExceeded, Conflict, HoldfastError, NotFound
-from holdfast.kernel.commit import Swept
+from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, HoldfastError, LeaseLost, NotFound
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.model.budget import Budget, Cost, Progress, Usage
 from holdfast.model.cause import Cause
-from holdfast.model.change import Change
+from holdfast.model.change import Change, ChangeKind
+from holdfast.model.claim import Busy as claim_Busy
 from holdfast.model.config import (
     CacheConfig,
     ChangesConfig,
@@ -19,8 +19,10 @@ from holdfast.model.config import (
     Limits,
     MessagesConfig,
     RuntimeConfig,
+    SessionConfig,
     StateConfig,
     TelemetryConfig,
+    TurnsConfig,
 )
 from holdfast.model.duration import Duration
 from holdfast.model.event import Event
@@ -33,6 +35,7 @@ from holdfast.model.scope import Scope
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
 from holdfast.model.stats import Stats
 from holdfast.model.status import SessionStatus
+from holdfast.model.sweep import SweepReport
 from holdfast.services.message import Order
 from holdfast.sync.portal import timeout
 
@@ -41,11 +44,13 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "Buffered",
+    "Busy",
     "CacheConfig",
     "Cause",
     "Change",
     "Changes",
     "ChangesConfig",
+    "Claim",
     "Config",
     "Conflict",
     "Diff",
@@ -56,6 +61,7 @@ __all__ = [
     "Holdfast",
     "HoldfastError",
     "KeyRing",
+    "LeaseLost",
     "Limits",
     "Message",
     "MessagesConfig",
@@ -66,6 +72,7 @@ __all__ = [
     "RuntimeConfig",
     "Scope",
     "Session",
+    "SessionConfig",
     "SessionStatus",
     "SessionSurface",
     "SessionTransaction",
@@ -75,6 +82,8 @@ __all__ = [
     "Stats",
     "TelemetryConfig",
     "Transaction",
+    "Turn",
+    "TurnsConfig",
     "Usage",
     "Why",
     "timeout",
@@ -101,6 +110,17 @@ class Changes:
     def cursors(self) -> dict[Scope, After]: ...
     def close(self) -> None: ...
 
+class Claim:
+    @property
+    def worker(self) -> str | None: ...
+    @property
+    def token(self) -> int: ...
+    def check(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
 class SessionSurface:
     state: State
     temp: State
@@ -113,12 +133,15 @@ class SessionSurface:
     def user_state(self) -> State: ...
     @property
     def agent_state(self) -> State: ...
+    def emit(self, key: str, value: Any, *, kind: ChangeKind = "runtime") -> None: ...
     def pause(self, reason: str | None = None) -> Self: ...
     def resume(self, *, budget: Budget | None = None) -> Self: ...
     def complete(self, result: Any = None) -> Self: ...
     def fail(self, error: Any) -> Self: ...
     def cancel(self, reason: str | None = None) -> Self: ...
     def end(self) -> Self: ...
+    def extend(self, by: Duration) -> Self: ...
+    def touch(self) -> Self: ...
     def iterate(self, *, data: Any = None, reserve: Usage | None = None) -> Iterating: ...
     def log_tool_call(
         self,
@@ -252,6 +275,8 @@ class Session(SessionSurface):
     @property
     def last_activity(self) -> datetime: ...
     @property
+    def expires_at(self) -> datetime | None: ...
+    @property
     def pause_reason(self) -> str | None: ...
     @property
     def ended_at(self) -> datetime | None: ...
@@ -284,6 +309,17 @@ class Session(SessionSurface):
     def why(self, key: str) -> Why | None: ...
     def at(self, version: int) -> Past: ...
     def transaction(self) -> SessionTransaction: ...
+    def turn(
+        self, *, request_id: str, busy: claim_Busy = "queue", wait: Duration | None = "30s", ttl: Duration = "60s"
+    ) -> Turn: ...
+    def claim(
+        self,
+        *,
+        worker: str | None = None,
+        ttl: Duration = "30s",
+        busy: claim_Busy = "queue",
+        wait: Duration | None = "30s",
+    ) -> Claim: ...
     def transact(self, fn: Callable[[SessionTransaction], T], *, attempts: int = 20) -> T: ...
 
 class ReadOnly: ...
@@ -334,6 +370,26 @@ class SessionTransaction(Block, SessionSurface):
         if_version: int | None = None,
     ) -> None: ...
 
+class Turn(SessionTransaction):
+    replayed: bool
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def output(self) -> Any: ...
+    @output.setter
+    def output(self, value: Any) -> None: ...
+    @overload
+    def step(
+        self, name: str, fn: Callable[..., Any], *args: Any, key: Any = None, version: Any = None, returns: type[T]
+    ) -> T: ...
+    @overload
+    def step(self, name: str, fn: Callable[..., T | T], *args: Any, key: Any = None, version: Any = None) -> T: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool: ...
+    def rollback(self) -> NoReturn: ...
+
 class Transaction(Block):
     def state(self, scope: Scope, namespace: str = "") -> State: ...
     def session(self, id: str) -> SessionSurface: ...
@@ -351,6 +407,7 @@ class SessionsInTransaction:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -395,6 +452,7 @@ class Sessions:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -411,6 +469,7 @@ class Sessions:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -425,6 +484,7 @@ class Sessions:
         status: SessionStatus | str | None = None,
         tag: str | None = None,
         agent: str | None = None,
+        expired: bool = False,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         order: SessionOrder = "newest",
@@ -465,7 +525,7 @@ class Holdfast(Face):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def as_principal(self, *, user: str, also: Sequence[Scope] = ()) -> Principal: ...
-    def sweep(self) -> Swept: ...
+    def sweep(self, *, older_than: Duration | None = None, dry_run: bool = False) -> SweepReport: ...
     def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed: ...
     def stats(self) -> Stats: ...
     def health(self) -> Health: ...
