@@ -29,6 +29,7 @@ from benchmarks import (
     sessions_scale,
     state_get,
     state_set,
+    turn,
 )
 from benchmarks.effort import QUICK, Effort
 from benchmarks.finding import Finding, show
@@ -44,6 +45,7 @@ BENCHMARKS = {
     "percentiles": percentiles,
     "postgres_set": postgres_set,
     "runtime": runtime,
+    "turn": turn,
 }
 
 
