@@ -41,6 +41,7 @@ _HOMES = {
     "RuntimeConfig": "model.config",
     "Scope": "model.scope",
     "Session": "handles.session",
+    "SessionConfig": "model.config",
     "SessionStatus": "model.status",
     "SessionSurface": "handles.surface",
     "SessionTransaction": "handles.transaction",

@@ -7,16 +7,18 @@ from datetime import datetime
 from typing import Any, Literal
 
 from holdfast.errors import AlreadyExists, InvalidValue, NotFound, shown
+from holdfast.handles.expiry import make_way
 from holdfast.handles.measured import measured
 from holdfast.handles.session import Session
 from holdfast.handles.store import Store
 from holdfast.handles.surface import Update, checked_budget
 from holdfast.handles.unit import Alone, Target
-from holdfast.kernel.commit import Head, Read
+from holdfast.kernel.commit import Head, Read, View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
 from holdfast.kernel.part import existing
 from holdfast.model.budget import EMPTY, Budget, resolved
+from holdfast.model.duration import Duration
 from holdfast.model.moment import to_us
 from holdfast.model.page import Page
 from holdfast.model.session import SessionRecord
@@ -45,6 +47,7 @@ class Sessions:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -52,7 +55,8 @@ class Sessions:
     ) -> Session:
         """Create a session; it is active and durable on return. Without an id it gets a new UUIDv7.
 
-        What a `budget` leaves out is as `Config.budget` says.
+        It lives for `ttl`, or as `Config.session` says, which also says whether access prolongs that. What a `budget`
+        leaves out is as `Config.budget` says.
 
         If the id is taken: "fail" raises AlreadyExists, "return" returns the session that is there, and raises it only
         if that belongs to another user than the one given.
@@ -61,7 +65,7 @@ class Sessions:
         if on_exists not in ("fail", "return"):
             raise InvalidValue(f'on_exists must be "fail" or "return", not {shown(on_exists)}', path="on_exists")
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
-        record = self._new_record(id, names, task=task, tags=tags, metadata=metadata, budget=budget)
+        record = self._new_record(id, names, task=task, ttl=ttl, tags=tags, metadata=metadata, budget=budget)
         return await self._create(record) if on_exists == "fail" else await self._create_or_get(record)
 
     def _new_record(
@@ -70,6 +74,7 @@ class Sessions:
         names: Mapping[str, str | None],
         *,
         task: str | None,
+        ttl: Duration | None,
         tags: Iterable[str],
         metadata: Mapping[str, Any] | None,
         budget: Budget | None,
@@ -84,6 +89,7 @@ class Sessions:
             task=task,
             tags=tags,
             metadata=metadata,
+            life=self._store.life_of(ttl),
             budget=resolved(checked_budget(budget), self._store.config.budget),
             bytes_max=self._store.limits.value_bytes_max,
         )
@@ -100,25 +106,40 @@ class Sessions:
                 return _owned(found, record.user)
 
     async def _create(self, record: SessionRecord) -> Session:
-        target = Target(session.scope_of(record.id), "must_not_exist")
-        seq = await Alone(self._store).write(target, lambda work: session.put(work, record))
-        head = Head(seq, target.epoch or 0, live=True, at_us=record.created_us)
-        return Session(self._store, record, version=seq, head=head, account=EMPTY)
+        store, scope = self._store, session.scope_of(record.id)
+        while True:
+            target = Target(scope, "must_not_exist")
+            try:
+                seq = await Alone(store).write(target, lambda work: session.create(work, record))
+            except AlreadyExists:
+                if not await make_way(store, scope):
+                    raise
+                continue
+            head = Head(seq, target.epoch or 0, live=True, at_us=record.created_us)
+            return Session(store, record, seq, head, EMPTY, expires_us=record.expires_us)
 
     async def get(self, id: str) -> Session | None:
-        """The session of that id; None if it is unknown or deleted. One read."""
+        """The session of that id; None if it is unknown, deleted or expired.
+
+        One read; and a commit if it is an access that prolongs its life by so much that it matters.
+        """
         found = await self._find(id)
         rights = self._store.principal
         return found if found is None or rights is None or found.user == rights.user else None
 
     async def _find(self, id: str) -> Session | None:
         """The session of that id, whosever it is."""
-        view = (await self._store.work().peek([Read(session.scope_of(id), (session.CELL, budgets.CELL))]))[0]
-        cell = view.cells.get(session.CELL)
-        if cell is None:
+        store, scope = self._store, session.scope_of(id)
+        found = _seen(store, (await store.work().peek([Read(scope, (session.CELL, budgets.CELL))]))[0])
+        rights = store.principal
+        theirs = found is not None and rights is not None and found.user != rights.user
+        if found is None or theirs or not store.deadlines.are_to_move(scope, store.now_us()):
+            return found
+        try:
+            await found.touch()
+        except NotFound:
             return None
-        account = budgets.decode(view.cells.get(budgets.CELL))
-        return Session(self._store, session.decode(cell), version=cell.version, head=view.head, account=account)
+        return found
 
     async def open(
         self,
@@ -130,6 +151,7 @@ class Sessions:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -141,7 +163,7 @@ class Sessions:
         """
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
         id = check_name(id, "a session id")
-        record = self._new_record(id, names, task=task, tags=tags, metadata=metadata, budget=budget)
+        record = self._new_record(id, names, task=task, ttl=ttl, tags=tags, metadata=metadata, budget=budget)
         found = await self.get(record.id)
         return await self._create_or_get(record) if found is None else _owned(found, user)
 
@@ -155,6 +177,7 @@ class Sessions:
         status: SessionStatus | str | None = None,
         tag: str | None = None,
         agent: str | None = None,
+        expired: bool = False,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         order: SessionOrder = "newest",
@@ -163,6 +186,7 @@ class Sessions:
     ) -> Page[Session]:
         """A page of the sessions that pass every filter given, by time of creation.
 
+        With `expired` those that have expired and that no sweep has taken yet, and only those.
         `created_after` is exclusive, so is `created_before`. Continue with `cursor=page.next`; a session created or
         deleted meanwhile neither doubles nor hides another. Cost: the page, not the number of sessions.
         """
@@ -187,9 +211,10 @@ class Sessions:
             newest=order == "newest",
             limit=limit,
             after=None if cursor is None else sessions_page.parse_cursor(cursor),
+            expired=expired,
         )
-        items = tuple(Session(self._store, *row) for row in rows)
-        return Page(items, following)
+        items = [found for view in rows if (found := _seen(self._store, view)) is not None]
+        return Page(tuple(items), following)
 
     async def iterate(self, *, limit: int = 200, cursor: str | None = None, **filters: Any) -> AsyncIterator[Session]:
         """Every session that passes the filters of `list`, page by page (`limit` at once)."""
@@ -230,6 +255,16 @@ class Sessions:
         except NotFound:
             return False
         return True
+
+
+def _seen(store: Store, view: View) -> Session | None:
+    """The session that a look at its record saw, if there is one."""
+    cell, alive = view.cells.get(session.CELL), view.cells.get(session.ALIVE)
+    if cell is None:
+        return None
+    expires_us = None if alive is None else alive.expires_us
+    account = budgets.decode(view.cells.get(budgets.CELL))
+    return Session(store, session.decode(cell), cell.version, view.head, account, expires_us=expires_us)
 
 
 def _owned(found: Session, user: str | None) -> Session:

@@ -7,13 +7,14 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from copy import copy
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
 from holdfast.errors import Closed, HoldfastError, Unavailable
 from holdfast.handles.buffers import Buffers
+from holdfast.handles.deadlines import Deadlines
 from holdfast.handles.rights import Rights
 from holdfast.kernel.commit import Committed, Conflict
 from holdfast.kernel.contract import Clock, Ids
@@ -22,9 +23,10 @@ from holdfast.kernel.limits import Traits, check_time
 from holdfast.kernel.work import Work
 from holdfast.kernel.writer import Writer
 from holdfast.model import cause
-from holdfast.model.config import Config
-from holdfast.model.duration import to_seconds
+from holdfast.model.config import Config, SessionConfig
+from holdfast.model.duration import Duration, to_us
 from holdfast.operations.health import Probe
+from holdfast.services import session
 from holdfast.wrappers.stack import Stack
 
 T = TypeVar("T")
@@ -53,10 +55,12 @@ class Store:
         self.config = config
         self.limits = effective_limits(self.kernel.traits, config)
         self.writer = Writer(self.kernel, clock=clock, ids=ids)
+        self.deadlines = Deadlines()
+        self.life = _life(config.session)
         self.buffers = Buffers(config.runtime, clock=clock, limits=self.limits)
-        self.temp_ttl_us = round(to_seconds(config.state.temp_ttl, "state.temp_ttl") * 1_000_000)
+        self.temp_ttl_us = to_us(config.state.temp_ttl, "state.temp_ttl")
         ttl = config.turns.answers_ttl
-        self.answers_ttl_us = None if ttl is None else round(to_seconds(ttl, "turns.answers_ttl") * 1_000_000)
+        self.answers_ttl_us = None if ttl is None else to_us(ttl, "turns.answers_ttl")
         self._of_loops: dict[tuple[asyncio.AbstractEventLoop, type], Any] = {}
         self._closers: dict[tuple[asyncio.AbstractEventLoop, type], Callable[[Any], Awaitable[None]]] = {}
         self.probe = Probe(self.kernel, self.writer, "off" if self.cache is None else self.cache.kind)
@@ -80,11 +84,13 @@ class Store:
         if self._forks != _forks:
             raise Closed("this store was opened before the fork: open it after, or start the process with spawn")
 
-    def work(self) -> Work:
-        """A new unit of work, with the cause of the current task."""
+    def work(self, *, of_expired: Literal["nothing", "all"] = "nothing") -> Work:
+        """A new unit of work, with the cause of the current task. Expired sessions do not exist for it, unless it is
+        to have "all" that is stored."""
         if self.closed or self._forks != _forks:
             self.check_open()
-        return Work(self.writer, limits=self.limits, cause=self.cause())
+        keeper = self.deadlines if of_expired == "nothing" else None
+        return Work(self.writer, limits=self.limits, cause=self.cause(), keeper=keeper)
 
     def cause(self) -> bytes:
         """Why the current task does what it does, as a record keeps it."""
@@ -92,6 +98,10 @@ class Store:
         if self.spans is not None and why.trace_id is None:
             why = replace(why, trace_id=self.spans.trace_id())
         return b"" if why is cause.NO_CAUSE else cause.encode_cause(why)
+
+    def life_of(self, ttl: Duration | None) -> session.Life:
+        """How long a session lives that is created with that ttl. Raises InvalidValue for what is none."""
+        return self.life if ttl is None else replace(self.life, ttl_us=to_us(ttl, "ttl"))
 
     def commit(self, work: Work) -> Awaitable[Committed | Conflict]:
         """Commit a unit of work, with the runtime state that waits of the sessions that it writes to."""
@@ -173,6 +183,15 @@ class Store:
         await self.kernel.close()
         if problem is not None:
             raise problem
+
+
+def _life(config: SessionConfig) -> session.Life:
+    """How long a session lives that is created without a ttl."""
+    return session.Life(
+        None if config.default_ttl is None else to_us(config.default_ttl, "session.default_ttl"),
+        config.extend_on_access,
+        None if config.idle_timeout is None else to_us(config.idle_timeout, "session.idle_timeout"),
+    )
 
 
 def effective_limits(traits: Traits, config: Config) -> Traits:

@@ -18,6 +18,24 @@ _KIB = 1024
 _MIB = 1024 * 1024
 
 
+class RetentionConfig(Struct, frozen=True, kw_only=True):
+    """Sessions that have ended.
+
+    age     how long a session is kept after its end, before a sweep deletes it (30 d; None: for good)
+    """
+
+    age: Duration | None = "30d"
+
+
+class SweepConfig(Struct, frozen=True, kw_only=True):
+    """Sweeps.
+
+    budget      rows that one step of a sweep removes, and sessions that it ends (10,000)
+    """
+
+    budget: int = 10_000
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """What one commit may hold. The defaults fit the weakest backend; the backend's own traits bound them too.
 
@@ -43,6 +61,19 @@ class StateConfig(Struct, frozen=True, kw_only=True):
     value_bytes_max: int = 256 * _KIB
     temp_ttl: Duration = "1h"
     compression: Literal["auto", "off"] = "auto"
+
+
+class SessionConfig(Struct, frozen=True, kw_only=True):
+    """Sessions.
+
+    default_ttl         how long a session lives that is created without a ttl (None: as long as it is wanted)
+    extend_on_access    whether the ttl counts from the last access instead of from the creation (no)
+    idle_timeout        how long a session lives without access, whatever its ttl (None: that ends none)
+    """
+
+    default_ttl: Duration | None = None
+    extend_on_access: bool = False
+    idle_timeout: Duration | None = None
 
 
 class MessagesConfig(Struct, frozen=True, kw_only=True):
@@ -132,12 +163,15 @@ class Config(Struct, frozen=True, kw_only=True):
     is not of the type it has here.
     """
 
+    session: SessionConfig = SessionConfig()
     budget: Budget = DEFAULT
     state: StateConfig = StateConfig()
     messages: MessagesConfig = MessagesConfig()
     turns: TurnsConfig = TurnsConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     changes: ChangesConfig = ChangesConfig()
+    retention: RetentionConfig = RetentionConfig()
+    sweep: SweepConfig = SweepConfig()
     limits: Limits = Limits()
     cache: CacheConfig = CacheConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
@@ -174,6 +208,7 @@ class Config(Struct, frozen=True, kw_only=True):
             "runtime.batch_size": self.runtime.batch_size,
             "runtime.checkpoint_every": self.runtime.checkpoint_every,
             "changes.queue_max": self.changes.queue_max,
+            "sweep.budget": self.sweep.budget,
             "changes.retention_count": self.changes.retention_count,
             "cache.entries_max": self.cache.entries_max,
             "cache.bytes_max": self.cache.bytes_max,
@@ -191,27 +226,37 @@ class Config(Struct, frozen=True, kw_only=True):
         if self.turns.answers_ttl is not None:
             to_seconds(self.turns.answers_ttl, "turns.answers_ttl")
         _check_choice("state.compression", self.state.compression, ("auto", "off"))
-        if self.changes.retention_age is not None:
-            to_seconds(self.changes.retention_age, "changes.retention_age")
-        if self.cache.ttl is not None:
-            to_seconds(self.cache.ttl, "cache.ttl")
-        for name, switch in {
+        for name, duration in {
+            "changes.retention_age": self.changes.retention_age,
+            "session.default_ttl": self.session.default_ttl,
+            "session.idle_timeout": self.session.idle_timeout,
+            "cache.ttl": self.cache.ttl,
+            "retention.age": self.retention.age,
+        }.items():
+            if duration is not None:
+                to_seconds(duration, name)
+        switches: dict[str, object] = {
+            "session.extend_on_access": self.session.extend_on_access,
             "runtime.streaming": self.runtime.streaming,
             "cache.enabled": self.cache.enabled,
             "telemetry.enabled": self.telemetry.enabled,
             "telemetry.opentelemetry": self.telemetry.opentelemetry,
-        }.items():
-            if type(switch) is not bool:
+        }
+        for name, switch in switches.items():
+            if not isinstance(switch, bool):
                 raise InvalidValue(f"{name} must be True or False, not {shown(switch)}", path=name)
 
 
 _PARTS = {
+    "session": SessionConfig,
     "budget": Budget,
     "state": StateConfig,
     "messages": MessagesConfig,
     "turns": TurnsConfig,
     "runtime": RuntimeConfig,
     "changes": ChangesConfig,
+    "retention": RetentionConfig,
+    "sweep": SweepConfig,
     "limits": Limits,
     "cache": CacheConfig,
     "telemetry": TelemetryConfig,

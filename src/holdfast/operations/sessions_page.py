@@ -10,15 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from holdfast.errors import InvalidValue, shown
-from holdfast.kernel.commit import Found, Head, Read
+from holdfast.kernel.commit import Found, Read, View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.work import Work
-from holdfast.model.budget import Account
 from holdfast.model.session import SessionRecord
 from holdfast.services import budget, session
-
-Row = tuple[SessionRecord, int, Head, Account]
-"""A session's record, the version of its cell, the head of its scope, and what it has used of its budget."""
 
 Place = tuple[str, str]
 """Where a session stands in every index: (order, scope)."""
@@ -47,8 +43,10 @@ async def page(
     newest: bool,
     limit: int,
     after: Place | None,
-) -> tuple[list[Row], str | None]:
-    """Up to `limit` sessions that pass every filter, and the cursor that continues after them (None at the end).
+    expired: bool = False,
+) -> tuple[list[View], str | None]:
+    """Up to `limit` sessions that pass every filter, seen with their records, and the cursor that continues after them
+    (None at the end). With `expired` only those that have expired, else only others.
 
     A session that was deleted, or ceased to pass, between the find and the read is left out.
     """
@@ -57,10 +55,10 @@ async def page(
         Stream(work, index, value, lo=lo, hi=hi, newest=newest, size=limit if len(wanted) == 1 else BUFFER)
         for index, value in wanted
     ]
-    rows: list[Row] = []
+    rows: list[View] = []
     while len(rows) < limit:
         places = await _meet(streams, after, limit - len(rows))
-        rows += await _read(work, [scope for _, scope in places], filters)
+        rows += await _read(work, [scope for _, scope in places], filters, expired=expired)
         if len(places) < limit - len(rows) and not places:
             return rows, None
         after = places[-1]
@@ -149,15 +147,17 @@ async def _meet(streams: Sequence[Stream], after: Place | None, limit: int) -> l
     return places
 
 
-async def _read(work: Work, scopes: Sequence[str], filters: Mapping[str, str]) -> list[Row]:
+async def _read(work: Work, scopes: Sequence[str], filters: Mapping[str, str], *, expired: bool) -> list[View]:
     if not scopes:
         return []
-    rows: list[Row] = []
-    for view in await work.peek([Read(scope, (session.CELL, budget.CELL)) for scope in scopes]):
-        cell = view.cells.get(session.CELL)
-        if cell is not None and passes(record := session.decode(cell), filters):
-            rows.append((record, cell.version, view.head, budget.decode(view.cells.get(budget.CELL))))
-    return rows
+    reads = [Read(scope, (session.CELL, budget.CELL)) for scope in scopes]
+    return [
+        view
+        for view in await work.peek(reads, of_lapsed="all" if expired else "nothing")
+        if (cell := view.cells.get(session.CELL)) is not None
+        and (session.ALIVE in view.cells) is not expired
+        and passes(session.decode(cell), filters)
+    ]
 
 
 def passes(record: SessionRecord, filters: Mapping[str, str]) -> bool:

@@ -7,7 +7,6 @@ from types import TracebackType, UnionType
 from typing import Any, Literal, NoReturn, Self, TypeVar, overload
 
 from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, HoldfastError, LeaseLost, NotFound
-from holdfast.kernel.commit import Swept
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.model.budget import Budget, Cost, Progress, Usage
 from holdfast.model.cause import Cause
@@ -20,6 +19,7 @@ from holdfast.model.config import (
     Limits,
     MessagesConfig,
     RuntimeConfig,
+    SessionConfig,
     StateConfig,
     TelemetryConfig,
     TurnsConfig,
@@ -35,6 +35,7 @@ from holdfast.model.scope import Scope
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
 from holdfast.model.stats import Stats
 from holdfast.model.status import SessionStatus
+from holdfast.model.sweep import SweepReport
 from holdfast.services.message import Order
 from holdfast.sync.portal import timeout
 
@@ -71,6 +72,7 @@ __all__ = [
     "RuntimeConfig",
     "Scope",
     "Session",
+    "SessionConfig",
     "SessionStatus",
     "SessionSurface",
     "SessionTransaction",
@@ -138,6 +140,8 @@ class SessionSurface:
     def fail(self, error: Any) -> Self: ...
     def cancel(self, reason: str | None = None) -> Self: ...
     def end(self) -> Self: ...
+    def extend(self, by: Duration) -> Self: ...
+    def touch(self) -> Self: ...
     def iterate(self, *, data: Any = None, reserve: Usage | None = None) -> Iterating: ...
     def log_tool_call(
         self,
@@ -271,6 +275,8 @@ class Session(SessionSurface):
     @property
     def last_activity(self) -> datetime: ...
     @property
+    def expires_at(self) -> datetime | None: ...
+    @property
     def pause_reason(self) -> str | None: ...
     @property
     def ended_at(self) -> datetime | None: ...
@@ -401,6 +407,7 @@ class SessionsInTransaction:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -445,6 +452,7 @@ class Sessions:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -461,6 +469,7 @@ class Sessions:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -475,6 +484,7 @@ class Sessions:
         status: SessionStatus | str | None = None,
         tag: str | None = None,
         agent: str | None = None,
+        expired: bool = False,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         order: SessionOrder = "newest",
@@ -515,7 +525,7 @@ class Holdfast(Face):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def as_principal(self, *, user: str, also: Sequence[Scope] = ()) -> Principal: ...
-    def sweep(self) -> Swept: ...
+    def sweep(self, *, older_than: Duration | None = None, dry_run: bool = False) -> SweepReport: ...
     def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed: ...
     def stats(self) -> Stats: ...
     def health(self) -> Health: ...

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 
@@ -53,8 +55,9 @@ async def held(stores: Stores, weighed: Weighed) -> Holdfast:
     return hold
 
 
-def text(n: int) -> str:
-    return f"{n}" + "x" * BIG
+def text(n: int, size: int = BIG) -> str:
+    """So much that no compression makes small."""
+    return base64.b64encode(Random(n).randbytes(size * 3 // 4)).decode()
 
 
 async def take(changes: object, count: int) -> list[Change]:
@@ -129,7 +132,7 @@ async def test_sessions_with_large_records_are_looked_at_few_at_once(
     stores: Stores, held: Holdfast, weighed: Weighed
 ) -> None:
     for n in range(COUNT):
-        await held.sessions.create(id=f"s{n}", user="ada", metadata={"text": "x" * (BIG - KIB)})
+        await held.sessions.create(id=f"s{n}", user="ada", metadata={"text": text(n, BIG - 2 * KIB)})
     weighed.largest = 0
     async with held.changes(user="ada") as changes:
         await (await held.sessions.open("s7")).state.set("n", 1)

@@ -13,8 +13,11 @@ from holdfast.model.config import (
     Config,
     Limits,
     MessagesConfig,
+    RetentionConfig,
     RuntimeConfig,
+    SessionConfig,
     StateConfig,
+    SweepConfig,
     TelemetryConfig,
     TurnsConfig,
 )
@@ -29,20 +32,25 @@ NUMBERS: dict[str, type] = {
     "runtime.checkpoint_every": RuntimeConfig,
     "changes.retention_count": ChangesConfig,
     "changes.queue_max": ChangesConfig,
+    "sweep.budget": SweepConfig,
     "cache.entries_max": CacheConfig,
     "cache.bytes_max": CacheConfig,
 }
 CHOICES: dict[str, type] = {"state.compression": StateConfig}
 DURATIONS: dict[str, type] = {
+    "session.default_ttl": SessionConfig,
+    "session.idle_timeout": SessionConfig,
     "state.temp_ttl": StateConfig,
     "turns.answers_ttl": TurnsConfig,
     "runtime.flush_every": RuntimeConfig,
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,
+    "retention.age": RetentionConfig,
 }
 SWITCHES: dict[str, type] = {
-    "runtime.streaming": RuntimeConfig,
+    "session.extend_on_access": SessionConfig,
     "cache.enabled": CacheConfig,
+    "runtime.streaming": RuntimeConfig,
     "telemetry.enabled": TelemetryConfig,
     "telemetry.opentelemetry": TelemetryConfig,
 }
@@ -76,9 +84,7 @@ def test_a_persistence_that_there_is_not_is_refused(value: Any) -> None:
     assert refused.value.path == "runtime.persistence"
 
 
-@pytest.mark.parametrize(
-    "part", ["budget", "state", "messages", "turns", "runtime", "changes", "limits", "cache", "telemetry"]
-)
+@pytest.mark.parametrize("part", Config.__struct_fields__)
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):
@@ -101,7 +107,7 @@ def test_a_switch_that_is_neither_true_nor_false_is_refused_by_its_name(name: st
     assert refused.value.path == name
 
 
-def test_every_number_and_duration_there_is_is_checked() -> None:
+def test_every_field_there_is_is_checked() -> None:
     parts = set(Config.__struct_fields__) - {"budget"}  # which checks itself: see test_budget
     fields = {f"{part}.{field}" for part in parts for field in getattr(Config(), part).__struct_fields__}
     assert fields == {*NUMBERS, *DURATIONS, *SWITCHES, *CHOICES, "runtime.persistence"}
