@@ -13,12 +13,15 @@ from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.change import Change
 from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.context import Context
 from holdfast.model.event import Event
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.scope import Scope
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
+from holdfast.model.stats import SessionStats
 from holdfast.model.status import SessionStatus
+from holdfast.model.template import Template
 
 __all__ = [
     "AlreadyExists",
@@ -29,6 +32,7 @@ __all__ = [
     "ChangesConfig",
     "Config",
     "Conflict",
+    "Context",
     "Diff",
     "Difference",
     "Event",
@@ -44,12 +48,14 @@ __all__ = [
     "Progress",
     "Scope",
     "Session",
+    "SessionStats",
     "SessionStatus",
     "SessionSurface",
     "SessionTransaction",
     "Snapshot",
     "State",
     "StateConfig",
+    "Template",
     "Transaction",
     "Usage",
 ]

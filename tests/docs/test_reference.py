@@ -11,14 +11,17 @@ from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.sessions import Sessions
+from holdfast.handles.templates import Templates
 from holdfast.handles.transaction import SessionsInTransaction
 from holdfast.kernel.contract import Kernel
+from holdfast.model.stats import Durations
 from tests.docs.runner import ROOT
 
 TOLD: dict[str, tuple[type, ...]] = {
     "budget": (holdfast.Budget, holdfast.Usage, holdfast.Progress, Iteration),
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),
+    "context": (holdfast.Context,),
     "event": (holdfast.Event,),
     "holdfast": (holdfast.Holdfast,),
     "kernel": (Kernel,),
@@ -27,9 +30,11 @@ TOLD: dict[str, tuple[type, ...]] = {
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),
     "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff),
+    "stats": (holdfast.SessionStats, Durations),
+    "template": (holdfast.Template, Templates),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
 }
-NOT_TOLD = {"place", "covers", "over"}  # for the library's own use
+NOT_TOLD = {"place", "covers", "over", "named"}  # for the library's own use
 INHERITED_FROM_TUPLE = {"count", "index"}
 
 

@@ -1,6 +1,6 @@
 """Sessions: one record cell each, with an index entry for every filter that a list offers.
 
-    index session.all       value ""             order: created, as 16 digits of microseconds
+    index session.all       value ""             order: created, as 16 digits of microseconds; carries its figures
     index session.user      value "ada"          and so for app, agent, mode, channel, status and tag
 
 The record is rewritten only when it changes: appending a message or setting state does not touch it.
@@ -21,10 +21,17 @@ from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Bounds
 from holdfast.model.session import SessionRecord, clean_tags, failure
+from holdfast.model.stats import pack
 from holdfast.model.status import SessionStatus
 
 CELL = "session"
 """The key of the record in its scope."""
+
+ALL = "session.all"
+"""The index of all sessions; its entries carry what statistics need."""
+
+DUE = "due"
+"""The index by which a sweep finds whose time has come."""
 
 NAMED = ("user", "app", "agent", "mode", "channel")
 """The fields that hold one name each, and are listed by it."""
@@ -188,7 +195,7 @@ def drop(work: Work, id: str) -> None:
 
 def _entries(record: SessionRecord) -> tuple[Entry, ...]:
     order = order_of(record.created_us)
-    entries = [Entry("session.all", "", order), Entry("session.status", record.status.value, order)]
+    entries = [Entry(ALL, "", order, pack(record)), Entry("session.status", record.status.value, order)]
     entries += [
         Entry(f"session.{field}", name, order) for field in NAMED if (name := getattr(record, field)) is not None
     ]
