@@ -18,7 +18,16 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import follow, memory_size, percentiles, sessions_scale, state_get, state_set
+from benchmarks import (
+    follow,
+    memory_size,
+    percentiles,
+    session_length,
+    session_stats,
+    sessions_scale,
+    state_get,
+    state_set,
+)
 from benchmarks.effort import QUICK, Effort
 from benchmarks.finding import Finding, show
 
@@ -29,6 +38,8 @@ BENCHMARKS = {
     "follow": follow,
     "memory_size": memory_size,
     "percentiles": percentiles,
+    "session_length": session_length,
+    "session_stats": session_stats,
 }
 
 

@@ -39,6 +39,13 @@ GOALS = {
         for pauses in ("no pauses", "50 ms between acts")
         for kind in ("state writes ≤ 20", "session writes ≤ 20", "reads ≤ 10")
     },
+    "session_length": {
+        "messages.add, 200 messages p50 / of 10 ≤ 1.3", "s.log, 200 messages p50 / of 10 ≤ 1.3",
+        "context, 200 messages p50 ≤ 2",
+    },
+    "session_stats": {
+        f"stats{of}, 100 sessions median ≤ 300" for of in ("", " of one mode", " of one user in twenty")
+    },
 }  # fmt: skip
 """What each benchmark is held to, as its quick form puts it."""
 
