@@ -12,6 +12,7 @@ _HOMES = {
     "AlreadyExists": "errors",
     "Budget": "model.budget",
     "BudgetExceeded": "errors",
+    "CacheConfig": "model.config",
     "Change": "model.change",
     "Changes": "handles.changes",
     "ChangesConfig": "model.config",

@@ -12,7 +12,7 @@ from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.change import Change
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
 from holdfast.model.context import Context
 from holdfast.model.event import Event
 from holdfast.model.message import Message
@@ -27,6 +27,7 @@ __all__ = [
     "AlreadyExists",
     "Budget",
     "BudgetExceeded",
+    "CacheConfig",
     "Change",
     "Changes",
     "ChangesConfig",

@@ -31,6 +31,7 @@ from holdfast.opening import open_kernel
 from holdfast.operations import user_sessions
 from holdfast.operations.states import states
 from holdfast.services import session
+from holdfast.wrappers.caching import cached
 
 T = TypeVar("T")
 
@@ -104,13 +105,10 @@ class Holdfast:
     ) -> Holdfast:
         """The same on a kernel of one's own, which it closes in the end."""
         check_parts(config=config, clock=clock, ids=ids)
-        store = Store(
-            kernel,
-            clock=clock if clock is not None else system.SystemClock(),
-            ids=ids if ids is not None else system.SystemIds(),
-            config=config if config is not None else Config(),
-        )
-        return cls(store)
+        clock = clock if clock is not None else system.SystemClock()
+        config = config if config is not None else Config()
+        ids = ids if ids is not None else system.SystemIds()
+        return cls(Store(behind_cache(kernel, config, clock), clock=clock, ids=ids, config=config))
 
     async def close(self) -> None:
         """Finish what was submitted, end every stream, release the store. May be called twice."""
@@ -233,6 +231,25 @@ class Holdfast:
         figures = dict(await self._store.patiently(self._store.kernel.stats))
         figures.update({f"writer_{name}": figure for name, figure in self._store.writer.stats().items()})
         return figures
+
+
+FRESH = frozenset({session.CELL, "alive", "claim"})
+"""Cells that say whether a session is there, what it is and whose turn it is: only an exact cache answers for them."""
+
+
+def behind_cache(kernel: Kernel, config: Config, clock: Clock) -> Kernel:
+    """The kernel behind the cache that is configured."""
+    cache = config.cache
+    if not cache.enabled:
+        return kernel
+    return cached(
+        kernel,
+        clock=clock,
+        ttl_s=None if cache.ttl is None else to_seconds(cache.ttl, "cache.ttl"),
+        fresh=FRESH,
+        entries_max=cache.entries_max,
+        bytes_max=cache.bytes_max,
+    )
 
 
 def check_parts(*, config: object, clock: object, ids: object) -> None:

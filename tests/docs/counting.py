@@ -13,6 +13,8 @@ from holdfast.kernel.commit import (
     Read,
     Record,
     Retention,
+    Rewrite,
+    Stored,
     Swept,
     View,
 )
@@ -134,6 +136,23 @@ class CountingKernel(Kernel):
     async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
         self.count.verbs.append("sweep")
         return await self._inner.sweep(now_us=now_us, retention=retention, budget=budget)
+
+    async def stored(
+        self, scope: str, *, after: str | None = None, limit: int = 1000, bytes_max: int | None = None
+    ) -> tuple[Stored, ...]:
+        stored = await self._inner.stored(scope, after=after, limit=limit, bytes_max=bytes_max)
+        self.count.verbs.append("stored")
+        self.count.rows += len(stored)
+        return stored
+
+    async def rewrite(self, scope: str, *, cells: Sequence[Rewrite] = (), records: Sequence[Record] = ()) -> int:
+        self.count.verbs.append("rewrite")
+        self.count.cells += len(cells)
+        return await self._inner.rewrite(scope, cells=cells, records=records)
+
+    async def scrub(self) -> bool:
+        self.count.verbs.append("scrub")
+        return await self._inner.scrub()
 
     async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
         self.count.verbs.append("outcome")

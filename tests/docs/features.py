@@ -8,7 +8,7 @@ not counted.
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from holdfast import Holdfast, Scope, Session, Usage
+from holdfast import CacheConfig, Config, Holdfast, Scope, Session, Usage
 from holdfast.backends.memory import MemoryKernel
 from holdfast.testing.clock import ManualClock, SeededIds, settle
 from tests.docs.counting import Count, CountingKernel
@@ -35,7 +35,8 @@ class Stage:
 async def cost_of(feature: Feature) -> Count:
     """What one feature costs on a stage of its own."""
     kernel = CountingKernel(MemoryKernel())
-    async with Holdfast.over(kernel, clock=ManualClock(), ids=SeededIds()) as hold:
+    config = Config(cache=CacheConfig(enabled=False))  # what a kernel is asked when nothing is remembered
+    async with Holdfast.over(kernel, clock=ManualClock(), ids=SeededIds(), config=config) as hold:
         session = await hold.sessions.create(
             id="s1", user="ada", agent="guide", tags=["vip", "eu", "beta"], metadata={"plan": "pro"}
         )

@@ -277,6 +277,29 @@ class Record(Struct, frozen=True, gc=False):
         return len(self.body) + len(self.cause) + sum(map(len, self.touched))
 
 
+class Stored(Struct, frozen=True, gc=False):
+    """A cell as it is kept, with its index entries, in no particular order."""
+
+    cell: Cell
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """What it counts for against `bytes_max`."""
+        return self.cell.size
+
+
+class Rewrite(Struct, frozen=True, gc=False):
+    """Other bytes for a cell, if it still is what it `was`: its value, and the entries instead of those it has.
+
+    Of an entry the value and the payload may be others; index and order are those it had.
+    """
+
+    was: Cell
+    value: bytes
+    entries: tuple[Entry, ...] = ()
+
+
 class Moved(Struct, frozen=True, gc=False):
     """Scopes that committed, each with a seq it had reached, and the position to continue from.
 

@@ -1,6 +1,6 @@
 """What a backend owes.
 
-A kernel is one space of one open store. It keeps bytes and knows nothing of sessions. The guarantees G1…G20 are
+A kernel is one space of one open store. It keeps bytes and knows nothing of sessions. The guarantees G1…G21 are
 listed in `holdfast.testing.guarantees` and proved by the conformance kit; the docstrings here say which verb
 owes which. What a backend cannot keep it declares in `traits`, and the call that would need it raises Unsupported.
 
@@ -35,6 +35,8 @@ from holdfast.kernel.commit import (
     Read,
     Record,
     Retention,
+    Rewrite,
+    Stored,
     Swept,
     View,
 )
@@ -139,13 +141,13 @@ class Kernel(ABC):
 
     @abstractmethod
     def mark(self) -> int | None:
-        """A number that is none of the earlier ones once anything was committed or swept since one was asked for (G6).
+        """A number that is none of the earlier ones once anything was committed, swept or rewritten since (G6).
 
         By whomever, in whatever process: while the number stays, every answer of `read` stays, but for what `now_us`
         makes of it. It may move without a reason. Where it is a number, the greatest seq that `moved` tells of a scope
         is that of its last commit before the call or a higher one, and `Moved.sweeps` is another one after a sweep that
-        removed anything; so `moved` tells what of an earlier answer is not to be trusted. Always None where it cannot
-        be known so cheaply: `traits.cache` says which. Never waits.
+        removed, or a rewrite that replaced, anything; so `moved` tells what of an earlier answer is not to be trusted.
+        Always None where it cannot be known so cheaply: `traits.cache` says which. Never waits.
         """
 
     @abstractmethod
@@ -186,6 +188,38 @@ class Kernel(ABC):
         Changes nothing that any verb shows but the reach of `log` and `moved` (G12, G16): no seq, no record, and it
         works on a full store. The newest record of a scope, and so the record at `floor`, is never trimmed while its
         head lives. Once a tombstone is removed the scope is as if it never was (NO_HEAD).
+        """
+
+    @abstractmethod
+    async def stored(
+        self, scope: str, *, after: str | None = None, limit: int = 1000, bytes_max: int | None = None
+    ) -> tuple[Stored, ...]:
+        """Cells of a scope's present epoch with key > `after`, in key order, each with its entries (G21).
+
+        For whoever passes over all that is kept: cells that have expired and were not swept yet are among them. A scope
+        that does not live has none.
+        """
+
+    @abstractmethod
+    async def rewrite(self, scope: str, *, cells: Sequence[Rewrite] = (), records: Sequence[Record] = ()) -> int:
+        """Put other bytes in the place of those that are kept; returns how many cells and records now have them (G21).
+
+        A cell is rewritten if version and value still are those of `Rewrite.was`, in the present epoch and whether it
+        has expired or not; a record gets the body and cause of the one given if the log still has that seq by that
+        commit id. What is no longer so is passed over. One call is atomic, and as durable as a commit when it returns.
+
+        Nothing else that any verb shows changes: no seq, version, time or expiry, no place in the log, in `moved` or
+        in an index, and no hint. The head shows the cause of its record. Raises TooLarge, and rewrites nothing, for a
+        value or payload over its limit.
+        """
+
+    @abstractmethod
+    async def scrub(self) -> bool:
+        """Remove from wherever the store is kept what was overwritten or removed before, so that a search of its files
+        finds nothing of it.
+
+        Changes nothing that any verb shows, and may hold up writers for as long as it takes to copy the store. False:
+        it could not remove all of it, now or by itself; see the backend's page.
         """
 
     @abstractmethod

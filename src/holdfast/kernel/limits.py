@@ -14,7 +14,7 @@ from typing import Literal, Protocol, TypeVar
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, TooLarge, Unsupported, shown
-from holdfast.kernel.commit import ORDINAL_DIGITS, SEQ_DIGITS, Append, Commit, Put, Range, ScopeCommit
+from holdfast.kernel.commit import ORDINAL_DIGITS, SEQ_DIGITS, Append, Commit, Put, Range, Rewrite, ScopeCommit
 from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ DEPTH_MAX = 64
 """How deep a value may be nested."""
 
 PAYLOAD_BYTES_MAX = 256
-"""The limit of what one index entry carries, on every backend."""
+"""What one index entry carries, on every backend; less where it is encrypted on the way."""
 
 APPENDS_MAX: int = 10**ORDINAL_DIGITS
 """The limit of appends to one scope in one commit, on every backend: as many as a stamp can count."""
@@ -88,6 +88,7 @@ class Traits(Struct, frozen=True):
     value_bytes_max      the largest value of a cell
     operations_max       puts, appends and deletes in one commit
     commit_bytes_max     keys, values, entries and bodies of one commit together
+    payload_bytes_max    what one index entry carries
     poll_s               how often a reader should look when no hint came
     """
 
@@ -97,6 +98,7 @@ class Traits(Struct, frozen=True):
     value_bytes_max: int = VALUE_BYTES_MAX
     operations_max: int = OPERATIONS_MAX
     commit_bytes_max: int = COMMIT_BYTES_MAX
+    payload_bytes_max: int = PAYLOAD_BYTES_MAX
     poll_s: float = 1.0
 
 
@@ -132,6 +134,12 @@ def check_commit(commit: Commit, traits: Traits) -> None:
             size=size,
             limit=traits.commit_bytes_max,
         )
+
+
+def check_rewrites(rewrites: Sequence[Rewrite], traits: Traits) -> None:
+    """Refuse other bytes for cells that are over a limit (TooLarge)."""
+    for rewrite in rewrites:
+        _weigh_put(Put(rewrite.was.key, rewrite.value, None, rewrite.entries), rewrite.was.key, traits)
 
 
 def check_together(first: str, scope: str, traits: Traits) -> None:
@@ -208,15 +216,16 @@ def _weigh_put(put: Put | Append, key: str, traits: Traits) -> int:
     ):
         raise InvalidValue(f"a commit gives {key!r} an index entry twice", path=key)
     for entry in put.entries:
-        if len(entry.payload) > PAYLOAD_BYTES_MAX:
+        payload_bytes, limit = len(entry.payload), traits.payload_bytes_max
+        if payload_bytes > limit:
             raise TooLarge(
-                f"an index entry of {key!r} carries {len(entry.payload)} bytes; the limit is {PAYLOAD_BYTES_MAX}",
+                f"an index entry of {key!r} carries {payload_bytes} bytes; the limit is {limit}",
                 what="payload",
                 key=key,
-                size=len(entry.payload),
-                limit=PAYLOAD_BYTES_MAX,
+                size=payload_bytes,
+                limit=limit,
             )
-        size += len(entry.payload) + _key_bytes(entry.index) + _key_bytes(entry.value) + _key_bytes(entry.order)
+        size += payload_bytes + _key_bytes(entry.index) + _key_bytes(entry.value) + _key_bytes(entry.order)
     return size
 
 

@@ -58,6 +58,22 @@ class ChangesConfig(Struct, frozen=True, kw_only=True):
     queue_max: int = 1000
 
 
+class CacheConfig(Struct, frozen=True, kw_only=True):
+    """What is remembered of what was read. On memory and SQLite that is exact: what any process commits is in the very
+    next read. Elsewhere there is no cache unless a `ttl` is given.
+
+    enabled         whether there is a cache at all (True)
+    ttl             where a cache cannot be exact, how long another process's write may go unseen (None: no cache there)
+    entries_max     values remembered, or known to be absent, at most (100,000)
+    bytes_max       and the bytes of all of them, about (64 MiB)
+    """
+
+    enabled: bool = True
+    ttl: Duration | None = None
+    entries_max: int = 100_000
+    bytes_max: int = 64 * _MIB
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """How a store is used. Immutable; give it to `Holdfast.open`.
 
@@ -70,6 +86,7 @@ class Config(Struct, frozen=True, kw_only=True):
     messages: MessagesConfig = MessagesConfig()
     changes: ChangesConfig = ChangesConfig()
     limits: Limits = Limits()
+    cache: CacheConfig = CacheConfig()
 
     def __post_init__(self) -> None:
         for name, kind in _PARTS.items():
@@ -83,6 +100,8 @@ class Config(Struct, frozen=True, kw_only=True):
             "messages.value_bytes_max": self.messages.value_bytes_max,
             "changes.queue_max": self.changes.queue_max,
             "changes.retention_count": self.changes.retention_count,
+            "cache.entries_max": self.cache.entries_max,
+            "cache.bytes_max": self.cache.bytes_max,
         }.items():
             unbounded = number is None and name == "changes.retention_count"
             if not unbounded and (type(number) is not int or number < 1):
@@ -90,6 +109,10 @@ class Config(Struct, frozen=True, kw_only=True):
         to_seconds(self.state.temp_ttl, "state.temp_ttl")
         if self.changes.retention_age is not None:
             to_seconds(self.changes.retention_age, "changes.retention_age")
+        if self.cache.ttl is not None:
+            to_seconds(self.cache.ttl, "cache.ttl")
+        if type(enabled := self.cache.enabled) is not bool:
+            raise InvalidValue(f"cache.enabled must be True or False, not {shown(enabled)}", path="cache.enabled")
 
 
 _PARTS = {
@@ -98,4 +121,5 @@ _PARTS = {
     "messages": MessagesConfig,
     "changes": ChangesConfig,
     "limits": Limits,
+    "cache": CacheConfig,
 }

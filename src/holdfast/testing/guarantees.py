@@ -82,6 +82,11 @@ GUARANTEES: tuple[Guarantee, ...] = (
     ),
     Guarantee("G19", "declared limits", "A commit at a limit is taken, one beyond it is refused whole and clearly."),
     Guarantee("G20", "clean end", "After close, every verb raises Closed; closing twice is allowed."),
+    Guarantee(
+        "G21",
+        "rewritten in place",
+        "Rewriting replaces bytes only where they still are what was read, and shows in nothing but those bytes.",
+    ),
 )
 
 BY_NUMBER = {guarantee.number: guarantee for guarantee in GUARANTEES}

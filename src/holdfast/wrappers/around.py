@@ -18,6 +18,8 @@ from holdfast.kernel.commit import (
     Read,
     Record,
     Retention,
+    Rewrite,
+    Stored,
     Swept,
     View,
 )
@@ -25,7 +27,9 @@ from holdfast.kernel.contract import Kernel
 
 T = TypeVar("T")
 
-Verb = Literal["read", "commit", "log", "moved", "find", "scopes", "sweep", "outcome", "stats"]
+Verb = Literal[
+    "read", "commit", "log", "moved", "find", "scopes", "sweep", "stored", "rewrite", "scrub", "outcome", "stats"
+]
 """The verbs that wait for the store; `mark`, `watch` and `close` never fail for its sake."""
 
 
@@ -96,6 +100,22 @@ class Around(Kernel):
     async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
         """See `Kernel.sweep`."""
         return await self.call("sweep", lambda: self.inside.sweep(now_us=now_us, retention=retention, budget=budget))
+
+    async def stored(
+        self, scope: str, *, after: str | None = None, limit: int = 1000, bytes_max: int | None = None
+    ) -> tuple[Stored, ...]:
+        """See `Kernel.stored`."""
+        return await self.call(
+            "stored", lambda: self.inside.stored(scope, after=after, limit=limit, bytes_max=bytes_max)
+        )
+
+    async def rewrite(self, scope: str, *, cells: Sequence[Rewrite] = (), records: Sequence[Record] = ()) -> int:
+        """See `Kernel.rewrite`."""
+        return await self.call("rewrite", lambda: self.inside.rewrite(scope, cells=cells, records=records))
+
+    async def scrub(self) -> bool:
+        """See `Kernel.scrub`."""
+        return await self.call("scrub", self.inside.scrub)
 
     async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
         """See `Kernel.outcome`."""

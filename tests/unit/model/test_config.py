@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidValue
-from holdfast.model.config import ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
 
 NUMBERS: dict[str, type] = {
     "limits.value_bytes_max": Limits,
@@ -17,8 +17,15 @@ NUMBERS: dict[str, type] = {
     "messages.value_bytes_max": MessagesConfig,
     "changes.retention_count": ChangesConfig,
     "changes.queue_max": ChangesConfig,
+    "cache.entries_max": CacheConfig,
+    "cache.bytes_max": CacheConfig,
 }
-DURATIONS: dict[str, type] = {"state.temp_ttl": StateConfig, "changes.retention_age": ChangesConfig}
+DURATIONS: dict[str, type] = {
+    "state.temp_ttl": StateConfig,
+    "changes.retention_age": ChangesConfig,
+    "cache.ttl": CacheConfig,
+}
+SWITCHES: dict[str, type] = {"cache.enabled": CacheConfig}
 
 
 def configured(name: str, kind: type, value: Any) -> Config:
@@ -42,17 +49,25 @@ def test_a_duration_that_cannot_be_read_is_refused_by_its_name(name: str, value:
     assert refused.value.path == name
 
 
-@pytest.mark.parametrize("part", ["budget", "state", "messages", "changes", "limits"])
+@pytest.mark.parametrize("part", ["budget", "state", "messages", "changes", "limits", "cache"])
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):
         Config(**{part: value})
 
 
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("value", [0, 1, None, "yes", []])
+def test_a_switch_that_is_neither_true_nor_false_is_refused_by_its_name(name: str, value: Any) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        configured(name, SWITCHES[name], value)
+    assert refused.value.path == name
+
+
 def test_every_number_and_duration_there_is_is_checked() -> None:
     parts = set(Config.__struct_fields__) - {"budget"}  # which checks itself: see test_budget
     fields = {f"{part}.{field}" for part in parts for field in getattr(Config(), part).__struct_fields__}
-    assert fields == {*NUMBERS, *DURATIONS}
+    assert fields == {*NUMBERS, *DURATIONS, *SWITCHES}
 
 
 def test_no_bound_is_none_for_retention_alone() -> None:

@@ -13,6 +13,7 @@ from operator import itemgetter
 from msgspec.structs import replace
 
 from holdfast.backends.memory.commit import CommitPath, first_seq
+from holdfast.backends.memory.rewrite import rewrite_cell, rewrite_record, stored_cells
 from holdfast.backends.memory.store import MemoryStore, ScopeData, SpaceData
 from holdfast.errors import Closed, Compacted, Corrupt, Diverged, Gone, InvalidValue
 from holdfast.kernel.commit import (
@@ -26,12 +27,14 @@ from holdfast.kernel.commit import (
     Read,
     Record,
     Retention,
+    Rewrite,
+    Stored,
     Swept,
     View,
 )
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.evaluate import is_visible
-from holdfast.kernel.limits import Traits, check_bytes, check_limit, check_range, within
+from holdfast.kernel.limits import Traits, check_bytes, check_limit, check_range, check_rewrites, within
 
 TRAITS = Traits(
     durability="none",
@@ -221,6 +224,33 @@ class MemoryKernel(Kernel):
                 space.trim_moves()
             space.sweeps += bool(cells or records or scopes)
             return Swept(cells, records, scopes, more)
+
+    async def stored(
+        self, scope: str, *, after: str | None = None, limit: int = 1000, bytes_max: int | None = None
+    ) -> tuple[Stored, ...]:
+        """See `Kernel.stored`."""
+        with self._lock:
+            check_limit(limit)
+            check_bytes(bytes_max)
+            data = self._open().scopes.get(scope)
+            return () if data is None else tuple(within(islice(stored_cells(data, after), limit), bytes_max))
+
+    async def rewrite(self, scope: str, *, cells: Sequence[Rewrite] = (), records: Sequence[Record] = ()) -> int:
+        """See `Kernel.rewrite`."""
+        with self._lock:
+            space = self._open()
+            check_rewrites(cells, self.traits)
+            if scope not in space.scopes:
+                return 0
+            rewritten = [rewrite_cell(space, scope, rewrite) for rewrite in cells]
+            rewritten += [rewrite_record(space.scopes[scope], record) for record in records]
+            space.sweeps += any(rewritten)
+            return sum(rewritten)
+
+    async def scrub(self) -> bool:
+        """See `Kernel.scrub`. What was replaced in memory is gone with its last reference."""
+        self._open()
+        return True
 
     async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
         """See `Kernel.outcome`."""

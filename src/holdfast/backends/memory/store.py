@@ -137,7 +137,7 @@ class SpaceData:
         self.moves: list[tuple[int, str, int]] = []  # position, scope, seq; in the order of positions
         self.moves_end = 0  # the next position
         self.moves_floor = 0  # the first position from which every move can still be told
-        self.sweeps = 0  # that removed anything
+        self.sweeps = 0  # that removed anything, and rewrites
         self.lanes: dict[str, int] = {}
         self.watchers: dict[object, Callable[[], None]] = {}
 

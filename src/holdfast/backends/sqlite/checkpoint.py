@@ -78,6 +78,11 @@ class Checkpointer:
         finally:
             writer.set_busy_handler(Waiting(self._opening.busy_timeout_s, on_loop=False))
 
+    def empty_log(self, writer: apsw.Connection) -> bool:
+        """Copy all of the log into the file and cut the log to nothing; whether that could be done. In the writer's
+        thread, between transactions; waits for readers as long as a write waits for another process."""
+        return self._checkpoint(writer, apsw.SQLITE_CHECKPOINT_TRUNCATE) == 0
+
     def _grown(self, writer: apsw.Connection, _database: str, pages: int) -> int:
         """After every commit, in the writer's thread."""
         self._pages = pages

@@ -12,6 +12,7 @@ from holdfast.backends.sqlite.find import Wanted, find_entries, scope_names
 from holdfast.backends.sqlite.heads import SpaceCache
 from holdfast.backends.sqlite.log import read_log, read_log_back, read_moved
 from holdfast.backends.sqlite.read import read_views, rows_at_most
+from holdfast.backends.sqlite.rewrite import read_stored, rewrite
 from holdfast.backends.sqlite.stats import count
 from holdfast.backends.sqlite.store import BUSY_TIMEOUT_S, SqliteStore
 from holdfast.backends.sqlite.sweep import Limits, Sweep
@@ -28,12 +29,23 @@ from holdfast.kernel.commit import (
     Read,
     Record,
     Retention,
+    Rewrite,
+    Stored,
     Swept,
     View,
 )
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import MIB, Durability, Traits, check_bytes, check_commit, check_limit, check_range
+from holdfast.kernel.limits import (
+    MIB,
+    Durability,
+    Traits,
+    check_bytes,
+    check_commit,
+    check_limit,
+    check_range,
+    check_rewrites,
+)
 
 T = TypeVar("T")
 
@@ -206,6 +218,23 @@ class SqliteKernel(Kernel):
         store = self._open()
         limits = Limits(self._space.id, now_us, retention)
         return await Sweep(limits, budget, look=store.look, act=store.act).run()
+
+    async def stored(
+        self, scope: str, *, after: str | None = None, limit: int = 1000, bytes_max: int | None = None
+    ) -> tuple[Stored, ...]:
+        """See `Kernel.stored`."""
+        check_limit(limit)
+        check_bytes(bytes_max)
+        return await self._read(limit, read_stored, self._space.id, scope, after, limit, bytes_max)
+
+    async def rewrite(self, scope: str, *, cells: Sequence[Rewrite] = (), records: Sequence[Record] = ()) -> int:
+        """See `Kernel.rewrite`. In the writer's thread, a transaction for each call."""
+        check_rewrites(cells, self.traits)
+        return await self._open().act(lambda writer: rewrite(writer, self._space.id, scope, cells, records))
+
+    async def scrub(self) -> bool:
+        """See `Kernel.scrub`. VACUUM and an empty log; False while a reader in another process holds the log."""
+        return await self._open().scrub()
 
     async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
         """See `Kernel.outcome`."""

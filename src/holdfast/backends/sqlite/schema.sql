@@ -1,8 +1,8 @@
 -- Schema version 1. Times are microseconds since the epoch. A scope's id is the log id of its first record, so no id
 -- ever repeats.
 
--- One row. `sweeps` rises with every sweep that changed what a cached head or cell may say; `tip` is the highest log id that
--- was ever removed, so that ids do not repeat.
+-- One row. `sweeps` rises with every sweep and rewrite that changed what a cached head or cell may say; `tip` is the
+-- highest log id that was ever removed, so that ids do not repeat.
 CREATE TABLE meta(
     one INTEGER PRIMARY KEY CHECK (one = 1),
     sweeps INTEGER NOT NULL,

@@ -144,6 +144,15 @@ class SqliteStore:
             raise translated(error, self.opening.path) from error
         return answer
 
+    async def scrub(self) -> bool:
+        """Leave nothing in the files of what was overwritten or removed; False: a reader elsewhere holds the log."""
+
+        def scrub(writer: Writer) -> bool:
+            writer.write_anew()
+            return self._checkpointer.empty_log(writer.connection)
+
+        return await self.act(scrub)
+
     async def look(self, read: Callable[..., T], *args: Any) -> T:
         """Read in a reader thread."""
         await self._check_place()

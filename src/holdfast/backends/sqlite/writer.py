@@ -36,7 +36,8 @@ WAITS_AT_CLOSE_S = 1.0
 
 Failpoint = Callable[[str], None]
 """Called with the name of the place that is reached: batch.begun, batch.decided, batch.written, batch.committed,
-sweep.begun, sweep.written, sweep.committed, checkpoint.begun, checkpoint.done. It may raise (the batch fails) or end
+sweep.begun, sweep.written, sweep.committed, the same of rewrite, scrub.begun, scrub.written, checkpoint.begun,
+checkpoint.done. It may raise (the batch fails) or end
 the process."""
 
 
@@ -118,6 +119,20 @@ class Writer:
         self.was_full = True
         self.reserve.give_up(self.connection, given)
         self._begin_anew(self.connection)
+
+    def write_anew(self) -> None:
+        """Write every page of the file anew, and give the free ones back: VACUUM, in a turn of its own."""
+        with self._turns.held():
+            self.check_place()
+            self._reach("scrub.begun")
+            self.connection.execute("PRAGMA temp_store=FILE")
+            try:
+                self.connection.execute("VACUUM")
+            finally:
+                self.connection.execute("PRAGMA temp_store=MEMORY")
+                self.heads.distrust()
+                self.reserve.forget()
+            self._reach("scrub.written")
 
     def disk_bytes(self) -> int:
         """What the file system has left; as good as endless where it does not say."""

@@ -35,6 +35,9 @@ def _verbs(bench: Bench, kernel: Kernel) -> dict[str, Callable[[], Awaitable[Any
         "scopes": kernel.scopes,
         "watch": watch,
         "sweep": lambda: kernel.sweep(now_us=0, retention=Retention()),
+        "stored": lambda: kernel.stored(A),
+        "rewrite": lambda: kernel.rewrite(A),
+        "scrub": kernel.scrub,
         "outcome": lambda: kernel.outcome(A, CommitId("w", 1)),
         "stats": kernel.stats,
     }

@@ -8,7 +8,7 @@ from typing import Any
 from holdfast.errors import InvalidValue, TooLarge, Unsupported
 from holdfast.kernel.commit import Append, Committed, Entry, Put, Range, Read, ScopeCommit
 from holdfast.kernel.keys import KEY_BYTES_MAX, bucket
-from holdfast.kernel.limits import EXPIRES_US_MAX, MIB, PAGE_MAX, PAYLOAD_BYTES_MAX, TIME_US_MAX
+from holdfast.kernel.limits import EXPIRES_US_MAX, MIB, PAGE_MAX, TIME_US_MAX
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench
 from holdfast.testing.conformance.check import proves
@@ -103,8 +103,8 @@ async def a_commit_may_weigh_as_much_as_declared(bench: Bench) -> None:
 
 @proves("G19")
 async def keys_names_and_entries_may_be_as_long_as_every_kernel_takes(bench: Bench) -> None:
-    """1,024 bytes of UTF-8 are taken as a key, a scope, and a value or order of an entry, and a payload of 256; one
-    byte more is refused, and characters of several bytes count as several."""
+    """1,024 bytes of UTF-8 are taken as a key, a scope, and a value or order of an entry, and a payload as declared;
+    one byte more is refused, and characters of several bytes count as several."""
     for fits, too_long in (
         ("k" * KEY_BYTES_MAX, "k" * (KEY_BYTES_MAX + 1)),
         ("é" * 512, "é" * 512 + "k"),
@@ -120,16 +120,16 @@ async def keys_names_and_entries_may_be_as_long_as_every_kernel_takes(bench: Ben
         ):
             await _too_large(bench, part, what="key", size=beyond, limit=KEY_BYTES_MAX)
         await bench.put(A, {}, Put(fits, b"v"))
-        entries = (Entry("tag", fits, "1"), Entry("tag", "x", fits, bytes(PAYLOAD_BYTES_MAX)))
+        entries = (Entry("tag", fits, "1"), Entry("tag", "x", fits, bytes(bench.traits.payload_bytes_max)))
         await bench.put(A, {}, Put("k", b"", entries=entries))
         await bench.put(fits, {"k": b"v"})
         expect.same((await bench.values(A))[fits], b"v", "the cell of the longest key")
         expect.same([e.cursor for e in await bench.found("tag", fits)], [("1", A, "k")], "under the longest value")
         expect.same([e.order for e in await bench.found("tag", "x")], [fits], "the longest order")
         expect.same(await bench.values(fits), {"k": b"v"}, "the scope of the longest name")
-    fat = Entry("tag", "x", "", bytes(PAYLOAD_BYTES_MAX + 1))
-    part = ScopeCommit(A, puts=(Put("k", b"", entries=(fat,)),))
-    await _too_large(bench, part, what="payload", size=PAYLOAD_BYTES_MAX + 1, limit=PAYLOAD_BYTES_MAX)
+    limit = bench.traits.payload_bytes_max
+    part = ScopeCommit(A, puts=(Put("k", b"", entries=(Entry("tag", "x", "", bytes(limit + 1)),)),))
+    await _too_large(bench, part, what="payload", size=limit + 1, limit=limit)
 
 
 @proves("G19")
@@ -201,6 +201,7 @@ async def an_answer_has_a_length_and_a_bound(bench: Bench) -> None:
         "find": lambda n: kernel.find("tag", "x", now_us=now_us, limit=n),
         "find of nothing": lambda n: kernel.find("none", "x", now_us=now_us, limit=n),
         "scopes": lambda n: kernel.scopes(limit=n),
+        "stored": lambda n: kernel.stored(A, limit=n),
     }
     for name, verb in verbs.items():
         for limit in (0, -1, PAGE_MAX + 1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from holdfast.kernel.commit import Put, Retention, ScopeCommit
+from holdfast.kernel.commit import CommitId, Put, Record, Retention, ScopeCommit
 from holdfast.kernel.contract import Kernel
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench
@@ -48,6 +48,7 @@ async def _moves_with(bench: Bench, marks: Marks, kernel: Kernel, whose: str) ->
         "another scope's commit": lambda: commit(ScopeCommit(B, "create", body=b"x")),
         "a sweep of an expired cell": sweep(now_us + 5),
         "a sweep of records": sweep(now_us, count=1),
+        "a rewrite": lambda: kernel.rewrite(B, records=[Record(1, 0, CommitId(lane.writer, 5), 0, b"", (), b"y")]),
         "a drop": lambda: commit(ScopeCommit(A, drop=True)),
         "a sweep of a tombstone": sweep(now_us, tombstone_us=0),
     }

@@ -15,12 +15,13 @@ from holdfast.testing.mutants import (
     logs,
     moves,
     reading,
+    rewriting,
     sweeping,
 )
 from holdfast.testing.mutants.mutant import Mutant, mutants_of
 
 MUTANTS: tuple[Mutant, ...] = mutants_of(
-    *(committing, conditions, identity, durability, reading, expiry, logs, moves, indexes, sweeping, edges)
+    *(committing, conditions, identity, durability, reading, expiry, logs, moves, indexes, sweeping, rewriting, edges)
 )
 """Every mutant."""
 
