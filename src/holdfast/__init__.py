@@ -34,6 +34,7 @@ _HOMES = {
     "Progress": "model.budget",
     "Scope": "model.scope",
     "Session": "handles.session",
+    "SessionConfig": "model.config",
     "SessionStats": "model.stats",
     "SessionStatus": "model.status",
     "SessionSurface": "handles.surface",

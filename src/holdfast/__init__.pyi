@@ -12,7 +12,15 @@ from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.change import Change
-from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import (
+    CacheConfig,
+    ChangesConfig,
+    Config,
+    Limits,
+    MessagesConfig,
+    SessionConfig,
+    StateConfig,
+)
 from holdfast.model.context import Context
 from holdfast.model.event import Event
 from holdfast.model.message import Message
@@ -49,6 +57,7 @@ __all__ = [
     "Progress",
     "Scope",
     "Session",
+    "SessionConfig",
     "SessionStats",
     "SessionStatus",
     "SessionSurface",

@@ -12,6 +12,7 @@ NAMES_THAT_SAY_NOTHING = {"base", "common", "helper", "helpers", "manager", "mis
 # A noun that is told on another noun's page: noun -> page.
 TOLD_WITH: Mapping[str, str] = {
     "cause": "change",
+    "deadline": "session",
     "duration": "config",
     "moment": "config",
     "page": "session",

@@ -125,6 +125,18 @@ async def _(stage: Stage) -> None:
     await stage.s.end()
 
 
+@feature("s.extend")
+async def _(stage: Stage) -> None:
+    s = await stage.hold.sessions.create(id="new", ttl="1h")
+    stage.begin()
+    await s.extend("1h")
+
+
+@feature("s.touch, and it makes no difference")
+async def _(stage: Stage) -> None:
+    await stage.s.touch()
+
+
 @feature("s.refresh")
 async def _(stage: Stage) -> None:
     await stage.s.refresh()

@@ -32,7 +32,16 @@ class Session(SessionSurface):
     of a session that was deleted raise NotFound, even when another was made under the same id.
     """
 
-    def __init__(self, store: Store, record: SessionRecord, version: int, head: Head, account: Account) -> None:
+    def __init__(
+        self,
+        store: Store,
+        record: SessionRecord,
+        version: int,
+        head: Head,
+        account: Account,
+        *,
+        expires_us: int | None,
+    ) -> None:
         super().__init__(
             Alone(store),
             Target(session.scope_of(record.id), "must_exist", head.epoch),
@@ -44,6 +53,7 @@ class Session(SessionSurface):
         self._version = version
         self._account = account
         self._active_us = head.at_us
+        self._expires_us = expires_us
 
     def __repr__(self) -> str:
         return f"<Session {self.id!r} {self.status} version={self.version}>"
@@ -119,6 +129,12 @@ class Session(SessionSurface):
         return to_datetime(max(self._active_us, self._record.updated_us))
 
     @property
+    def expires_at(self) -> datetime | None:
+        """When it expires, unless it is extended or accessed before, as far as this process has seen; None: never."""
+        expires_us = self._store.deadlines.expires_us(self._target.scope, self._expires_us)
+        return None if expires_us is None else to_datetime(expires_us)
+
+    @property
     def pause_reason(self) -> str | None:
         """Why it is paused; None if it is not, or no reason was given."""
         return self._record.pause_reason
@@ -175,6 +191,8 @@ class Session(SessionSurface):
         if cell is None or view.head.epoch != self._target.epoch:
             raise missing(self._target.scope)
         self._saw(session.decode(cell), cell.version)
+        alive = view.cells.get(session.ALIVE)
+        self._expires_us = None if alive is None else alive.expires_us
         self._account = budgets.decode(view.cells.get(budgets.CELL))
         self._active_us = view.head.at_us
         return self
@@ -209,6 +227,7 @@ class Session(SessionSurface):
             raise missing(self._target.scope)
         self._saw(seen.record, seen.version)
         self._account = seen.account
+        self._expires_us = seen.expires_us
         self._active_us = seen.head.at_us
         return told
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from holdfast.errors import AlreadyExists, InvalidValue, NotFound, shown
+from holdfast.handles.expiry import make_way
 from holdfast.handles.session import Session
 from holdfast.handles.store import Store
 from holdfast.handles.surface import Update, checked_budget
@@ -14,11 +15,12 @@ from holdfast.handles.templates import Templates
 from holdfast.handles.unit import Alone, Target
 from holdfast.handles.working import Working
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Head, Read
+from holdfast.kernel.commit import Head, Read, View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
 from holdfast.kernel.work import Work
 from holdfast.model.budget import EMPTY, Budget, resolved
+from holdfast.model.duration import Duration
 from holdfast.model.moment import to_us
 from holdfast.model.page import Page
 from holdfast.model.session import SessionRecord
@@ -52,6 +54,7 @@ class Sessions:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -61,7 +64,8 @@ class Sessions:
         """Create a session; it is active and durable on return. Without an id it gets a new UUIDv7.
 
         What is not given is as the `template` of that name says (its metadata lie under those given, key by key), and
-        what a budget leaves out after that as `Config.budget` does. Raises NotFound if there is no such template.
+        after that as the configuration does: how long it lives (`ttl`), and what a budget leaves out. Raises NotFound
+        if there is no such template.
         If the id is taken: "fail" raises AlreadyExists, "return" returns the session that is there, and raises it only
         if that belongs to another user than the one given.
         Raises InvalidId or InvalidValue for what may not be stored, before anything is.
@@ -74,6 +78,7 @@ class Sessions:
             id,
             {field: getattr(begins, field, None) if name is None else name for field, name in names.items()},
             task=begins.task if task is None else task,
+            ttl=begins.ttl if ttl is None else ttl,
             tags=begins.tags if tags == () else tags,
             metadata=_merged(begins.metadata, metadata),
             budget=(checked_budget(budget) or Budget()).over(begins.budget),
@@ -89,6 +94,7 @@ class Sessions:
         names: Mapping[str, str | None],
         *,
         task: str | None,
+        ttl: Duration | None,
         tags: Iterable[str],
         metadata: Mapping[str, Any] | None,
         budget: Budget | None,
@@ -101,6 +107,7 @@ class Sessions:
             task=task,
             tags=tags,
             metadata=metadata,
+            life=self._store.life_of(ttl),
             budget=resolved(checked_budget(budget), self._store.config.budget),
             bytes_max=self._store.limits.value_bytes_max,
         )
@@ -115,17 +122,24 @@ class Sessions:
                 return _owned(found, record.user)
 
     async def _create(self, record: SessionRecord, state: Mapping[str, bytes]) -> Session:
-        target = Target(session.scope_of(record.id), "must_not_exist")
-        place = Place(target.scope, "state", "", self._store.config.state.value_bytes_max)
+        store, scope = self._store, session.scope_of(record.id)
+        place = Place(scope, "state", "", store.config.state.value_bytes_max)
 
         def stage(work: Work) -> None:
-            session.put(work, record)
+            session.create(work, record)
             for key, raw in state.items():
                 states.put(work, place, key, raw)
 
-        seq = await Alone(self._store).write(target, stage)
-        head = Head(seq, target.epoch or 0, live=True, at_us=record.created_us)
-        return Session(self._store, record, version=seq, head=head, account=EMPTY)
+        while True:
+            target = Target(scope, "must_not_exist")
+            try:
+                seq = await Alone(store).write(target, stage)
+            except AlreadyExists:
+                if not await make_way(store, scope):
+                    raise
+                continue
+            head = Head(seq, target.epoch or 0, live=True, at_us=record.created_us)
+            return Session(store, record, seq, head, EMPTY, expires_us=record.expires_us)
 
     def work(self, task: str | None = None, **fields: Any) -> Working:
         """A session for the length of a block, created with `task` and what else `create` takes:
@@ -138,13 +152,19 @@ class Sessions:
         return Working(lambda: self.create(task=task, **fields))
 
     async def get(self, id: str) -> Session | None:
-        """The session of that id; None if it is unknown or deleted. One read."""
-        view = (await self._store.work().peek([Read(session.scope_of(id), (session.CELL, budgets.CELL))]))[0]
-        cell = view.cells.get(session.CELL)
-        if cell is None:
+        """The session of that id; None if it is unknown, deleted or expired.
+
+        One read; and a commit if it is an access that prolongs its life by so much that it matters.
+        """
+        store, scope = self._store, session.scope_of(id)
+        found = _seen(store, (await store.work().peek([Read(scope, (session.CELL, budgets.CELL))]))[0])
+        if found is None or not store.deadlines.are_to_move(scope, store.now_us()):
+            return found
+        try:
+            await found.touch()
+        except NotFound:
             return None
-        account = budgets.decode(view.cells.get(budgets.CELL))
-        return Session(self._store, session.decode(cell), version=cell.version, head=view.head, account=account)
+        return found
 
     async def open(
         self,
@@ -156,6 +176,7 @@ class Sessions:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -167,7 +188,7 @@ class Sessions:
         """
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
         id = check_name(id, "a session id")
-        record = self._new_record(id, names, task=task, tags=tags, metadata=metadata, budget=budget)
+        record = self._new_record(id, names, task=task, ttl=ttl, tags=tags, metadata=metadata, budget=budget)
         found = await self.get(record.id)
         return await self._create_or_get(record, {}) if found is None else _owned(found, user)
 
@@ -181,6 +202,7 @@ class Sessions:
         status: SessionStatus | str | None = None,
         tag: str | None = None,
         agent: str | None = None,
+        expired: bool = False,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         order: SessionOrder = "newest",
@@ -189,6 +211,7 @@ class Sessions:
     ) -> Page[Session]:
         """A page of the sessions that pass every filter given, by time of creation.
 
+        With `expired` those that have expired and that no sweep has taken yet, and only those.
         `created_after` is exclusive, so is `created_before`. Continue with `cursor=page.next`; a session created or
         deleted meanwhile neither doubles nor hides another. Cost: the page, not the number of sessions.
         """
@@ -207,9 +230,10 @@ class Sessions:
             newest=order == "newest",
             limit=limit,
             after=None if cursor is None else sessions_page.parse_cursor(cursor),
+            expired=expired,
         )
-        items = tuple(Session(self._store, *row) for row in rows)
-        return Page(items, following)
+        items = [found for view in rows if (found := _seen(self._store, view)) is not None]
+        return Page(tuple(items), following)
 
     async def iterate(self, *, limit: int = 200, cursor: str | None = None, **filters: Any) -> AsyncIterator[Session]:
         """Every session that passes the filters of `list`, page by page (`limit` at once)."""
@@ -307,6 +331,16 @@ class Filters:
         before_us = None if created_before is None else to_us(created_before, "created_before")
         self.lo = None if after_us is None else session.order_of(after_us + 1)
         self.hi = None if before_us is None else session.order_of(before_us)
+
+
+def _seen(store: Store, view: View) -> Session | None:
+    """The session that a look at its record saw, if there is one."""
+    cell, alive = view.cells.get(session.CELL), view.cells.get(session.ALIVE)
+    if cell is None:
+        return None
+    expires_us = None if alive is None else alive.expires_us
+    account = budgets.decode(view.cells.get(budgets.CELL))
+    return Session(store, session.decode(cell), cell.version, view.head, account, expires_us=expires_us)
 
 
 def _owned(found: Session, user: str | None) -> Session:

@@ -6,20 +6,22 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
 from holdfast.errors import Closed, Unavailable
+from holdfast.handles.deadlines import Deadlines
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.feed import Feed
 from holdfast.kernel.limits import Traits, check_time
 from holdfast.kernel.work import Work
 from holdfast.kernel.writer import Writer
 from holdfast.model import cause
-from holdfast.model.config import Config
-from holdfast.model.duration import to_seconds
+from holdfast.model.config import Config, SessionConfig
+from holdfast.model.duration import Duration, to_us
+from holdfast.services import session
 
 T = TypeVar("T")
 
@@ -46,7 +48,9 @@ class Store:
         self.config = config
         self.limits = effective_limits(kernel.traits, config)
         self.writer = Writer(kernel, clock=clock, ids=ids)
-        self.temp_ttl_us = round(to_seconds(config.state.temp_ttl, "state.temp_ttl") * 1_000_000)
+        self.deadlines = Deadlines()
+        self.life = _life(config.session)
+        self.temp_ttl_us = to_us(config.state.temp_ttl, "state.temp_ttl")
         self._feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
         self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
         self._forks = _forks
@@ -59,12 +63,19 @@ class Store:
         if self._forks != _forks:
             raise Closed("this store was opened before the fork: open it after, or start the process with spawn")
 
-    def work(self) -> Work:
-        """A new unit of work, with the cause of the current task."""
+    def work(self, *, of_expired: Literal["nothing", "all"] = "nothing") -> Work:
+        """A new unit of work, with the cause of the current task. Expired sessions do not exist for it, unless it is
+        to have "all" that is stored."""
         if self.closed or self._forks != _forks:
             self.check_open()
         why = cause.current.get()
-        return Work(self.writer, limits=self.limits, cause=b"" if why is cause.NO_CAUSE else cause.encode_cause(why))
+        named = b"" if why is cause.NO_CAUSE else cause.encode_cause(why)
+        keeper = self.deadlines if of_expired == "nothing" else None
+        return Work(self.writer, limits=self.limits, cause=named, keeper=keeper)
+
+    def life_of(self, ttl: Duration | None) -> session.Life:
+        """How long a session lives that is created with that ttl. Raises InvalidValue for what is none."""
+        return self.life if ttl is None else replace(self.life, ttl_us=to_us(ttl, "ttl"))
 
     def now_us(self) -> int:
         """The time of day. Raises InvalidValue for one that could not be stored: the clock is wrong."""
@@ -115,6 +126,15 @@ class Store:
                     loop.call_soon_threadsafe(feed.end)
         await self.writer.close()
         await self.kernel.close()
+
+
+def _life(config: SessionConfig) -> session.Life:
+    """How long a session lives that is created without a ttl."""
+    return session.Life(
+        None if config.default_ttl is None else to_us(config.default_ttl, "session.default_ttl"),
+        config.extend_on_access,
+        None if config.idle_timeout is None else to_us(config.idle_timeout, "session.idle_timeout"),
+    )
 
 
 def effective_limits(traits: Traits, config: Config) -> Traits:

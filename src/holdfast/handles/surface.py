@@ -20,13 +20,14 @@ from holdfast.kernel.limits import check_limit, check_version, listed
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Budget, Usage, bounds_of
-from holdfast.model.duration import Duration, to_seconds
+from holdfast.model.duration import Duration, to_seconds, to_us
 from holdfast.model.event import ITERATION, LEARNING, TOOL_CALL, Event, EventRecord
 from holdfast.model.page import Page
 from holdfast.model.scope import KINDS, Scope
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
 from holdfast.operations.count import Wanted, call_tool
+from holdfast.operations.extend import extend
 from holdfast.operations.move import Move, end, move
 from holdfast.services import event, session
 from holdfast.services.state import Place
@@ -146,6 +147,22 @@ class SessionSurface:
                 self._target, lambda work: end(work, scope, id=id, operations_max=limit)
             )
             self._saw(record, version or seq)
+        return self
+
+    async def extend(self, by: Duration) -> Self:
+        """Let it live longer than it would, by that much; access may prolong that further, and never shortens it. One
+        that does not expire is left as it is."""
+        by_us = to_us(by, "by")
+        await self._unit.change(self._target, lambda work: extend(work, self._target.scope, by_us))
+        return self
+
+    async def touch(self) -> Self:
+        """Access it, and nothing else: where access prolongs its life, and by enough to matter, that is a commit; else
+        one read. Raises NotFound if it is gone."""
+        scope, store = self._target.scope, self._unit.store
+        await self._unit.read(self._target, lambda work: work.get(scope, session.ALIVE))
+        if store.deadlines.are_to_move(scope, store.now_us()):
+            await self._unit.write(self._target, lambda work: work.touch(scope))
         return self
 
     async def _move(

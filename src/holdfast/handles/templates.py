@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Literal
 
 from holdfast.errors import AlreadyExists, InvalidValue, NotFound, shown
@@ -14,6 +15,7 @@ from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import listed
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Budget
+from holdfast.model.duration import Duration, to_seconds
 from holdfast.model.template import Template
 from holdfast.services import session, template
 
@@ -34,6 +36,7 @@ class Templates:
         agent: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -48,7 +51,7 @@ class Templates:
         if on_exists not in ("fail", "replace"):
             raise InvalidValue(f'on_exists must be "fail" or "replace", not {shown(on_exists)}', path="on_exists")
         names = {"mode": mode, "app": app, "agent": agent, "channel": channel}
-        made = self._checked(name, names, task, tags, metadata, checked_budget(budget), state)
+        made = self._checked(name, names, task, ttl, tags, metadata, checked_budget(budget), state)
 
         async def stage(work: Work) -> None:
             if on_exists == "fail" and await template.get(work, name) is not None:
@@ -90,6 +93,7 @@ class Templates:
         name: str,
         names: Mapping[str, str | None],
         task: str | None,
+        ttl: Duration | None,
         tags: Iterable[str],
         metadata: Mapping[str, Any] | None,
         budget: Budget | None,
@@ -102,6 +106,7 @@ class Templates:
         return Template(
             check_name(name, "the name of a template"),
             task=session.checked_text(task, "task", limits.value_bytes_max),
+            ttl=None if ttl is None else timedelta(seconds=to_seconds(ttl, "ttl")),
             tags=session.checked_tags(tags),
             metadata={} if metadata is None else session.checked_metadata(metadata, limits.value_bytes_max),
             budget=Budget() if budget is None else budget,

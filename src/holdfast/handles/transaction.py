@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar, cast
 
 from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, shown
+from holdfast.handles.expiry import make_way
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update, checked_budget, scope_name, state_of
@@ -24,6 +25,7 @@ from holdfast.handles.unit import Target, Together, check_callable, enter, expla
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Budget, resolved
+from holdfast.model.duration import Duration
 from holdfast.model.scope import Scope
 from holdfast.model.session import SessionRecord
 from holdfast.services import session
@@ -233,6 +235,7 @@ class SessionsInTransaction:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -250,11 +253,14 @@ class SessionsInTransaction:
             task=task,
             tags=tags,
             metadata=metadata,
+            life=store.life_of(ttl),
             budget=resolved(checked_budget(budget), store.config.budget),
             bytes_max=store.limits.value_bytes_max,
         )
         new = Target(session.scope_of(record.id), "must_not_exist")
-        await self._unit.write(new, lambda work: session.put(work, record))
+        if id is not None:
+            await make_way(store, new.scope)
+        await self._unit.write(new, lambda work: session.create(work, record))
         target = Target(new.scope, "must_exist", life=new.life)
         return SessionSurface(self._unit, target, user=record.user, agent=record.agent)
 

@@ -9,13 +9,15 @@ Whether the scope exists is read and written like anything else in it:
     looked for it in vain             it does not exist
     made it and ended it again        it does not exist; nothing is written
 
-What was asked for and does not hold is NotFound or AlreadyExists; what was only read and does not hold any more is
-a Conflict.
+A scope that a cell keeps alive (`keeping`) exists as long as the cell does: of such a one the conditions say so too.
+What was asked for and does not hold is NotFound or AlreadyExists; what was only read and does not hold any more is a
+Conflict.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from msgspec.structs import replace
@@ -29,6 +31,7 @@ from holdfast.kernel.commit import (
     Head,
     HeadAt,
     Need,
+    Present,
     Put,
     Range,
     ScopeCommit,
@@ -36,6 +39,7 @@ from holdfast.kernel.commit import (
     Untouched,
 )
 from holdfast.kernel.cursor import STAGED
+from holdfast.kernel.keeping import Renewal
 from holdfast.kernel.line import Line, encode_lines
 
 
@@ -43,12 +47,14 @@ class Part:
     """What a unit knows of, and wants from, one scope."""
 
     __slots__ = (
-        "appends", "asked", "checks", "deletes", "drop", "epoch", "found", "head", "life", "lines", "made", "need",
-        "puts", "ranges", "scope", "ttls_us",
+        "appends", "asked", "checks", "deletes", "drop", "epoch", "found", "head", "kept", "life", "lines", "made",
+        "need", "puts", "ranges", "scope", "touched", "ttls_us",
     )  # fmt: skip
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, kept: str | None = None) -> None:
         self.scope = scope
+        self.kept = kept  # the key of the cell that keeps it alive, if one does
+        self.touched = False  # whether it is to be kept alive though nothing is written
         self.need: Need | None = None  # what the handles take the scope to be
         self.epoch: int | None = None  # the life of the scope that they are of, where they know it
         self.asked = False  # whether that is a condition of the commit by itself, and not only where it was read
@@ -146,16 +152,19 @@ class Part:
         """Whether the commit has to name the scope; a touch that came to nothing is none."""
         return self.asked or self.head is not None or self.writes or bool(self.checks)
 
-    def to_commit(self, now_us: int) -> ScopeCommit:
-        """The part as the kernel takes it, committed at that time."""
+    def to_commit(self, now_us: int, renewal: Renewal | None = None) -> ScopeCommit:
+        """The part as the kernel takes it, committed at that time, with what renews the cell that keeps it alive."""
+        checks: Sequence[Check]
         need, epoch, checks = self._conditions()
-        puts = self.puts.values()
+        if self.kept is not None:
+            need, checks = self._kept(need, checks, renewal)
+        puts = tuple([self._dated(put, now_us) for put in self.puts.values()] if self.ttls_us else self.puts.values())
         return ScopeCommit(
             self.scope,
             need,
             epoch,
             tuple(checks),
-            tuple([self._dated(put, now_us) for put in puts] if self.ttls_us else puts),
+            puts if renewal is None else puts + renewal.puts,
             tuple(self.appends),
             tuple(self.deletes),
             encode_lines(self.lines),
@@ -176,6 +185,23 @@ class Part:
             ]
             checks += [Untouched(prefix, since) for prefix, since in self.ranges.items()]
         return self.need or "must_exist", self.known_epoch, checks
+
+    def _kept(self, need: Need, checks: Sequence[Check], renewal: Renewal | None) -> tuple[Need, Sequence[Check]]:
+        """The conditions with those on the cell that keeps the scope alive."""
+        key = self.kept
+        assert key is not None
+        if need == "must_not_exist":
+            return (need, checks) if self.made else ("create", (Absent(key), *checks))
+        if renewal is None or renewal.since is None:
+            return need, (_present(key), *checks) if checks else _only_present(key)
+        return need, (Unchanged(key, renewal.since), *checks)
+
+    @property
+    def may_be_renewed(self) -> bool:
+        """Whether what keeps the scope alive may be renewed by the commit of this part."""
+        if self.kept is None or self.drop or self.need == "must_not_exist" or self.kept in self.puts:
+            return False
+        return self.touched or self.writes
 
     def _dated(self, put: Put, now_us: int) -> Put:
         ttl_us = self.ttls_us.get(put.key)
@@ -239,6 +265,14 @@ class Part:
     def hidden_in(self, prefix: str) -> int:
         """How many stored cells with that prefix may be hidden by what is staged."""
         return sum(key.startswith(prefix) for key in self.deletes) + sum(key.startswith(prefix) for key in self.puts)
+
+
+_present = lru_cache(maxsize=8)(Present)
+
+
+@lru_cache(maxsize=8)
+def _only_present(key: str) -> tuple[Check, ...]:
+    return (_present(key),)
 
 
 def missing(scope: str) -> NotFound:

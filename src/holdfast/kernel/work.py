@@ -17,17 +17,15 @@ expired by then is a Conflict, like one that somebody else deleted. What is to l
 call of `commit` on, for only then is it set; so nothing that a unit staged expires while it is open.
 
 A unit belongs to one event loop and is used up by its commit. Tasks of that loop may share it: staging never waits, and
-what is staged shows in a read that was under way. A read that meets Unavailable is asked again, as the writer sends a
-commit again.
+what is staged shows in a read that was under way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
 
 from holdfast import errors
-from holdfast.errors import Closed, TooLarge, Unavailable
+from holdfast.errors import Closed, TooLarge
 from holdfast.kernel.commit import (
     Absent,
     Append,
@@ -37,62 +35,49 @@ from holdfast.kernel.commit import (
     Committed,
     Conflict,
     Entry,
-    Found,
     Head,
     HeadAt,
     Need,
     Put,
     Range,
     Read,
-    Record,
+    ScopeCommit,
     Unchanged,
-    View,
 )
-from holdfast.kernel.contract import Kernel
+from holdfast.kernel.keeping import Keeper
+from holdfast.kernel.kept import commit_kept
 from holdfast.kernel.keys import KEY_BYTES_MAX
 from holdfast.kernel.limits import (
     PAGE_MAX,
     Traits,
     check_commit,
     check_limit,
-    check_time,
     check_together,
     check_version,
     may_go_on,
 )
 from holdfast.kernel.line import line
 from holdfast.kernel.part import Part, missing
+from holdfast.kernel.reads import Reads
 from holdfast.kernel.writer import Writer
 
-T = TypeVar("T")
 
-
-class Work:
+class Work(Reads):
     """One unit of work on one kernel."""
 
-    __slots__ = (
-        "_bytes", "_kernel", "_latest_us", "_limits", "_open", "_operations", "_parts", "_writer", "cause", "guard",
-    )  # fmt: skip
+    __slots__ = ("_bytes", "_limits", "_open", "_operations", "_parts", "cause", "guard")
 
-    def __init__(self, writer: Writer, *, limits: Traits, cause: bytes = b"") -> None:
+    def __init__(self, writer: Writer, *, limits: Traits, cause: bytes = b"", keeper: Keeper | None = None) -> None:
+        super().__init__(writer, keeper)
         self.cause = cause
         self.guard: Callable[[], None] | None = None
         """Called at every touch, if whoever owns the unit set it: raises where it may not be used."""
-        self._writer = writer
-        self._kernel: Kernel = writer.kernel
         self._limits = limits
         self._parts: dict[str, Part] = {}
         self._open = True
         # What was ever staged, at most: only a unit that may be over its limits is weighed exactly.
         self._operations = 0
         self._bytes = 0
-        self._latest_us = 0
-
-    @property
-    def now_us(self) -> int:
-        """The time now, or the latest seen here if the clock was set back. Raises InvalidValue: it is out of range."""
-        self._latest_us = max(check_time(self._writer.clock.now_us()), self._latest_us)
-        return self._latest_us
 
     # --- scopes -----------------------------------------------------------------------------------
 
@@ -138,7 +123,9 @@ class Work:
         if part is None:
             if self._parts:
                 check_together(next(iter(self._parts)), scope, self._limits)
-            part = self._parts[scope] = Part(scope)
+            keeper = self._keeper
+            kept = keeper.key if keeper is not None and keeper.keeps(scope) else None
+            part = self._parts[scope] = Part(scope, kept)
         return part
 
     @property
@@ -249,45 +236,6 @@ class Work:
         if not self.part(scope).made:
             await self.head(scope, tracked=False)
 
-    async def peek(self, reads: Sequence[Read]) -> list[View]:
-        """Read without seeing the unit's own writes and without making conditions."""
-        try:
-            return await self._kernel.read(reads, now_us=self.now_us)
-        except Unavailable:
-            return await self._writer.again(lambda: self._kernel.read(reads, now_us=self.now_us))
-
-    async def find(
-        self,
-        index: str,
-        value: str,
-        *,
-        lo: str | None = None,
-        hi: str | None = None,
-        after: tuple[str, str, str] | None = None,
-        limit: int = 100,
-        reverse: bool = False,
-    ) -> tuple[Found, ...]:
-        """Index entries as the store has them now; see `Kernel.find`. Makes no condition."""
-        return await self._ask(
-            lambda: self._kernel.find(
-                index, value, now_us=self.now_us, lo=lo, hi=hi, after=after, limit=limit, reverse=reverse
-            )
-        )
-
-    async def log(
-        self, scope: str, *, after: int = 0, limit: int = 1000, reverse: bool = False, bytes_max: int | None = None
-    ) -> tuple[Record, ...]:
-        """Log records as the store has them now; see `Kernel.log`. Makes no condition."""
-        return await self._ask(
-            lambda: self._kernel.log(scope, after=after, limit=limit, reverse=reverse, bytes_max=bytes_max)
-        )
-
-    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await call()
-        except Unavailable:
-            return await self._writer.again(call)
-
     # --- writing ----------------------------------------------------------------------------------
 
     def put(
@@ -297,13 +245,17 @@ class Work:
         value: bytes,
         *,
         ttl_us: int | None = None,
+        expires_us: int | None = None,
         entries: tuple[Entry, ...] = (),
     ) -> None:
-        """Stage one cell, to live for `ttl_us` from the commit on, if given. Raises TooLarge for too large a value."""
+        """Stage one cell, to live for `ttl_us` from the commit on, or to `expires_us`, if given.
+
+        Raises TooLarge for too large a value.
+        """
         part = self._staging(scope, key, value, entries)
         if part.deletes:
             part.deletes.pop(key, None)
-        part.puts[key] = Put(key, value, None, entries)
+        part.puts[key] = Put(key, value, expires_us, entries)
         if ttl_us is not None:
             part.ttls_us[key] = ttl_us
         elif part.ttls_us:
@@ -327,6 +279,10 @@ class Work:
         Of a scope that this very unit made, nothing is left to be written.
         """
         self._staging(scope, scope).end()
+
+    def touch(self, scope: str) -> None:
+        """Let the commit renew what keeps the scope alive, though it writes nothing there."""
+        self.part(scope).touched = True
 
     def savepoint(self, scope: str) -> Callable[[], None]:
         """What takes back all that is staged for the scope from now on, but for its end."""
@@ -381,11 +337,18 @@ class Work:
         if not self._open:
             raise Closed("this transaction has ended")
         self._open = False
-        now_us = self.now_us
-        parts = tuple([part.to_commit(now_us) for part in self._parts.values() if part.matters])
+        parts = [part for part in self._parts.values() if part.matters]
         if not parts:
             return _nothing()
-        commit = Commit(parts, now_us, self.cause)
+        for part in parts:
+            if part.kept is not None:
+                room = self._limits.operations_max - self._operations
+                return commit_kept(self, parts, self._keeper, self._send, room=room)  # type: ignore[arg-type]
+        now_us = self.now_us
+        return self._send([part.to_commit(now_us) for part in parts], now_us)
+
+    def _send(self, scopes: Sequence[ScopeCommit], now_us: int) -> Awaitable[Committed | Conflict]:
+        commit = Commit(tuple(scopes), now_us, self.cause)
         if self._operations > self._limits.operations_max or self._bytes > self._limits.commit_bytes_max:
             check_commit(commit, self._limits)
         return self._writer.commit(commit)

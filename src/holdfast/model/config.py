@@ -36,6 +36,19 @@ class StateConfig(Struct, frozen=True, kw_only=True):
     temp_ttl: Duration = "1h"
 
 
+class SessionConfig(Struct, frozen=True, kw_only=True):
+    """Sessions.
+
+    default_ttl         how long a session lives that is created without a ttl (None: as long as it is wanted)
+    extend_on_access    whether the ttl counts from the last access instead of from the creation (no)
+    idle_timeout        how long a session lives without access, whatever its ttl (None: that ends none)
+    """
+
+    default_ttl: Duration | None = None
+    extend_on_access: bool = False
+    idle_timeout: Duration | None = None
+
+
 class MessagesConfig(Struct, frozen=True, kw_only=True):
     """Messages.
 
@@ -81,6 +94,7 @@ class Config(Struct, frozen=True, kw_only=True):
     is not of the type it has here.
     """
 
+    session: SessionConfig = SessionConfig()
     budget: Budget = DEFAULT
     state: StateConfig = StateConfig()
     messages: MessagesConfig = MessagesConfig()
@@ -107,15 +121,24 @@ class Config(Struct, frozen=True, kw_only=True):
             if not unbounded and (type(number) is not int or number < 1):
                 raise InvalidValue(f"{name} must be a positive whole number, not {shown(number)}", path=name)
         to_seconds(self.state.temp_ttl, "state.temp_ttl")
-        if self.changes.retention_age is not None:
-            to_seconds(self.changes.retention_age, "changes.retention_age")
-        if self.cache.ttl is not None:
-            to_seconds(self.cache.ttl, "cache.ttl")
-        if type(enabled := self.cache.enabled) is not bool:
-            raise InvalidValue(f"cache.enabled must be True or False, not {shown(enabled)}", path="cache.enabled")
+        for name, duration in {
+            "changes.retention_age": self.changes.retention_age,
+            "cache.ttl": self.cache.ttl,
+            "session.default_ttl": self.session.default_ttl,
+            "session.idle_timeout": self.session.idle_timeout,
+        }.items():
+            if duration is not None:
+                to_seconds(duration, name)
+        for name, switch in {
+            "cache.enabled": self.cache.enabled,
+            "session.extend_on_access": self.session.extend_on_access,
+        }.items():
+            if type(switch) is not bool:
+                raise InvalidValue(f"{name} must be True or False, not {shown(switch)}", path=name)
 
 
 _PARTS = {
+    "session": SessionConfig,
     "budget": Budget,
     "state": StateConfig,
     "messages": MessagesConfig,

@@ -25,6 +25,11 @@ def to_seconds(duration: Duration, what: str) -> float:
     return seconds
 
 
+def to_us(duration: Duration, what: str) -> int:
+    """The same in microseconds."""
+    return round(to_seconds(duration, what) * 1_000_000)
+
+
 def _seconds(duration: Duration, what: str) -> float:
     if isinstance(duration, timedelta):
         return duration.total_seconds()

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from holdfast.errors import InvalidValue, shown
 from holdfast.model.budget import EMPTY, Account, Bounds
+from holdfast.model.deadline import NEVER, Deadline, deadline_of
 from holdfast.model.status import SessionStatus, check_move
 
 TAGS_MAX = 32
@@ -25,8 +26,8 @@ _TAGS_GIVEN_MAX = 1000  # with repetitions
 class SessionRecord(Struct, frozen=True, omit_defaults=True):
     """A session as the store keeps it, in one cell. Times are microseconds since the epoch.
 
-    `pause_reason` is that of a paused session, `used` what an ended session had used by its
-    end; the other fields after these are those of one that has ended, too.
+    `pause_reason` is that of a paused session, `ended_us` to `error` are those of one that has ended, `used` is what
+    that one had used by its end. The last three say how long it may live: see `deadline`.
     """
 
     id: str
@@ -48,6 +49,20 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
     result: Any = None
     error: Any = None
     used: Account | None = None
+    ttl_us: int | None = None
+    sliding: bool = False
+    idle_us: int | None = None
+
+    @property
+    def expires_us(self) -> int | None:
+        """When it expires if it is neither accessed nor extended after its creation."""
+        return self.deadline(self.created_us).at(self.created_us)
+
+    def deadline(self, now_us: int) -> Deadline:
+        """Until when it lives if it begins to live now: one that has ended is kept, until a sweep takes it."""
+        if not self.status.is_open:
+            return NEVER
+        return deadline_of(ttl_us=self.ttl_us, sliding=self.sliding, idle_us=self.idle_us, now_us=now_us)
 
     def updated(
         self,

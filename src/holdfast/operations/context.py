@@ -29,6 +29,8 @@ class Seen:
         self.head = view.head
         self.version = cell.version
         self.record: SessionRecord = session.decode(cell)
+        alive = view.cells.get(session.ALIVE)
+        self.expires_us = None if alive is None else alive.expires_us
         self.account: Account = budget.decode(view.cells.get(budget.CELL))
 
 

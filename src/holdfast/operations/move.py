@@ -12,8 +12,8 @@ from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
 from holdfast.services import budget, event, runtime, session, state
 
-MOVE_OPERATIONS = 2
-"""What a move writes: the record and the entry."""
+MOVE_OPERATIONS = 4
+"""What a move writes at most: the record, the entry, and the two cells of the deadline."""
 
 
 class Move(Struct, frozen=True):

@@ -10,16 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from holdfast.errors import InvalidValue, shown
-from holdfast.kernel.commit import Head, Read
+from holdfast.kernel.commit import Read, View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.merge import Place, Stream, meet
 from holdfast.kernel.work import Work
-from holdfast.model.budget import Account
 from holdfast.model.session import SessionRecord
 from holdfast.services import budget, session
-
-Row = tuple[SessionRecord, int, Head, Account]
-"""A session's record, the version of its cell, the head of its scope, and what it has used of its budget."""
 
 _CURSOR = re.compile(r"([0-9]{16})\.(session/(.+))", re.DOTALL)
 
@@ -45,8 +41,10 @@ async def page(
     newest: bool,
     limit: int,
     after: Place | None,
-) -> tuple[list[Row], str | None]:
-    """Up to `limit` sessions that pass every filter, and the cursor that continues after them (None at the end).
+    expired: bool = False,
+) -> tuple[list[View], str | None]:
+    """Up to `limit` sessions that pass every filter, seen with their records, and the cursor that continues after them
+    (None at the end). With `expired` only those that have expired, else only others.
 
     A session that was deleted, or ceased to pass, between the find and the read is left out.
     """
@@ -55,27 +53,29 @@ async def page(
         Stream(work, index, value, lo=lo, hi=hi, newest=newest, size=limit if len(wanted) == 1 else BUFFER)
         for index, value in wanted
     ]
-    rows: list[Row] = []
+    rows: list[View] = []
     while len(rows) < limit:
         met = await meet(streams, after, limit - len(rows))
         if not met:
             return rows, None
-        rows += await _read(work, [entry.scope for entry in met], filters)
+        rows += await _read(work, [entry.scope for entry in met], filters, expired=expired)
         after = (met[-1].order, met[-1].scope)
         if streams[0].is_at_end(after):
             return rows, None
     return rows, None if after is None else ".".join(after)
 
 
-async def _read(work: Work, scopes: Sequence[str], filters: Mapping[str, str]) -> list[Row]:
+async def _read(work: Work, scopes: Sequence[str], filters: Mapping[str, str], *, expired: bool) -> list[View]:
     if not scopes:
         return []
-    rows: list[Row] = []
-    for view in await work.peek([Read(scope, (session.CELL, budget.CELL)) for scope in scopes]):
-        cell = view.cells.get(session.CELL)
-        if cell is not None and passes(record := session.decode(cell), filters):
-            rows.append((record, cell.version, view.head, budget.decode(view.cells.get(budget.CELL))))
-    return rows
+    reads = [Read(scope, (session.CELL, budget.CELL)) for scope in scopes]
+    return [
+        view
+        for view in await work.peek(reads, of_lapsed="all" if expired else "nothing")
+        if (cell := view.cells.get(session.CELL)) is not None
+        and (session.ALIVE in view.cells) is not expired
+        and passes(session.decode(cell), filters)
+    ]
 
 
 def passes(record: SessionRecord, filters: Mapping[str, str]) -> bool:

@@ -1,9 +1,15 @@
-"""Sessions: one record cell each, with an index entry for every filter that a list offers.
+"""Sessions: one record cell each, with an index entry for every filter that a list offers, and the cells of its time.
 
-    index session.all       value ""             order: created, as 16 digits of microseconds; carries its figures
-    index session.user      value "ada"          and so for app, agent, mode, channel, status and tag
+    session     the record      index session.all     value ""           order: created, as 16 digits of microseconds;
+                                                                         carries the figures of the session
+                                index session.user    value "ada"        and so for app, agent, mode, channel, status
+                                                                         and tag
+    alive       its deadline    the session exists as long as this cell does, which expires with it
+    due                         index due             value "session"    order: when it expires
+                                                      value "ended"      order: when it ended
 
-The record is rewritten only when it changes: appending a message or setting state does not touch it.
+The record is rewritten only when it changes: appending a message or setting state does not touch it. `alive` and `due`
+move together, with a write that is made anyway, and only when it matters.
 """
 
 from __future__ import annotations
@@ -12,14 +18,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from holdfast.errors import Corrupt, InvalidValue, shown
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Cell, Entry
+from holdfast.kernel.commit import Cell, Entry, Put
+from holdfast.kernel.keeping import Renewal
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Bounds
+from holdfast.model.deadline import NEVER, Deadline
 from holdfast.model.session import SessionRecord, clean_tags, failure
 from holdfast.model.stats import pack
 from holdfast.model.status import SessionStatus
@@ -27,18 +36,25 @@ from holdfast.model.status import SessionStatus
 CELL = "session"
 """The key of the record in its scope."""
 
-ALL = "session.all"
-"""The index of all sessions; its entries carry what statistics need."""
+ALIVE = "alive"
+"""The key of the cell that keeps a session alive."""
 
 DUE = "due"
-"""The index by which a sweep finds whose time has come."""
+"""The key of the cell, and the name of the index, by which a sweep finds whose time has come."""
+
+ALL = "session.all"
+"""The index of all sessions; its entries carry what statistics need."""
 
 NAMED = ("user", "app", "agent", "mode", "channel")
 """The fields that hold one name each, and are listed by it."""
 
 _ORDER_MAX: int = 10**16 - 1
 
+_NOTHING = b"0"  # the value of a cell that is there for its entries
+
 _decoder = msgspec.json.Decoder(SessionRecord)
+_encode = msgspec.json.Encoder().encode
+_deadline_decoder = msgspec.json.Decoder(Deadline)
 
 
 def scope_of(id: str) -> str:
@@ -82,6 +98,7 @@ def new_record(
     task: str | None,
     tags: Iterable[str],
     metadata: Mapping[str, Any] | None,
+    life: Life,
     budget: Bounds,
     bytes_max: int,
 ) -> SessionRecord:
@@ -100,6 +117,9 @@ def new_record(
         task=checked_text(task, "task", bytes_max),
         tags=checked_tags(tags),
         metadata={} if metadata is None else checked_metadata(metadata, bytes_max),
+        ttl_us=life.ttl_us,
+        sliding=life.sliding and life.ttl_us is not None,
+        idle_us=life.idle_us,
         budget=budget,
         **checked,
     )
@@ -175,15 +195,67 @@ def move(
         budget_raised=budget_raised,
     )
     put(work, moved)
+    if moved.status.is_open != record.status.is_open:
+        put_deadline(work, scope_of(record.id), moved.deadline(work.now_us), ended_us=moved.ended_us)
     return moved
+
+
+def create(work: Work, record: SessionRecord) -> None:
+    """Stage a new session, which lives from now on."""
+    put(work, record)
+    scope, deadline = scope_of(record.id), record.deadline(record.created_us)
+    if deadline == NEVER:
+        work.put(scope, ALIVE, _encode(deadline))
+    else:
+        put_deadline(work, scope, deadline, record.expires_us)
 
 
 def put(work: Work, record: SessionRecord) -> None:
     """Stage the record with its index entries, and the change that tells of it."""
     scope = scope_of(record.id)
-    raw = msgspec.json.encode(record)
+    raw = _encode(record)
     work.put(scope, CELL, raw, entries=_entries(record))
     work.note(scope, "session", "set", record.id, raw)
+
+
+def put_deadline(
+    work: Work, scope: str, deadline: Deadline, expires_us: int | None = None, *, ended_us: int | None = None
+) -> None:
+    """Stage until when the session lives: to `expires_us` or, without it, as one that was accessed now.
+
+    One that has ended is due by when it did.
+    """
+    expires_us = deadline.at(work.now_us) if expires_us is None else expires_us
+    work.put(scope, ALIVE, _encode(deadline), expires_us=expires_us)
+    if expires_us is not None:
+        work.put(scope, DUE, _NOTHING, entries=_due("session", expires_us))
+    elif ended_us is not None:
+        work.put(scope, DUE, _NOTHING, entries=_due("ended", ended_us))
+    else:
+        work.delete(scope, DUE)
+
+
+def renewal(deadline: Deadline, expires_us: int, since: int) -> Renewal:
+    """What moves a deadline with any commit, unless somebody moved it after the version `since`."""
+    alive = Put(ALIVE, _encode(deadline), expires_us)
+    return Renewal((alive, Put(DUE, _NOTHING, None, _due("session", expires_us))), since)
+
+
+def decode_deadline(cell: Cell) -> Deadline:
+    """The deadline in a cell."""
+    try:
+        return _deadline_decoder.decode(cell.value)
+    except codec.UNREADABLE as problem:
+        raise Corrupt(f"a deadline that cannot be read: {problem}") from problem
+
+
+class Life(Struct, frozen=True):
+    """How long a session may live: at most `ttl_us`, from its creation or, `sliding`, from the last access; and at most
+    `idle_us` from the last access."""
+
+    ttl_us: int | None = None
+    sliding: bool = False
+    idle_us: int | None = None
 
 
 def drop(work: Work, id: str) -> None:
@@ -191,6 +263,10 @@ def drop(work: Work, id: str) -> None:
     scope = scope_of(id)
     work.drop(scope)
     work.note(scope, "session", "delete", id)
+
+
+def _due(what: str, at_us: int) -> tuple[Entry, ...]:
+    return (Entry(DUE, what, order_of(at_us)),)
 
 
 def _entries(record: SessionRecord) -> tuple[Entry, ...]:

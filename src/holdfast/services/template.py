@@ -9,7 +9,7 @@ from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.work import Work
-from holdfast.model.template import Template, TemplateRecord, budget_of, limits_of
+from holdfast.model.template import Template, TemplateRecord, record_of, template_of
 
 SCOPE = "global/templates"
 """Where all templates stand. State of that name is beside them, not among them."""
@@ -27,9 +27,7 @@ def key_of(name: str) -> str:
 def decode(cell: Cell) -> Template:
     """The template in a cell."""
     try:
-        record = _decoder.decode(cell.value)
-        fields = msgspec.structs.asdict(record)
-        return Template(**{**fields, "budget": budget_of(record.budget)})
+        return template_of(_decoder.decode(cell.value))
     except codec.UNREADABLE as problem:
         raise Corrupt(f"a template that cannot be read: {problem}") from problem
 
@@ -47,9 +45,7 @@ async def everything(work: Work) -> list[Template]:
 
 def put(work: Work, template: Template) -> None:
     """Stage a template, in the place of the one of its name."""
-    fields = {name: getattr(template, name) for name in TemplateRecord.__struct_fields__}
-    record = TemplateRecord(**{**fields, "budget": limits_of(template.budget)})
-    work.put(SCOPE, key_of(template.name), msgspec.json.encode(record))
+    work.put(SCOPE, key_of(template.name), msgspec.json.encode(record_of(template)))
 
 
 async def remove(work: Work, name: str) -> bool:

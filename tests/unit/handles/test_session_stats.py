@@ -104,6 +104,21 @@ def _at(begun_us: int, seconds: int) -> Any:
     return to_datetime(begun_us + seconds * 1_000_000)
 
 
+async def test_sessions_that_have_expired_are_in_no_figures_but_their_own(hold: Holdfast, clock: ManualClock) -> None:
+    """Exactly at the moment, swept or not."""
+    await hold.sessions.create(id="brief", user="ada", ttl="1m")
+    await hold.sessions.create(id="long", user="ada", ttl="1h")
+    done = await hold.sessions.create(id="done", user="ada", ttl="1m")
+    await done.complete()
+    clock.advance(59.999_999)
+    assert (await hold.sessions.stats()).count == 3
+    clock.advance(0.000_001)
+    for filters in ({}, {"user": "ada"}):
+        assert (await hold.sessions.stats(**filters)).by_status == {"active": 1, "completed": 1}
+        expired = await hold.sessions.stats(expired=True, **filters)
+        assert (expired.count, expired.by_status) == (1, {"active": 1})
+
+
 async def test_a_filter_that_cannot_be_is_refused(hold: Holdfast) -> None:
     with pytest.raises(InvalidValue):
         await hold.sessions.stats(status="gone")

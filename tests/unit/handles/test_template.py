@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,12 +16,12 @@ async def test_a_template_comes_back_as_it_was_added_in_any_process(stores: Stor
     one, other = await stores.open(), await stores.open()
     budget = Budget(iterations=None, cost="1.50", wall_time="2h")
     added = await one.sessions.templates.add(
-        "review", mode="code_review", app="forge", agent="guide", channel="web", task="Review it", tags=["ci", "ci"],
-        metadata={"plan": "pro"}, budget=budget, state={"open": [], "limit": 2**60},
+        "review", mode="code_review", app="forge", agent="guide", channel="web", task="Review it", ttl="2h",
+        tags=["ci", "ci"], metadata={"plan": "pro"}, budget=budget, state={"open": [], "limit": 2**60},
     )  # fmt: skip
     assert added == Template(
-        "review", "code_review", "forge", "guide", "web", "Review it", ("ci",), {"plan": "pro"}, budget,
-        {"open": [], "limit": 2**60},
+        "review", "code_review", "forge", "guide", "web", "Review it", timedelta(hours=2), ("ci",), {"plan": "pro"},
+        budget, {"open": [], "limit": 2**60},
     )  # fmt: skip
     assert await other.sessions.templates.get("review") == added
     bare = await other.sessions.templates.add("a")
@@ -57,6 +58,14 @@ async def test_a_session_begins_with_what_its_template_says_and_the_caller_does_
     assert (await found.state.snapshot()).version == 1
     other = await hold.sessions.create(template="review", tags=[], mode="x", task="t")
     assert (other.tags, other.mode, other.task) == ((), "x", "t")
+
+
+async def test_a_session_lives_as_long_as_its_template_says_unless_it_is_told(hold: Holdfast) -> None:
+    await hold.sessions.templates.add("review", ttl="2h")
+    s = await hold.sessions.create(template="review")
+    assert s.expires_at == s.created_at + timedelta(hours=2)
+    s = await hold.sessions.create(template="review", ttl="1h")
+    assert s.expires_at == s.created_at + timedelta(hours=1)
 
 
 async def test_what_was_created_stays_as_it_is_when_its_template_changes(hold: Holdfast) -> None:
@@ -97,6 +106,7 @@ async def test_templates_are_not_among_the_state_of_their_scope(hold: Holdfast) 
         ("a", {"state": {f"k{n}": n for n in range(46)}}),
         ("a", {"task": 3}),
         ("a", {"on_exists": "keep"}),
+        ("a", {"ttl": 0}),
     ],
 )
 async def test_what_no_session_could_begin_with_is_refused(hold: Holdfast, name: str, fields: dict[str, Any]) -> None:

@@ -728,7 +728,10 @@ async def test_a_change_under_way_does_not_land_in_what_another_task_makes_after
     kernel = Slow(await stores.kernel())
     async with Holdfast.over(kernel, clock=stores.clock) as hold:
         async with hold.transaction() as tx:
+            kernel.gate.set()
             first = await tx.sessions.create(id="x")
+            kernel.gate.clear()
+            kernel.reading.clear()
             changing = asyncio.create_task(first.state.mutate("n", lambda n: n + 1, int, default=0))
             await kernel.reading.wait()
             ending = asyncio.create_task(tx.sessions.delete("x"))

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidValue
-from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import (
+    CacheConfig,
+    ChangesConfig,
+    Config,
+    Limits,
+    MessagesConfig,
+    SessionConfig,
+    StateConfig,
+)
 
 NUMBERS: dict[str, type] = {
     "limits.value_bytes_max": Limits,
@@ -24,8 +32,10 @@ DURATIONS: dict[str, type] = {
     "state.temp_ttl": StateConfig,
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,
+    "session.default_ttl": SessionConfig,
+    "session.idle_timeout": SessionConfig,
 }
-SWITCHES: dict[str, type] = {"cache.enabled": CacheConfig}
+SWITCHES: dict[str, type] = {"cache.enabled": CacheConfig, "session.extend_on_access": SessionConfig}
 
 
 def configured(name: str, kind: type, value: Any) -> Config:
