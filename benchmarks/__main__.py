@@ -19,6 +19,7 @@ from pathlib import Path
 import apsw
 
 from benchmarks import (
+    encryption,
     follow,
     memory_size,
     percentiles,
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "state_set": state_set,
     "state_get": state_get,
     "sessions_scale": sessions_scale,
+    "encryption": encryption,
     "follow": follow,
     "memory_size": memory_size,
     "percentiles": percentiles,

@@ -13,7 +13,7 @@ from typing import Self
 
 from benchmarks.load import KEYS, key_name, session_name, value_of
 from benchmarks.reference_sqlite import CHECKPOINT_PAGES
-from holdfast import Holdfast
+from holdfast import Holdfast, KeyRing
 from holdfast.handles.session import Session
 
 TASKS = 64
@@ -21,14 +21,15 @@ TASKS = 64
 
 
 class Template(AbstractContextManager["Template"]):
-    """A closed store with `sessions` sessions of `keys` keys each; removed at the end of the block."""
+    """A closed store of `sessions` sessions with `keys` keys each, encrypted if a ring is given; removed at the
+    end of the block."""
 
-    def __init__(self, *, sessions: int, keys: int = KEYS) -> None:
+    def __init__(self, *, sessions: int, keys: int = KEYS, ring: KeyRing | None = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-bench-"))
         self.path = self._folder / "template.db"
         self._copies = 0
         try:
-            asyncio.run(self._build(sessions, keys))
+            asyncio.run(self._build(sessions, keys, ring))
         except BaseException:
             shutil.rmtree(self._folder)
             raise
@@ -41,8 +42,8 @@ class Template(AbstractContextManager["Template"]):
     ) -> None:
         shutil.rmtree(self._folder)
 
-    async def _build(self, sessions: int, keys: int) -> None:
-        async with Holdfast.open(relaxed(self.path)) as hold:
+    async def _build(self, sessions: int, keys: int, ring: KeyRing | None) -> None:
+        async with Holdfast.open(relaxed(self.path), keys=ring) as hold:
             await fill(hold, range(sessions), keys=keys)
 
     def copy(self) -> Path:

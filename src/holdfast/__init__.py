@@ -25,6 +25,7 @@ _HOMES = {
     "History": "model.state",
     "Holdfast": "hold",
     "HoldfastError": "errors",
+    "KeyRing": "model.keyring",
     "Limits": "model.config",
     "Message": "model.message",
     "MessagesConfig": "model.config",

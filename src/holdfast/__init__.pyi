@@ -23,6 +23,7 @@ from holdfast.model.config import (
 )
 from holdfast.model.context import Context
 from holdfast.model.event import Event
+from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.scope import Scope
@@ -48,6 +49,7 @@ __all__ = [
     "History",
     "Holdfast",
     "HoldfastError",
+    "KeyRing",
     "Limits",
     "Message",
     "MessagesConfig",

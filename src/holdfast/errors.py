@@ -232,6 +232,14 @@ class StoreTooNew(HoldfastError, RuntimeError):
     remedy = "Upgrade Holdfast to at least the version the message names."
 
 
+class WrongKey(HoldfastError, PermissionError):
+    """The store is encrypted by a key that the ring does not have, or has another one under that id; `key_ids` says
+    which ones it needs. Or it holds what is not encrypted, which a strict ring refuses."""
+
+    code = "wrong_key"
+    remedy = "Open it with a KeyRing that has the keys of those ids: Holdfast.open(url, keys=KeyRing({id: key, …}))."
+
+
 class Corrupt(HoldfastError, RuntimeError):
     """What was read cannot be what was written: a damaged file, a gap in a log, an unknown format."""
 

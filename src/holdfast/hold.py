@@ -26,12 +26,14 @@ from holdfast.kernel.limits import listed
 from holdfast.model import cause
 from holdfast.model.config import Config
 from holdfast.model.duration import to_seconds
+from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.scope import Scope
-from holdfast.opening import open_kernel
+from holdfast.opening import framed, open_framed
 from holdfast.operations import user_sessions
 from holdfast.operations.states import states
 from holdfast.services import session
 from holdfast.wrappers.caching import cached
+from holdfast.wrappers.framing import Framing
 
 T = TypeVar("T")
 
@@ -63,8 +65,9 @@ class Opening:
 class Holdfast:
     """One space of one opened store. Any thread and any event loop may use it; `close` it once."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, framing: Framing) -> None:
         self._store = store
+        self._framing = framing
         self.sessions = Sessions(store)
         """All sessions of the space."""
 
@@ -77,12 +80,16 @@ class Holdfast:
         config: Config | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
+        keys: KeyRing | None = None,
     ) -> Opening:
         """Open a space of the store at `url` (without one: at HOLDFAST_URL), made when missing.
 
             memory://                   in this process, gone when closed
             sqlite:///rel.db            a file, relative to the working directory
             sqlite:////abs/path.db      a file; ?durability=process for the relaxed mode
+
+        With `keys` everything is encrypted but ids, names, numbers, times and orders; see `KeyRing`. WrongKey: they are
+        not those of the store, or there are none and it is encrypted.
 
         Raises InvalidValue for a URL that is not understood, and the store's own conditions: ReadOnlyStore,
         StoreTooNew, UnsafeFilesystem, StoreLocked, StoreFull, Corrupt, Unavailable (the file was replaced meanwhile),
@@ -93,8 +100,16 @@ class Holdfast:
             where = system.default_url() if url is None else url
             if where is None:
                 raise InvalidValue("no store was named: give a URL, or set HOLDFAST_URL", path="url")
-            check_parts(config=config, clock=clock, ids=ids)
-            kernel = await open_kernel(where, space=space)
+            check_parts(config=config, clock=clock, ids=ids, keys=keys)
+            kernel = await open_framed(
+                where,
+                keys,
+                space=space,
+                config=config if config is not None else Config(),
+                clock=clock if clock is not None else system.SystemClock(),
+                ids=ids if ids is not None else system.SystemIds(),
+                entropy=system.random_bytes,
+            )
             return cls.over(kernel, config=config, clock=clock, ids=ids)
 
         return Opening(start)
@@ -108,7 +123,8 @@ class Holdfast:
         clock = clock if clock is not None else system.SystemClock()
         config = config if config is not None else Config()
         ids = ids if ids is not None else system.SystemIds()
-        return cls(Store(behind_cache(kernel, config, clock), clock=clock, ids=ids, config=config))
+        kept = framed(kernel, config)
+        return cls(Store(behind_cache(kept, config, clock), clock=clock, ids=ids, config=config), kept)
 
     async def close(self) -> None:
         """Finish what was submitted, end every stream, release the store. May be called twice."""
@@ -226,6 +242,19 @@ class Holdfast:
             if not swept.more:
                 return total
 
+    async def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed:
+        """Encrypt everything anew under the ring's active key, in place and beside whoever is writing.
+
+        No version, seq or cursor changes, and no stream tells of it. It may be interrupted at any moment and run again,
+        also by several processes: what is done is not done again. `progress` hears how far it is. When it returns,
+        the store needs no other key than the active one, provided that every process that writes had it as its active
+        one by the time this began; and with `scrubbed`, no older bytes are left in the store's files.
+
+        Raises WrongKey if the store was opened without keys, or holds what is not encrypted and the ring is strict.
+        """
+        self._store.check_open()
+        return await self._framing.rekey(progress)
+
     async def stats(self) -> dict[str, int | float | str]:
         """Counts and bytes of the store, and figures of this process's writer."""
         figures = dict(await self._store.patiently(self._store.kernel.stats))
@@ -252,10 +281,12 @@ def behind_cache(kernel: Kernel, config: Config, clock: Clock) -> Kernel:
     )
 
 
-def check_parts(*, config: object, clock: object, ids: object) -> None:
+def check_parts(*, config: object, clock: object, ids: object, keys: object = None) -> None:
     """Refuse what cannot serve as a part of a store (TypeError), before anything is opened."""
     if config is not None and not isinstance(config, Config):
         raise TypeError(f"config must be a Config, not {shown(config)}")
+    if keys is not None and not isinstance(keys, KeyRing):
+        raise TypeError(f"keys must be a KeyRing, not {shown(keys)}")
     for what, part, verbs in (
         ("clock", clock, ("now_us", "monotonic_s", "sleep")),
         ("ids", ids, ("uuid7", "writer", "random")),

@@ -9,8 +9,12 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from holdfast.errors import InvalidValue, shown
-from holdfast.kernel.contract import Kernel
+from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.keys import check_name
+from holdfast.model.config import Config
+from holdfast.model.keyring import KeyRing
+from holdfast.wrappers.framing import Framing, all_but
+from holdfast.wrappers.ring import refuse_sealed
 
 
 class Address(NamedTuple):
@@ -56,6 +60,44 @@ async def open_kernel(url: str, *, space: str) -> Kernel:
     """
     address = parse_url(url)
     return await _OPENERS[address.scheme](address, check_name(space, "a space"))
+
+
+async def open_framed(
+    url: str,
+    keys: KeyRing | None,
+    *,
+    space: str,
+    config: Config,
+    clock: Clock,
+    ids: Ids,
+    entropy: Callable[[int], bytes],
+) -> Framing:
+    """The same, encrypted where keys are given, and compressing as the configuration says.
+
+    Raises WrongKey if the keys are not those of the store, or there are none and it is encrypted.
+    """
+    kernel = await open_kernel(url, space=space)
+    try:
+        if keys is None:
+            await refuse_sealed(kernel, clock.now_us())
+            return framed(kernel, config)
+        from holdfast.wrappers.sealing import Sealing
+
+        compresses = all_but(uncompressed(config))
+        return await Sealing.open(kernel, keys, clock=clock, ids=ids, entropy=entropy, compresses=compresses)
+    except BaseException:
+        await kernel.close()
+        raise
+
+
+def framed(kernel: Kernel, config: Config) -> Framing:
+    """A kernel that compresses as the configuration says; one that is framed already stays as it is."""
+    return kernel if isinstance(kernel, Framing) else Framing(kernel, compresses=all_but(uncompressed(config)))
+
+
+def uncompressed(config: Config) -> frozenset[str]:
+    """The areas of a scope in which nothing is compressed."""
+    return frozenset({"state", "temp"}) if config.state.compression == "off" else frozenset()
 
 
 async def _open_memory(address: Address, space: str) -> Kernel:

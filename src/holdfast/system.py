@@ -48,3 +48,14 @@ class SystemIds:
 def default_url() -> str | None:
     """The store's URL from the environment: HOLDFAST_URL."""
     return os.environ.get("HOLDFAST_URL")
+
+
+def default_keys() -> tuple[str, str | None] | None:
+    """Keys from the environment, and the active one's id: HOLDFAST_KEYS, HOLDFAST_KEY_ACTIVE."""
+    keys = os.environ.get("HOLDFAST_KEYS")
+    return (keys, os.environ.get("HOLDFAST_KEY_ACTIVE") or None) if keys else None
+
+
+def random_bytes(count: int) -> bytes:
+    """So many bytes of the system's randomness, fit for keys."""
+    return os.urandom(count)

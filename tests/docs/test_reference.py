@@ -14,6 +14,7 @@ from holdfast.handles.sessions import Sessions
 from holdfast.handles.templates import Templates
 from holdfast.handles.transaction import SessionsInTransaction
 from holdfast.kernel.contract import Kernel
+from holdfast.model.keyring import Rekeyed
 from holdfast.model.stats import Durations
 from tests.docs.runner import ROOT
 
@@ -25,6 +26,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "event": (holdfast.Event,),
     "holdfast": (holdfast.Holdfast,),
     "kernel": (Kernel,),
+    "keyring": (holdfast.KeyRing, Rekeyed),
     "message": (holdfast.Message, Messages),
     "runtime": (Runtime,),
     "scope": (holdfast.Scope,),

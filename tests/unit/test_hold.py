@@ -562,3 +562,15 @@ async def test_values_that_could_end_nowhere_are_refused_everywhere(stores: Stor
 async def test_a_session_that_is_not_there_is_not_found_by_scope(hold: Holdfast) -> None:
     with pytest.raises(NotFound):
         await hold.state(Scope.session("missing")).set("a", 1)
+
+
+async def test_compression_decides_whether_long_values_take_less_room(stores: Stores) -> None:
+    sizes = {}
+    for number, compression in enumerate(("auto", "off")):
+        hold = await stores.open(config=Config(state=StateConfig(compression=compression)))
+        before = (await hold.stats())["bytes"]
+        s = await hold.sessions.open(f"s{number}")
+        await s.state.set("long", ["the same again"] * 1000)
+        sizes[compression] = (await hold.stats())["bytes"] - before
+        assert await s.state.get("long") == ["the same again"] * 1000
+    assert sizes["auto"] * 5 < sizes["off"]

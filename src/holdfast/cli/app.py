@@ -21,6 +21,7 @@ class Main(Program):
     table: ClassVar = {
         "demo": Entry("holdfast.cli.demo.command", "demo", "See it work: real files, real kills, three proofs."),
         "stats": Entry("holdfast.cli.stats", "stats", "Show counts and bytes of the store."),
+        "rekey": Entry("holdfast.cli.rekey", "rekey", "Encrypt everything under the active key."),
         "conform": Entry("holdfast.cli.conform", "conform", "Prove on a live store that every guarantee is kept."),
         "doctor": Entry("holdfast.cli.doctor", "doctor", "Say what is wrong with the store, and what to do about it."),
     }

@@ -15,7 +15,7 @@ from holdfast.cli.failure import exit_code, remedy_of
 from holdfast.cli.finding import Finding
 from holdfast.cli.output import Format, OutputOption, chosen, note, write_rows, write_text
 from holdfast.cli.progress import working
-from holdfast.cli.store import file_of, require, run
+from holdfast.cli.store import file_of, keys, require, run
 from holdfast.cli.store_file import examine_file
 from holdfast.cli.version import own_version
 from holdfast.cli.where import Where, where
@@ -24,7 +24,9 @@ from holdfast.hold import Holdfast
 from holdfast.kernel.commit import Read
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.limits import PAGE_BYTES
-from holdfast.opening import open_kernel
+from holdfast.model.config import Config
+from holdfast.opening import open_framed
+from holdfast.system import SystemClock, SystemIds, random_bytes
 
 SCOPES_MAX = 2_000
 """Of so many scopes the whole log is read …"""
@@ -82,12 +84,20 @@ def _is_file(path: Path) -> bool:
 async def _examine(place: Where) -> tuple[list[Finding], HoldfastError | None]:
     findings: list[Finding] = []
     try:
-        kernel = await open_kernel(place.url, space=place.space)
+        kernel = await open_framed(
+            place.url,
+            keys(),
+            space=place.space,
+            config=Config(),
+            clock=SystemClock(),
+            ids=SystemIds(),
+            entropy=random_bytes,
+        )
     except HoldfastError as failure:
         findings.append(_broken("store", "opens", failure))
         return findings, failure
     async with Holdfast.over(kernel) as hold:
-        findings += _traits(place, kernel)
+        findings += _traits(place, kernel.inside)
         try:
             findings += [finding async for finding in _contents(hold, kernel)]
         except HoldfastError as failure:

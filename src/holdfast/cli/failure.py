@@ -26,6 +26,7 @@ EXIT_CODES: dict[type[HoldfastError], int] = {
     errors.AlreadyExists: 4,
     errors.Conflict: 4,
     errors.ReadOnlyStore: 5,
+    errors.WrongKey: 5,
     errors.StoreLocked: 6,
     errors.Unavailable: 6,
 }
@@ -34,6 +35,8 @@ EXIT_CODES: dict[type[HoldfastError], int] = {
 REMEDIES: dict[type[HoldfastError], str] = {
     errors.InvalidValue: "See the command's --help; a stored value is JSON: finite numbers, integers of 64 bits.",
     errors.TooLarge: "Split it into several keys.",
+    errors.WrongKey: "Set HOLDFAST_KEYS to the keys of those ids, as id=BASE64 with commas between them, and "
+    "HOLDFAST_KEY_ACTIVE to the id of the one to encrypt with.",
     errors.NotFound: "Check the id with `holdfast session list`; it may have been deleted.",
     errors.AlreadyExists: "Choose another id.",
     errors.Conflict: "Read it again with `holdfast state get` and repeat.",

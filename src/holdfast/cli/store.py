@@ -13,7 +13,9 @@ import typer
 from holdfast.cli.where import where
 from holdfast.errors import NotFound
 from holdfast.hold import Holdfast
+from holdfast.model.keyring import KeyRing
 from holdfast.opening import parse_url
+from holdfast.system import default_keys
 
 T = TypeVar("T")
 
@@ -31,13 +33,22 @@ def file_of(url: str) -> Path | None:
 
 
 @asynccontextmanager
-async def opened(ctx: typer.Context, *, make: bool = False) -> AsyncIterator[Holdfast]:
+async def opened(ctx: typer.Context, *, make: bool = False, strict: bool = True) -> AsyncIterator[Holdfast]:
     """The store a command works on. Only with `make` is a missing file made; else it is NotFound."""
     place = where(ctx)
     if not make:
         await asyncio.to_thread(require, place.url)
-    async with Holdfast.open(place.url, space=place.space) as hold:
+    async with Holdfast.open(place.url, space=place.space, keys=keys(strict=strict)) as hold:
         yield hold
+
+
+def keys(*, strict: bool = True) -> KeyRing | None:
+    """The ring that the environment describes, if it does: HOLDFAST_KEYS="2026-11=BASE64,…", HOLDFAST_KEY_ACTIVE."""
+    found = default_keys()
+    if found is None:
+        return None
+    text, active = found
+    return KeyRing.parse(text, active=active, strict=strict)
 
 
 def require(url: str) -> None:

@@ -16,7 +16,8 @@ A commit is taken at any time from 1970 to 2286, in whatever order, and at no ot
 
 Every verb may raise Closed (after `close`, or in a forked child), Unavailable, Corrupt, and the store's own
 conditions (StoreLocked, StoreFull, ReadOnlyStore). A verb that raises has changed nothing, unless it raises
-Indeterminate, which only `commit` may. Cancelling a verb never harms the store: it only stops waiting.
+Indeterminate, which only `commit` and `rewrite` may (the latter can be repeated without a thought). Cancelling a verb
+never harms the store: it only stops waiting.
 """
 
 from __future__ import annotations
@@ -197,7 +198,8 @@ class Kernel(ABC):
         """Cells of a scope's present epoch with key > `after`, in key order, each with its entries (G21).
 
         For whoever passes over all that is kept: cells that have expired and were not swept yet are among them. A scope
-        that does not live has none.
+        that does not live has none. The value of an entry may be shown as something that stands for it, as long as
+        `rewrite` takes that for the value.
         """
 
     @abstractmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, shown
@@ -30,10 +32,13 @@ class StateConfig(Struct, frozen=True, kw_only=True):
 
     value_bytes_max     bytes of one encoded value of state, temp or runtime (256 KiB)
     temp_ttl            how long a temporary value lives after it was last set (1 h)
+    compression         "auto": a value of 4 KiB or more is compressed where that saves an eighth at least. "off":
+                        never. What is compressed already can be read either way
     """
 
     value_bytes_max: int = 256 * _KIB
     temp_ttl: Duration = "1h"
+    compression: Literal["auto", "off"] = "auto"
 
 
 class SessionConfig(Struct, frozen=True, kw_only=True):
@@ -121,6 +126,7 @@ class Config(Struct, frozen=True, kw_only=True):
             if not unbounded and (type(number) is not int or number < 1):
                 raise InvalidValue(f"{name} must be a positive whole number, not {shown(number)}", path=name)
         to_seconds(self.state.temp_ttl, "state.temp_ttl")
+        _check_choice("state.compression", self.state.compression, ("auto", "off"))
         for name, duration in {
             "changes.retention_age": self.changes.retention_age,
             "cache.ttl": self.cache.ttl,
@@ -146,3 +152,8 @@ _PARTS = {
     "limits": Limits,
     "cache": CacheConfig,
 }
+
+
+def _check_choice(name: str, chosen: object, choices: tuple[str, ...]) -> None:
+    if chosen not in choices:
+        raise InvalidValue(f"{name} must be {' or '.join(map(repr, choices))}, not {shown(chosen)}", path=name)

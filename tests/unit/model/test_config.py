@@ -28,6 +28,7 @@ NUMBERS: dict[str, type] = {
     "cache.entries_max": CacheConfig,
     "cache.bytes_max": CacheConfig,
 }
+CHOICES: dict[str, type] = {"state.compression": StateConfig}
 DURATIONS: dict[str, type] = {
     "state.temp_ttl": StateConfig,
     "changes.retention_age": ChangesConfig,
@@ -66,6 +67,14 @@ def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) ->
         Config(**{part: value})
 
 
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("value", ["sometimes", "", None, True, 1])
+def test_a_choice_that_there_is_not_is_refused_by_its_name(name: str, value: Any) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        configured(name, CHOICES[name], value)
+    assert refused.value.path == name
+
+
 @pytest.mark.parametrize("name", SWITCHES)
 @pytest.mark.parametrize("value", [0, 1, None, "yes", []])
 def test_a_switch_that_is_neither_true_nor_false_is_refused_by_its_name(name: str, value: Any) -> None:
@@ -77,7 +86,7 @@ def test_a_switch_that_is_neither_true_nor_false_is_refused_by_its_name(name: st
 def test_every_number_and_duration_there_is_is_checked() -> None:
     parts = set(Config.__struct_fields__) - {"budget"}  # which checks itself: see test_budget
     fields = {f"{part}.{field}" for part in parts for field in getattr(Config(), part).__struct_fields__}
-    assert fields == {*NUMBERS, *DURATIONS, *SWITCHES}
+    assert fields == {*NUMBERS, *DURATIONS, *SWITCHES, *CHOICES}
 
 
 def test_no_bound_is_none_for_retention_alone() -> None:

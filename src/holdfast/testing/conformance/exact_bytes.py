@@ -93,7 +93,7 @@ async def every_scope_is_itself_and_no_other(bench: Bench) -> None:
 async def causes_bodies_and_payloads_are_bytes_too(bench: Bench) -> None:
     """The cause in head and record, the body, and the payload of an entry come back exactly, whatever their bytes."""
     for seq, value in enumerate(VALUES, 1):
-        payload = value[:256]
+        payload = value[: bench.traits.payload_bytes_max]
         put = Put("k", b"", entries=(Entry("tag", "x", str(seq), payload),))
         await bench.committed(ScopeCommit(A, "create", puts=(put,), body=value), cause=value)
         record = (await bench.kernel.log(A, after=seq - 1))[0]
