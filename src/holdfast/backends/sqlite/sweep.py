@@ -25,6 +25,9 @@ from holdfast.kernel.commit import Retention, Swept
 STEP = 500
 """Rows removed in one transaction: a few milliseconds."""
 
+TRIMS = 100
+"""Scopes whose logs are trimmed in one transaction at most: each costs some statements, however little it removes."""
+
 PAGE = 1_000
 
 STEPS_ON_FULL = (STEP, 70, 10, 1)
@@ -102,6 +105,15 @@ class Trim(NamedTuple):
     over: bool
 
 
+class Trimmed(NamedTuple):
+    """What one step of trims removed, and how many of the trims it brought to their end."""
+
+    rows: int
+    records: int
+    scopes: int
+    done: int
+
+
 class Sweep:
     """One sweep of one space. `look` runs a function on a reading connection, `act` one in the writer."""
 
@@ -139,42 +151,37 @@ class Sweep:
 
     async def _sweep_garbage(self) -> None:
         while self._left > 0 and (epochs := await self._look(find_garbage, self._limits.space)):
-            for ended in epochs:
-                done = False
-                while not done and self._left > 0:
-                    removed, done = await self._remove_garbage(ended)
-                    self._cells += removed
-                    self._left -= removed
+            while epochs and self._left > 0:
+                removed, done = await self._remove_garbage(epochs)
+                epochs = epochs[done:]
+                self._cells += removed
+                self._left -= removed
 
     async def _sweep_records(self) -> None:
         after: str | None = ""
         while after is not None and self._left > 0:
             trims, after = await self._look(find_trims, self._limits, after)
-            for trim in trims:
-                await self._trim(trim)
+            while trims and self._left > 0:
+                trims = await self._trim(trims)
 
-    async def _trim(self, trim: Trim) -> None:
-        removed = -1
-        while removed and self._left > 0:
-            removed = await self._remove(lambda writer: remove_records(writer, trim, self._count()))
-            if not trim.over:
-                self._records += removed
-            self._left -= removed
-        if trim.over and self._left > 0:
-            space = self._limits.space
-            if await self._remove(lambda writer: forget_scope(writer, space, trim)):
-                self._scopes += 1
-                self._left -= 1
+    async def _trim(self, trims: list[Trim]) -> list[Trim]:
+        """One step of these trims; returns what is left of them."""
+        space = self._limits.space
+        trimmed: Trimmed = await self._remove(lambda writer: trim_some(writer, space, trims, self._count()))
+        self._records += trimmed.records
+        self._scopes += trimmed.scopes
+        self._left -= trimmed.rows
+        return trims[trimmed.done :]
 
     async def _remove_expired(self, cells: list[CellKey]) -> int:
         limits = self._limits
         removed: int = await self._remove(lambda writer: remove_expired(writer, limits, cells[: self._count()]))
         return removed
 
-    async def _remove_garbage(self, ended: Ended) -> tuple[int, bool]:
+    async def _remove_garbage(self, epochs: list[Ended]) -> tuple[int, int]:
         space = self._limits.space
-        answer: tuple[int, bool] = await self._remove(
-            lambda writer: remove_garbage(writer, space, ended, self._count())
+        answer: tuple[int, int] = await self._remove(
+            lambda writer: remove_garbage(writer, space, epochs, self._count())
         )
         return answer
 
@@ -278,49 +285,77 @@ def remove_expired(writer: Writer, limits: Limits, cells: list[CellKey]) -> int:
     return removed
 
 
-def remove_garbage(writer: Writer, space: int, ended: Ended, count: int) -> tuple[int, bool]:
-    """Remove up to `count` cells of an ended epoch; returns how many, and whether that was the last of it."""
-    scope, epoch, name = ended
+def remove_garbage(writer: Writer, space: int, epochs: list[Ended], count: int) -> tuple[int, int]:
+    """Remove up to `count` cells of these ended epochs; returns how many, and how many of the epochs are done with."""
+    rows = done = 0
     with writer.transaction("sweep", "removes") as cursor:
-        rows = cursor.execute(_EPOCH_CELLS, (scope, epoch, count)).fetchall()
-        for key, entries, apart in rows:
-            _clear_elsewhere(cursor, (space, name, (scope, epoch, key)), entries, apart)
+        for ended in epochs[:TRIMS]:
+            removed = _remove_epoch(cursor, space, ended, count - rows)
+            rows += removed
+            if rows >= count:
+                break  # of this one something may be left
+            cursor.execute("DELETE FROM garbage WHERE scope = ? AND epoch = ?", ended[:2])
+            done += 1
+    return rows, done
+
+
+def _remove_epoch(cursor: Cursor, space: int, ended: Ended, count: int) -> int:
+    """Remove up to `count` cells of an ended epoch; returns how many. Fewer than the count: it is the last of it."""
+    scope, epoch, name = ended
+    rows = cursor.execute(_EPOCH_CELLS, (scope, epoch, count)).fetchall()
+    for key, entries, apart in rows:
+        _clear_elsewhere(cursor, (space, name, (scope, epoch, key)), entries, apart)
+    if rows:
+        cursor.execute("DELETE FROM cells WHERE scope = ? AND epoch = ? AND key <= ?", (scope, epoch, rows[-1][0]))
+    return len(rows)
+
+
+def trim_some(writer: Writer, space: int, trims: list[Trim], count: int) -> Trimmed:
+    """As much of these trims, in order, as `count` rows allow, in one transaction: one sync for many small trims."""
+    rows = records = scopes = done = 0
+    with writer.transaction("sweep", "removes") as cursor:
+        for trim in trims[:TRIMS]:
+            removed = _remove_records(writer, cursor, trim, count - rows)
+            rows += removed
+            records += 0 if trim.over else removed
+            if rows >= count:
+                break  # of this one something may be left
+            if trim.over and _forget_scope(writer, cursor, space, trim):
+                rows, scopes = rows + 1, scopes + 1
+            done += 1
+            if rows >= count:
+                break
         if rows:
-            cursor.execute("DELETE FROM cells WHERE scope = ? AND epoch = ? AND key <= ?", (scope, epoch, rows[-1][0]))
-        if len(rows) < count:
-            cursor.execute("DELETE FROM garbage WHERE scope = ? AND epoch = ?", (scope, epoch))
-    return len(rows), len(rows) < count
+            cursor.execute("UPDATE meta SET sweeps = sweeps + 1")
+    return Trimmed(rows, records, scopes, done)
 
 
-def remove_records(writer: Writer, trim: Trim, count: int) -> int:
+def _remove_records(writer: Writer, cursor: Cursor, trim: Trim, count: int) -> int:
     """Remove up to `count` of the records below the trim's floor; returns how many. The newest is kept, and all of a
     scope that was to be forgotten and has been revived since."""
     below = (trim.scope, trim.floor, count)
-    with writer.transaction("sweep", "removes") as cursor:
-        if trim.over and not cursor.execute(_STILL_OVER, (trim.scope, trim.floor)).fetchall():
-            return 0
-        cursor.execute(_REMOVE_RECORDS, below)
-        removed = writer.connection.changes()
-        if removed:
-            cursor.execute(_REMOVE_PLACES, below)
-            cursor.execute(_RAISE_FLOOR, (trim.scope,))
-            cursor.execute("UPDATE meta SET sweeps = sweeps + 1")
+    if trim.over and not cursor.execute(_STILL_OVER, (trim.scope, trim.floor)).fetchall():
+        return 0
+    cursor.execute(_REMOVE_RECORDS, below)
+    removed = writer.connection.changes()
+    if removed:
+        cursor.execute(_REMOVE_PLACES, below)
+        cursor.execute(_RAISE_FLOOR, (trim.scope,))
     return removed
 
 
-def forget_scope(writer: Writer, space: int, trim: Trim) -> bool:
+def _forget_scope(writer: Writer, cursor: Cursor, space: int, trim: Trim) -> bool:
     """Remove the last trace of a dropped scope, unless it has been revived since, and be it dropped again."""
-    with writer.transaction("sweep", "removes") as cursor:
-        cursor.execute(_FORGET, (trim.scope, trim.floor))
-        if not writer.connection.changes():
-            return False
-        places = "FROM cells WHERE scope = ? AND epoch = -1"
-        ids = [row[0] for row in cursor.execute(f"SELECT version {places}", (trim.scope,)).fetchall()]
-        for log_id in ids:
-            cursor.execute("DELETE FROM log WHERE id = ?", (log_id,))
-        cursor.execute(f"DELETE {places}", (trim.scope,))
-        cursor.execute("UPDATE meta SET sweeps = sweeps + 1, tip = max(tip, ?)", (max(ids),))
-        cursor.execute("UPDATE spaces SET moved_floor = max(moved_floor, ?) WHERE id = ?", (max(ids), space))
+    cursor.execute(_FORGET, (trim.scope, trim.floor))
+    if not writer.connection.changes():
+        return False
+    places = "FROM cells WHERE scope = ? AND epoch = -1"
+    ids = [row[0] for row in cursor.execute(f"SELECT version {places}", (trim.scope,)).fetchall()]
+    for log_id in ids:
+        cursor.execute("DELETE FROM log WHERE id = ?", (log_id,))
+    cursor.execute(f"DELETE {places}", (trim.scope,))
+    cursor.execute("UPDATE meta SET tip = max(tip, ?)", (max(ids),))
+    cursor.execute("UPDATE spaces SET moved_floor = max(moved_floor, ?) WHERE id = ?", (max(ids), space))
     return True
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.backends.sqlite import SqliteKernel, SqliteStore
+from holdfast.backends.sqlite import SqliteKernel, SqliteStore, sweep
 from holdfast.backends.sqlite.sweep import FREE_PAGES_MIN, STEP, Limits, Sweep
 from holdfast.backends.sqlite.writer import Writer
 from holdfast.kernel.commit import Append, CommitId, Committed, Entry, Put, Range, Read, Retention, ScopeCommit, Swept
@@ -81,12 +81,13 @@ async def test_a_long_log_is_trimmed_within_the_budget_and_keeps_its_newest_reco
     await kernel.close()
 
 
-@pytest.mark.parametrize("after", [2, 3, 4])
+@pytest.mark.parametrize("after", [2, 3, 4, 5, 6])
 async def test_a_scope_that_lives_and_ends_again_while_it_is_swept_is_a_young_tombstone(
-    tmp_path: Path, after: int
+    tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """G11, G15: its versions and epochs go on, whenever between the look and the removal (before its records are
     removed, or before it is forgotten) another process revived it; and the newer life's log is whole."""
+    monkeypatch.setattr(sweep, "STEPS_ON_FULL", (1, 1, 1, 1))  # so that one step ends before each of those
     begun = 0
     path, lane = tmp_path / "store.db", Lane()
     looking, other = await SqliteStore.open(path), await SqliteKernel.open(path)
@@ -165,3 +166,25 @@ async def test_room_that_became_free_is_given_back(tmp_path: Path) -> None:
     again = await SqliteKernel.open(path)
     assert (await again.read([Read("s/2", (), (Range("", 5),))], now_us=NOW_US))[0].ranges[0][0].value == b"kept"
     await again.close()
+
+
+async def test_many_small_trims_tombstones_and_ended_epochs_are_one_transaction_each(tmp_path: Path) -> None:
+    """A transaction is a sync of the disk and a turn among the writers: a sweep of a hundred sessions that takes one of
+    each falls behind what they write."""
+    store = await SqliteStore.open(tmp_path / "store.db")
+    kernel, lane = await SqliteKernel.on(store), Lane()
+    for n in range(60):
+        await kernel.commit([lane.put(f"s/{n}", "k", b"%d" % n) for _ in range(3)])
+    await kernel.commit([lane.commit(ScopeCommit(f"s/{n}", drop=True)) for n in range(30)])
+    acts = 0
+
+    async def act(work: Callable[[Writer], Any]) -> Any:
+        nonlocal acts
+        acts += 1
+        return await store.act(work)
+
+    limits = Limits((await store.space("default")).id, NOW_US + 1, Retention(count=1, tombstone_us=1))
+    swept = await Sweep(limits, 10_000, look=store.look, act=act).run()
+    assert (swept.cells, swept.records, swept.scopes) == (30, 60, 30)
+    assert acts <= 5, "one for expired cells, one for ended epochs, one for trims, two to give room back"
+    await store.close()
