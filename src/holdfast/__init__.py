@@ -36,7 +36,7 @@ _HOMES = {
     "Scope": "model.scope",
     "Session": "handles.session",
     "SessionConfig": "model.config",
-    "SessionStats": "model.stats",
+    "SessionStats": "model.session_stats",
     "SessionStatus": "model.status",
     "SessionSurface": "handles.surface",
     "SessionTransaction": "handles.transaction",

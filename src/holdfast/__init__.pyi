@@ -27,8 +27,8 @@ from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.scope import Scope
+from holdfast.model.session_stats import SessionStats
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
-from holdfast.model.stats import SessionStats
 from holdfast.model.status import SessionStatus
 from holdfast.model.template import Template
 

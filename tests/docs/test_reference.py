@@ -15,7 +15,7 @@ from holdfast.handles.templates import Templates
 from holdfast.handles.transaction import SessionsInTransaction
 from holdfast.kernel.contract import Kernel
 from holdfast.model.keyring import Rekeyed
-from holdfast.model.stats import Durations
+from holdfast.model.session_stats import Durations
 from tests.docs.runner import ROOT
 
 TOLD: dict[str, tuple[type, ...]] = {
@@ -32,7 +32,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),
     "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff),
-    "stats": (holdfast.SessionStats, Durations),
+    "session_stats": (holdfast.SessionStats, Durations),
     "template": (holdfast.Template, Templates),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
 }

@@ -24,7 +24,7 @@ from holdfast.model.duration import Duration
 from holdfast.model.moment import to_us
 from holdfast.model.page import Page
 from holdfast.model.session import SessionRecord
-from holdfast.model.stats import SessionStats
+from holdfast.model.session_stats import SessionStats
 from holdfast.model.status import SessionStatus, status_of
 from holdfast.model.template import Template
 from holdfast.operations import session_stats, sessions_page

@@ -12,7 +12,7 @@ from holdfast.kernel.commit import Found
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.merge import Place, Stream, meet
 from holdfast.kernel.work import Work
-from holdfast.model.stats import Packed, SessionStats, is_whole, stats_of, unpack
+from holdfast.model.session_stats import Packed, SessionStats, is_whole, stats_of, unpack
 from holdfast.services import session
 
 SIZE = 64

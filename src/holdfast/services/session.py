@@ -30,7 +30,7 @@ from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Bounds
 from holdfast.model.deadline import NEVER, Deadline
 from holdfast.model.session import SessionRecord, clean_tags, failure
-from holdfast.model.stats import pack
+from holdfast.model.session_stats import pack
 from holdfast.model.status import SessionStatus
 
 CELL = "session"

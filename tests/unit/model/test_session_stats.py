@@ -10,7 +10,7 @@ import pytest
 from holdfast.errors import Corrupt
 from holdfast.model.budget import AMOUNT_MAX, OTHER_PHASE, Account, Amounts
 from holdfast.model.session import SessionRecord
-from holdfast.model.stats import MODE_BYTES_MAX, PACKED_BYTES_MAX, Packed, is_whole, pack, stats_of, unpack
+from holdfast.model.session_stats import MODE_BYTES_MAX, PACKED_BYTES_MAX, Packed, is_whole, pack, stats_of, unpack
 from holdfast.model.status import SessionStatus
 
 
