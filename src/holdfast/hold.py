@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from holdfast import system
 from holdfast.errors import InvalidValue, shown
 from holdfast.handles.changes import After, Changes, Members
+from holdfast.handles.expiry import count_due, sweep_sessions, sweep_store
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
@@ -19,15 +20,16 @@ from holdfast.handles.surface import scope_name, state_of
 from holdfast.handles.transaction import Transaction, repeat
 from holdfast.handles.unit import Alone
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Retention, Swept
+from holdfast.kernel.commit import Swept
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import listed
 from holdfast.model import cause
 from holdfast.model.config import Config
-from holdfast.model.duration import to_seconds
+from holdfast.model.duration import Duration, to_seconds, to_us
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.scope import Scope
+from holdfast.model.sweep import SweepReport, added
 from holdfast.opening import framed, open_framed
 from holdfast.operations import user_sessions
 from holdfast.operations.states import states
@@ -224,23 +226,28 @@ class Holdfast:
             with suppress(ValueError):  # ended in another context, as a generator is that nobody finished
                 cause.current.reset(token)
 
-    async def sweep(self) -> Swept:
-        """Remove what nobody can see any more: expired values, deleted sessions' cells, and log records beyond
-        `Config.changes`. Changes nothing but the reach of history and streams; safe at any time, in any process."""
-        store, changes = self._store, self._store.config.changes
-        age = changes.retention_age
-        retention = Retention(
-            age_us=None if age is None else round(to_seconds(age, "changes.retention_age") * 1_000_000),
-            count=changes.retention_count,
-        )
-        total = Swept()
-        while True:
-            swept = await store.patiently(lambda: store.kernel.sweep(now_us=store.now_us(), retention=retention))
-            total = Swept(
-                total.cells + swept.cells, total.records + swept.records, total.scopes + swept.scopes, swept.more
-            )
-            if not swept.more:
-                return total
+    async def sweep(self, *, older_than: Duration | None = None, dry_run: bool = False) -> SweepReport:
+        """End the sessions whose time is over, then remove what nobody can see any more.
+
+        Sessions that have expired; those that ended `older_than` so long ago, or than `Config.retention` says; expired
+        values, what deleted sessions left, and log records beyond `Config.changes`. Safe at any time, in any number of
+        processes: each session is ended by a commit on the condition that its time is over still. A dry run only
+        counts the sessions.
+        """
+        store = self._store
+        kept_for = store.config.retention.age if older_than is None else older_than
+        retention_us = None if kept_for is None else to_us(kept_for, "older_than")
+        if dry_run:
+            return await count_due(store, retention_us=retention_us)
+        budget = store.config.sweep.budget
+        total = SweepReport(more=True)
+        while total.more:
+            total = added(total, await sweep_sessions(store, retention_us=retention_us, most=budget))
+        swept = Swept(more=True)
+        while swept.more:
+            swept = await sweep_store(store, budget=budget)
+            total = added(total, SweepReport(0, 0, swept.cells, swept.records, swept.scopes))
+        return total
 
     async def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed:
         """Encrypt everything anew under the ring's active key, in place and beside whoever is writing.

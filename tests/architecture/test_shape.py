@@ -17,6 +17,7 @@ TOLD_WITH: Mapping[str, str] = {
     "moment": "config",
     "page": "session",
     "status": "session",
+    "sweep": "holdfast",
 }
 
 

@@ -1,4 +1,4 @@
-"""`holdfast session list|show|tail|rm`."""
+"""`holdfast session list|show|tail|pause|resume|cancel|rm`, and `holdfast sweep`."""
 
 import asyncio
 import json
@@ -179,3 +179,27 @@ def test_a_path_with_signs_that_mean_something_in_a_url_is_taken_as_it_is(tmp_pa
     assert invoke("-s", str(path), "state", "set", "user/ada", "k", "1").code == 0
     assert path.exists()
     assert invoke("-s", str(path), "state", "get", "user/ada").rows == [{"k": 1}]
+
+
+def test_a_session_is_paused_resumed_and_cancelled_with_why(store: str) -> None:
+    paused = invoke("-s", store, "session", "pause", "trip", "--reason", "waiting for Bo")
+    assert (paused.code, paused.rows[0]["status"]) == (0, "paused")
+    again = invoke("-s", store, "session", "pause", "trip")
+    assert (again.code, again.out) == (4, "")
+    assert "invalid_transition" in again.err
+    assert invoke("-s", store, "session", "resume", "trip").rows[0]["status"] == "active"
+    assert invoke("-s", store, "session", "cancel", "trip", "-r", "by user").rows[0]["status"] == "cancelled"
+    shown = invoke("-s", store, "session", "show", "trip", "-o", "json").rows[0]
+    assert [event["type"] for event in shown["events"]] == ["note", "pause", "resume", "cancel"]
+    assert invoke("-s", store, "session", "pause", "nobody").code == 3
+
+
+def test_a_sweep_counts_first_and_then_ends_what_ended_long_enough_ago(store: str) -> None:
+    invoke("-s", store, "session", "cancel", "trip")
+    assert invoke("-s", store, "sweep", "--dry-run").rows[0]["retired"] == 0
+    assert invoke("-s", store, "sweep", "--dry-run", "--older-than", "1ms").rows[0]["retired"] == 1
+    assert ids(store) == ["bare", "trip"]
+    swept = invoke("-s", store, "sweep", "--older-than", "1ms").rows[0]
+    assert (swept["retired"], swept["expired"], swept["more"]) == (1, 0, False)
+    assert ids(store) == ["bare"]
+    assert invoke("-s", store, "sweep", "--older-than", "soon").code == 2

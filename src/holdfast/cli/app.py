@@ -20,6 +20,7 @@ class Main(Program):
 
     table: ClassVar = {
         "demo": Entry("holdfast.cli.demo.command", "demo", "See it work: real files, real kills, three proofs."),
+        "sweep": Entry("holdfast.cli.sweep", "sweep", "End sessions whose time is over, remove what nobody can see."),
         "stats": Entry("holdfast.cli.stats", "stats", "Show counts and bytes of the store."),
         "rekey": Entry("holdfast.cli.rekey", "rekey", "Encrypt everything under the active key."),
         "conform": Entry("holdfast.cli.conform", "conform", "Prove on a live store that every guarantee is kept."),
@@ -34,6 +35,9 @@ class Sessions(Commands):
         "list": Entry("holdfast.cli.session.list", "list_sessions", "List sessions, newest first."),
         "show": Entry("holdfast.cli.session.show", "show_session", "Show a session with what is in it."),
         "tail": Entry("holdfast.cli.session.tail", "tail_session", "Follow its changes as they are committed."),
+        "pause": Entry("holdfast.cli.session.move", "pause_session", "Pause one that is active."),
+        "resume": Entry("holdfast.cli.session.move", "resume_session", "Let one go on that is paused."),
+        "cancel": Entry("holdfast.cli.session.move", "cancel_session", "End one as given up."),
         "rm": Entry("holdfast.cli.session.rm", "remove_sessions", "Delete sessions, each with everything in it."),
     }
 
@@ -59,8 +63,8 @@ program = typer.Typer(
 program.add_typer(
     typer.Typer(cls=Sessions, no_args_is_help=True, rich_markup_mode=None),
     name="session",
-    short_help="Sessions: list, show, follow, remove.",
-    help="Sessions: list, show, follow, remove.\n\n"
+    short_help="Sessions: list, show, follow, pause, resume, cancel, remove.",
+    help="Sessions: list, show, follow, pause, resume, cancel, remove.\n\n"
     "\b\nholdfast -s app.db session list\nholdfast -s app.db session show ID",
 )
 program.add_typer(

@@ -25,6 +25,7 @@ EXIT_CODES: dict[type[HoldfastError], int] = {
     errors.Gone: 3,
     errors.AlreadyExists: 4,
     errors.Conflict: 4,
+    errors.InvalidTransition: 4,
     errors.ReadOnlyStore: 5,
     errors.WrongKey: 5,
     errors.StoreLocked: 6,

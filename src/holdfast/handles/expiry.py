@@ -1,9 +1,15 @@
-"""Sessions whose time has come, as handles meet them: what has expired does not exist, and makes way for a new one."""
+"""Sessions whose time is over: what has expired does not exist, makes way for a new one, and is swept in the end."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from holdfast.handles.store import Store
-from holdfast.operations import expire
+from holdfast.kernel.commit import Retention, Swept
+from holdfast.kernel.work import Work
+from holdfast.model.duration import to_us
+from holdfast.model.sweep import SweepReport
+from holdfast.operations import sweep
 
 
 async def make_way(store: Store, scope: str) -> bool:
@@ -11,7 +17,41 @@ async def make_way(store: Store, scope: str) -> bool:
 
     On the condition that it has expired, so what it removes nobody could see any more.
     """
-    head, has_expired = await expire.look(store.work(of_expired="all"), scope)
+    head, has_expired = await sweep.look(store.work(of_expired="all"), scope)
     if has_expired:
-        await expire.remove(store.work(of_expired="all"), scope, head.epoch)
+        await sweep.remove(store.work(of_expired="all"), scope, head.epoch)
     return has_expired or not head.live
+
+
+async def sweep_sessions(store: Store, *, retention_us: int | None, most: int) -> SweepReport:
+    """End the sessions whose time is over, `most` of each kind at most."""
+    now_us = store.now_us()
+    work = _works(store)
+    expired, more = await sweep.each(work, "session", sweep.expire_due, until_us=now_us, most=most)
+    if retention_us is None:
+        return SweepReport(expired, more=more)
+    until_us = now_us - retention_us
+    retired, more_ended = await sweep.each(work, "ended", sweep.retire_due, until_us=until_us, most=most)
+    return SweepReport(expired, retired, more=more or more_ended)
+
+
+async def count_due(store: Store, *, retention_us: int | None) -> SweepReport:
+    """How many sessions a sweep would end."""
+    now_us = store.now_us()
+    work = _works(store)
+    expired = await sweep.count(work, "session", until_us=now_us)
+    if retention_us is None:
+        return SweepReport(expired)
+    return SweepReport(expired, await sweep.count(work, "ended", until_us=now_us - retention_us))
+
+
+async def sweep_store(store: Store, *, budget: int) -> Swept:
+    """Let the kernel remove up to `budget` rows of what nobody can see any more."""
+    changes = store.config.changes
+    age_us = None if changes.retention_age is None else to_us(changes.retention_age, "changes.retention_age")
+    retention = Retention(age_us=age_us, count=changes.retention_count)
+    return await store.patiently(lambda: store.kernel.sweep(now_us=store.now_us(), retention=retention, budget=budget))
+
+
+def _works(store: Store) -> partial[Work]:
+    return partial(store.work, of_expired="all")

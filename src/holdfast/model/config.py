@@ -14,6 +14,24 @@ _KIB = 1024
 _MIB = 1024 * 1024
 
 
+class RetentionConfig(Struct, frozen=True, kw_only=True):
+    """Sessions that have ended.
+
+    age     how long a session is kept after its end, before a sweep deletes it (30 d; None: for good)
+    """
+
+    age: Duration | None = "30d"
+
+
+class SweepConfig(Struct, frozen=True, kw_only=True):
+    """Sweeps.
+
+    budget      rows that one step of a sweep removes, and sessions that it ends (10,000)
+    """
+
+    budget: int = 10_000
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """What one commit may hold. The defaults fit the weakest backend; the backend's own traits bound them too.
 
@@ -104,6 +122,8 @@ class Config(Struct, frozen=True, kw_only=True):
     state: StateConfig = StateConfig()
     messages: MessagesConfig = MessagesConfig()
     changes: ChangesConfig = ChangesConfig()
+    retention: RetentionConfig = RetentionConfig()
+    sweep: SweepConfig = SweepConfig()
     limits: Limits = Limits()
     cache: CacheConfig = CacheConfig()
 
@@ -118,6 +138,7 @@ class Config(Struct, frozen=True, kw_only=True):
             "state.value_bytes_max": self.state.value_bytes_max,
             "messages.value_bytes_max": self.messages.value_bytes_max,
             "changes.queue_max": self.changes.queue_max,
+            "sweep.budget": self.sweep.budget,
             "changes.retention_count": self.changes.retention_count,
             "cache.entries_max": self.cache.entries_max,
             "cache.bytes_max": self.cache.bytes_max,
@@ -129,17 +150,19 @@ class Config(Struct, frozen=True, kw_only=True):
         _check_choice("state.compression", self.state.compression, ("auto", "off"))
         for name, duration in {
             "changes.retention_age": self.changes.retention_age,
-            "cache.ttl": self.cache.ttl,
             "session.default_ttl": self.session.default_ttl,
             "session.idle_timeout": self.session.idle_timeout,
+            "cache.ttl": self.cache.ttl,
+            "retention.age": self.retention.age,
         }.items():
             if duration is not None:
                 to_seconds(duration, name)
-        for name, switch in {
-            "cache.enabled": self.cache.enabled,
+        switches: dict[str, object] = {
             "session.extend_on_access": self.session.extend_on_access,
-        }.items():
-            if type(switch) is not bool:
+            "cache.enabled": self.cache.enabled,
+        }
+        for name, switch in switches.items():
+            if not isinstance(switch, bool):
                 raise InvalidValue(f"{name} must be True or False, not {shown(switch)}", path=name)
 
 
@@ -149,6 +172,8 @@ _PARTS = {
     "state": StateConfig,
     "messages": MessagesConfig,
     "changes": ChangesConfig,
+    "retention": RetentionConfig,
+    "sweep": SweepConfig,
     "limits": Limits,
     "cache": CacheConfig,
 }

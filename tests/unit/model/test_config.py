@@ -13,8 +13,10 @@ from holdfast.model.config import (
     Config,
     Limits,
     MessagesConfig,
+    RetentionConfig,
     SessionConfig,
     StateConfig,
+    SweepConfig,
 )
 
 NUMBERS: dict[str, type] = {
@@ -25,18 +27,20 @@ NUMBERS: dict[str, type] = {
     "messages.value_bytes_max": MessagesConfig,
     "changes.retention_count": ChangesConfig,
     "changes.queue_max": ChangesConfig,
+    "sweep.budget": SweepConfig,
     "cache.entries_max": CacheConfig,
     "cache.bytes_max": CacheConfig,
 }
 CHOICES: dict[str, type] = {"state.compression": StateConfig}
 DURATIONS: dict[str, type] = {
+    "session.default_ttl": SessionConfig,
+    "session.idle_timeout": SessionConfig,
     "state.temp_ttl": StateConfig,
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,
-    "session.default_ttl": SessionConfig,
-    "session.idle_timeout": SessionConfig,
+    "retention.age": RetentionConfig,
 }
-SWITCHES: dict[str, type] = {"cache.enabled": CacheConfig, "session.extend_on_access": SessionConfig}
+SWITCHES: dict[str, type] = {"session.extend_on_access": SessionConfig, "cache.enabled": CacheConfig}
 
 
 def configured(name: str, kind: type, value: Any) -> Config:
@@ -60,7 +64,9 @@ def test_a_duration_that_cannot_be_read_is_refused_by_its_name(name: str, value:
     assert refused.value.path == name
 
 
-@pytest.mark.parametrize("part", ["budget", "state", "messages", "changes", "limits", "cache"])
+@pytest.mark.parametrize(
+    "part", ["session", "budget", "state", "messages", "changes", "limits", "cache", "retention", "sweep"]
+)
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):
@@ -83,7 +89,7 @@ def test_a_switch_that_is_neither_true_nor_false_is_refused_by_its_name(name: st
     assert refused.value.path == name
 
 
-def test_every_number_and_duration_there_is_is_checked() -> None:
+def test_every_field_there_is_is_checked() -> None:
     parts = set(Config.__struct_fields__) - {"budget"}  # which checks itself: see test_budget
     fields = {f"{part}.{field}" for part in parts for field in getattr(Config(), part).__struct_fields__}
     assert fields == {*NUMBERS, *DURATIONS, *SWITCHES, *CHOICES}

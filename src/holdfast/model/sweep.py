@@ -1,0 +1,36 @@
+"""What one sweep did: which sessions' time was over, and what nobody could see any more."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class SweepReport(Struct, frozen=True):
+    """What a sweep removed or, of a dry run, would remove of sessions.
+
+    expired     sessions that had expired
+    retired     sessions that had ended, and were kept as long as their retention says
+    cells       expired values, and what sessions that are gone had left
+    records     log records beyond `Config.changes`
+    scopes      scopes of which no trace is left
+    more        whether something was left to another sweep
+    """
+
+    expired: int = 0
+    retired: int = 0
+    cells: int = 0
+    records: int = 0
+    scopes: int = 0
+    more: bool = False
+
+
+def added(one: SweepReport, other: SweepReport) -> SweepReport:
+    """Both together; `more` is that of the later one."""
+    return SweepReport(
+        one.expired + other.expired,
+        one.retired + other.retired,
+        one.cells + other.cells,
+        one.records + other.records,
+        one.scopes + other.scopes,
+        other.more,
+    )

@@ -1,0 +1,100 @@
+"""Sessions whose time is over, found by the index of what is due and ended one by one.
+
+    due "session"       deadlines: those up to now have expired
+    due "ended"         ends: those up to a while ago were kept long enough
+
+Each is ended by a commit on the condition that its time is over still. So any number of processes may sweep at once:
+one ends it, and what was extended or resumed meanwhile is left. A few at a time, so that they share the barriers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from holdfast.kernel.commit import Absent, Committed, Found, Head, Read, Unchanged, View
+from holdfast.kernel.work import Work
+from holdfast.services import session
+
+BATCH = 32
+"""Sessions ended at once."""
+
+Why = Literal["session", "ended"]
+"""Whose time is over: of a session that expired, or of one that has ended."""
+
+
+async def due(work: Work, why: Why, *, until_us: int, after: Found | None, limit: int) -> tuple[Found, ...]:
+    """Entries that were due by that time, those longest ago first."""
+    hi = session.order_of(until_us + 1)
+    return await work.find(session.DUE, why, hi=hi, after=None if after is None else after.cursor, limit=limit)
+
+
+async def expire_due(work: Callable[[], Work], found: Found) -> bool:
+    """Remove a session if it has expired."""
+    head, has_expired = await look(work(), found.scope)
+    return has_expired and await remove(work(), found.scope, head.epoch)
+
+
+async def retire_due(work: Callable[[], Work], found: Found) -> bool:
+    """Remove a session if it has ended, and was not resumed since it was found."""
+    view = (await work().peek((Read(found.scope, (session.CELL, session.DUE)),)))[0]
+    record = view.cells.get(session.CELL)
+    if record is None or session.decode(record).status.is_open or not _is_still(view, found):
+        return False
+    unit = work()
+    unit.ask(found.scope, "must_exist", epoch=view.head.epoch)
+    unit.require(found.scope, Unchanged(session.CELL, record.version))
+    session.drop(unit, session.id_of(found.scope))
+    return isinstance(await unit.commit(), Committed)
+
+
+def _is_still(view: View, found: Found) -> bool:
+    """Whether what is due is what was found: the session that stands there now may be another one, ended later."""
+    ended_us = session.decode(view.cells[session.CELL]).ended_us
+    return ended_us is not None and session.order_of(ended_us) == found.order
+
+
+async def each(
+    work: Callable[[], Work],
+    why: Why,
+    take: Callable[[Callable[[], Work], Found], Awaitable[bool]],
+    *,
+    until_us: int,
+    most: int,
+) -> tuple[int, bool]:
+    """Take what is due, `most` at most; returns how many were taken, and whether more may be due."""
+    taken = 0
+    after: Found | None = None
+    for start in range(0, most, BATCH):
+        size = min(BATCH, most - start)
+        page = await due(work(), why, until_us=until_us, after=after, limit=size)
+        taken += sum(await asyncio.gather(*(take(work, found) for found in page)))
+        if len(page) < size:
+            return taken, False
+        after = page[-1]
+    return taken, taken > 0
+
+
+async def count(work: Callable[[], Work], why: Why, *, until_us: int) -> int:
+    """How many are due."""
+    total = 0
+    after: Found | None = None
+    while page := await due(work(), why, until_us=until_us, after=after, limit=1000):
+        total += len(page)
+        after = page[-1]
+    return total
+
+
+async def look(work: Work, scope: str) -> tuple[Head, bool]:
+    """The head of a session's scope, and whether it has expired and is stored still."""
+    view = (await work.peek((Read(scope, (session.ALIVE,)),)))[0]
+    return view.head, view.head.live and session.ALIVE not in view.cells
+
+
+async def remove(work: Work, scope: str, epoch: int) -> bool:
+    """Commit the end of a session in that life, if it has expired; False if it is kept, or gone already."""
+    work.ask(scope, "must_exist", epoch=epoch)
+    work.require(scope, Absent(session.ALIVE))
+    session.drop(work, session.id_of(scope))
+    return isinstance(await work.commit(), Committed)
