@@ -23,6 +23,7 @@ from benchmarks import (
     follow,
     memory_size,
     percentiles,
+    runtime,
     session_length,
     session_stats,
     sessions_scale,
@@ -40,6 +41,7 @@ BENCHMARKS = {
     "follow": follow,
     "memory_size": memory_size,
     "percentiles": percentiles,
+    "runtime": runtime,
     "session_length": session_length,
     "session_stats": session_stats,
 }

@@ -12,7 +12,9 @@ _HOMES = {
     "AlreadyExists": "errors",
     "Budget": "model.budget",
     "BudgetExceeded": "errors",
+    "Buffered": "model.runtime",
     "CacheConfig": "model.config",
+    "Cause": "model.cause",
     "Change": "model.change",
     "Changes": "handles.changes",
     "ChangesConfig": "model.config",
@@ -33,6 +35,7 @@ _HOMES = {
     "Page": "model.page",
     "PastValue": "model.state",
     "Progress": "model.budget",
+    "RuntimeConfig": "model.config",
     "Scope": "model.scope",
     "Session": "handles.session",
     "SessionConfig": "model.config",
@@ -46,6 +49,7 @@ _HOMES = {
     "Template": "model.template",
     "Transaction": "handles.transaction",
     "Usage": "model.budget",
+    "Why": "model.state",
 }
 
 __all__ = list(_HOMES)

@@ -11,6 +11,7 @@ from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
+from holdfast.model.cause import Cause
 from holdfast.model.change import Change
 from holdfast.model.config import (
     CacheConfig,
@@ -18,6 +19,7 @@ from holdfast.model.config import (
     Config,
     Limits,
     MessagesConfig,
+    RuntimeConfig,
     SessionConfig,
     StateConfig,
 )
@@ -26,9 +28,10 @@ from holdfast.model.event import Event
 from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
 from holdfast.model.page import Page
+from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
 from holdfast.model.session_stats import SessionStats
-from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
+from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
 from holdfast.model.status import SessionStatus
 from holdfast.model.template import Template
 
@@ -36,7 +39,9 @@ __all__ = [
     "AlreadyExists",
     "Budget",
     "BudgetExceeded",
+    "Buffered",
     "CacheConfig",
+    "Cause",
     "Change",
     "Changes",
     "ChangesConfig",
@@ -57,6 +62,7 @@ __all__ = [
     "Page",
     "PastValue",
     "Progress",
+    "RuntimeConfig",
     "Scope",
     "Session",
     "SessionConfig",
@@ -70,4 +76,5 @@ __all__ = [
     "Template",
     "Transaction",
     "Usage",
+    "Why",
 ]

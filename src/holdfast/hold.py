@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
-from msgspec.structs import replace
-
 from holdfast import system
 from holdfast.errors import InvalidValue, shown
-from holdfast.handles.changes import After, Changes, Members
 from holdfast.handles.expiry import count_due, sweep_sessions, sweep_store
-from holdfast.handles.sessions import Sessions
-from holdfast.handles.state import State
+from holdfast.handles.face import Face, Principal
+from holdfast.handles.rights import Rights
 from holdfast.handles.store import Store
-from holdfast.handles.surface import scope_name, state_of
-from holdfast.handles.transaction import Transaction, repeat
-from holdfast.handles.unit import Alone
-from holdfast.kernel import codec
+from holdfast.handles.surface import scope_name
 from holdfast.kernel.commit import Swept
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import listed
-from holdfast.model import cause
 from holdfast.model.config import Config
 from holdfast.model.duration import Duration, to_seconds, to_us
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.scope import Scope
 from holdfast.model.sweep import SweepReport, added
 from holdfast.opening import framed, open_framed
-from holdfast.operations import user_sessions
-from holdfast.operations.states import states
-from holdfast.services import session
+from holdfast.services import budget, session
 from holdfast.wrappers.caching import cached
 from holdfast.wrappers.framing import Framing
 
 T = TypeVar("T")
-
-FOLLOWED_MAX = 1_000_000
-"""Scopes in one stream at most."""
 
 
 class Opening:
@@ -64,14 +51,12 @@ class Opening:
             await self._hold.close()
 
 
-class Holdfast:
+class Holdfast(Face):
     """One space of one opened store. Any thread and any event loop may use it; `close` it once."""
 
     def __init__(self, store: Store, framing: Framing) -> None:
-        self._store = store
+        super().__init__(store)
         self._framing = framing
-        self.sessions = Sessions(store)
-        """All sessions of the space."""
 
     @classmethod
     def open(
@@ -129,7 +114,9 @@ class Holdfast:
         return cls(Store(behind_cache(kept, config, clock), clock=clock, ids=ids, config=config), kept)
 
     async def close(self) -> None:
-        """Finish what was submitted, end every stream, release the store. May be called twice."""
+        """Commit the runtime state that waits, finish what was submitted, end every stream, release the store.
+
+        May be called twice. Raises, once all is closed, what kept runtime state from being committed."""
         await self._store.close()
 
     async def __aenter__(self) -> Holdfast:
@@ -140,91 +127,17 @@ class Holdfast:
     ) -> None:
         await self.close()
 
-    def state(self, scope: Scope, namespace: str = "") -> State:
-        """The state of any scope, in a namespace of its own if one is named."""
-        return state_of(Alone(self._store), scope, namespace=namespace)
+    def as_principal(self, *, user: str, also: Sequence[Scope] = ()) -> Principal:
+        """A face of this store that finds only what this user owns; see `Principal`.
 
-    async def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]:
-        """All state of several scopes, as of one moment where the backend spans them. A scope without any is {}.
-
-        Raises NotFound for a session that does not exist.
+        `also` names scopes of agents, globals and runs that it may use as well; without it there are none. Raises
+        InvalidValue for another user's scope or a session in it: those are nobody else's.
         """
-        places = {scope: self.state(scope, namespace).place for scope in listed(scopes, "scopes")}
-        found = await Alone(self._store).look(lambda work: states(work, [*places.values()]))
-        return {
-            scope: {key: codec.decode(cell.value) for key, cell in cells.items()}
-            for scope, cells in zip(places, found, strict=True)
-        }
-
-    async def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]:
-        """Store values in several scopes in one transaction; returns each scope's new version (0: nothing written).
-
-        Raises NotFound if one is a session that does not exist; then nothing is stored.
-        """
-        most = self._store.limits.operations_max
-        given = listed(codec.mapping(values, "values").items(), "scopes in one commit", most=most)
-        async with self.transaction() as tx:
-            for scope, entries in given:
-                await tx.state(scope, namespace).update(entries)
-        return {scope: tx.version(scope) or 0 for scope, _ in given}
-
-    def transaction(self) -> Transaction:
-        """A block whose reads and writes, over any scopes, commit as one: `async with hold.transaction() as tx`."""
-        return Transaction(self._store)
-
-    async def transact(self, fn: Callable[[Transaction], Awaitable[T]], *, attempts: int = 20) -> T:
-        """Run `fn(tx)` in a transaction, again on Conflict, and return what it returned."""
-        return await repeat(self._store, self.transaction, fn, attempts)
-
-    def changes(
-        self,
-        scopes: Sequence[Scope] = (),
-        *,
-        user: str | None = None,
-        after: After | Mapping[Scope, After] = "now",
-        kinds: Iterable[str] | None = None,
-    ) -> Changes:
-        """The merged stream of several scopes: in order within each. See `Changes`.
-
-        `user` adds that user's scope and their sessions: the present ones, and every one created from now on, whole,
-        however soon it is deleted. To resume, give `after` what `Changes.cursors` said, or the cursor of the last
-        change seen of each scope, `{change.scope: change.cursor}`. Scopes that are not in it are shown from the
-        beginning, since nothing of them was seen.
-        """
-        wanted = [scope_name(scope) for scope in listed(scopes, "scopes", most=FOLLOWED_MAX)]
-        group = None
-        if user is not None:
-            wanted.append(scope_name(Scope.user(user)))
-            limit = self._store.limits.value_bytes_max
-            group = user_sessions.UserSessions(self._store.work, user, record_bytes_max=limit)
-        if not wanted:
-            raise InvalidValue("name the scopes to follow, or a user", path="scopes")
-        if not isinstance(after, Mapping):
-            if after not in ("now", "beginning") and (len(wanted) > 1 or user is not None):
-                raise InvalidValue("a cursor is a place in one scope: give after={scope: cursor}", path="after")
-            members = None if group is None else Members(group, "beginning" if after == "beginning" else "now")
-            return Changes(self._store, dict.fromkeys(wanted, after), kinds=kinds, members=members)
-        places: dict[str, After] = dict.fromkeys(wanted, "beginning")
-        resumed: dict[str, After] = {}  # sessions of the user, as it seems
-        for scope, place in after.items():
-            name = scope_name(scope)
-            is_member = group is not None and name not in places and session.is_scope(name)
-            (resumed if is_member else places)[name] = place
-        members = None if group is None else Members(group, "beginning", resumed)
-        return Changes(self._store, places, kinds=kinds, members=members)
-
-    @contextmanager
-    def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]:
-        """Record who commits, and in which trace, with every commit of this task inside the block."""
-        before = cause.current.get()
-        names = {"by": by, "trace_id": trace_id}
-        given = {name: check_name(text, name) for name, text in names.items() if text is not None}
-        token = cause.current.set(replace(before, **given))
-        try:
-            yield
-        finally:
-            with suppress(ValueError):  # ended in another context, as a generator is that nobody finished
-                cause.current.reset(token)
+        for scope in (named := frozenset(listed(also, "also"))):
+            scope_name(scope)
+            if scope.kind in ("user", "session"):
+                raise InvalidValue(f"{scope} belongs to its user alone", path="also")
+        return Principal(self._store.limited(Rights(check_name(user, "a user"), named)))
 
     async def sweep(self, *, older_than: Duration | None = None, dry_run: bool = False) -> SweepReport:
         """End the sessions whose time is over, then remove what nobody can see any more.
@@ -269,8 +182,9 @@ class Holdfast:
         return figures
 
 
-FRESH = frozenset({session.CELL, "alive", "claim"})
-"""Cells that say whether a session is there, what it is and whose turn it is: only an exact cache answers for them."""
+FRESH = frozenset({session.CELL, session.ALIVE, budget.CELL, "claim"})
+"""Cells that say whether a session is there, what it is, what is left of its budget and whose turn it is: only an exact
+cache answers for them."""
 
 
 def behind_cache(kernel: Kernel, config: Config, clock: Clock) -> Kernel:

@@ -39,6 +39,7 @@ GOALS = {
         for pauses in ("no pauses", "50 ms between acts")
         for kind in ("state writes ≤ 20", "session writes ≤ 20", "reads ≤ 10")
     },
+    "runtime": {"5 sessions, batched p99 of runtime.set ≤ 5"},
     "session_length": {
         "messages.add, 200 messages p50 / of 10 ≤ 1.3", "s.log, 200 messages p50 / of 10 ≤ 1.3",
         "context, 200 messages p50 ≤ 2",

@@ -8,7 +8,7 @@ not counted.
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from holdfast import CacheConfig, Config, Holdfast, Scope, Session, Usage
+from holdfast import CacheConfig, Config, Holdfast, RuntimeConfig, Scope, Session, Usage
 from holdfast.backends.memory import MemoryKernel
 from holdfast.testing.clock import ManualClock, SeededIds, settle
 from tests.docs.counting import Count, CountingKernel
@@ -26,6 +26,15 @@ class Stage:
         self.hold = hold
         self.s = session
         self._kernel = kernel
+
+    async def batched(self) -> Session:
+        """The same session in a process that batches runtime state; count from here."""
+        runtime = RuntimeConfig(persistence="batched", batch_size=50)
+        hold = Holdfast.over(self._kernel, config=Config(runtime=runtime), clock=ManualClock(), ids=SeededIds(1))
+        session = await hold.sessions.get("s1")
+        assert session is not None
+        self.begin()
+        return session
 
     def begin(self) -> None:
         """Count from here."""
@@ -245,6 +254,24 @@ async def _(stage: Stage) -> None:
     await stage.s.state.history("cart")
 
 
+@feature("state.why, 500 records at once")
+async def _(stage: Stage) -> None:
+    await stage.s.state.why("cart")
+
+
+@feature("s.at(version).state.get, 500 records at once, written since")
+async def _(stage: Stage) -> None:
+    version = await stage.s.state.set("key00", VALUE)
+    await stage.s.state.set("key00", 2)
+    stage.begin()
+    await stage.s.at(version).state.get("key00")
+
+
+@feature("s.at(version).state.get, not written since")
+async def _(stage: Stage) -> None:
+    await stage.s.at(stage.s.version + 2).state.get("cart")
+
+
 @feature("state.diff, 500 records at once")
 async def _(stage: Stage) -> None:
     await stage.s.state.diff(since=2)
@@ -269,6 +296,16 @@ async def _(stage: Stage) -> None:
 async def _(stage: Stage) -> None:
     scopes = [Scope.session("s1"), Scope.user("ada"), Scope.user("bo")]
     await stage.hold.set_many({scope: {"key00": VALUE} for scope in scopes})
+
+
+@feature("as_principal: sessions.get")
+async def _(stage: Stage) -> None:
+    await stage.hold.as_principal(user="ada").sessions.get("s1")
+
+
+@feature("as_principal: state.set in a session named by its id, the first time")
+async def _(stage: Stage) -> None:
+    await stage.hold.as_principal(user="ada").state(Scope.session("s1")).set("key00", VALUE)
 
 
 # --- messages, events, runtime --------------------------------------------------------------------
@@ -307,6 +344,27 @@ async def _(stage: Stage) -> None:
 @feature("runtime.set, 100 bytes")
 async def _(stage: Stage) -> None:
     await stage.s.runtime.set("step", VALUE)
+
+
+@feature("runtime.set, 100 bytes, while a batch takes in")
+async def _(stage: Stage) -> None:
+    await (await stage.batched()).runtime.set("step", VALUE)
+
+
+@feature("runtime.flush, 50 writes of 5 keys")
+async def _(stage: Stage) -> None:
+    session = await stage.batched()
+    for n in range(50):
+        await session.runtime.set(f"step{n % 5}", VALUE)
+    await session.runtime.flush()
+
+
+@feature("state.set that carries 10 batched writes of 5 keys")
+async def _(stage: Stage) -> None:
+    session = await stage.batched()
+    for n in range(10):
+        await session.runtime.set(f"step{n % 5}", VALUE)
+    await session.state.set("key00", VALUE)
 
 
 @feature("runtime.get")

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 import holdfast
+from holdfast.handles.face import Principal
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
 from holdfast.handles.runtime import Runtime
@@ -24,15 +25,15 @@ TOLD: dict[str, tuple[type, ...]] = {
     "config": (holdfast.Config,),
     "context": (holdfast.Context,),
     "event": (holdfast.Event,),
-    "holdfast": (holdfast.Holdfast,),
+    "holdfast": (holdfast.Holdfast, Principal),
     "kernel": (Kernel,),
     "keyring": (holdfast.KeyRing, Rekeyed),
     "message": (holdfast.Message, Messages),
     "runtime": (Runtime,),
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),
-    "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff),
     "session_stats": (holdfast.SessionStats, Durations),
+    "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff, holdfast.Why),
     "template": (holdfast.Template, Templates),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
 }

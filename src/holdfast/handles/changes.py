@@ -21,7 +21,9 @@ from holdfast.kernel.lives import Admission
 from holdfast.kernel.part import missing
 from holdfast.model.change import KINDS, Change
 from holdfast.model.scope import Scope
+from holdfast.operations.user_sessions import UserSessions
 from holdfast.services import change
+from holdfast.services.session import is_scope
 
 After = str | int | Literal["now", "beginning"]
 """Where to begin: now, at the oldest change kept, after the change with this cursor, or after this version of the scope
@@ -160,8 +162,10 @@ class Changes:
             if self._life is not None:
                 await self._check(self._life)
             epoch = None if self._life is None else self._life.epoch
+            own = None if self._life is not None else await self._own_sessions()
             for scope, after in self._places.items():
-                await follower.add(scope, after=after, epoch=epoch)
+                lives = own if is_scope(scope) else None
+                await follower.add(scope, after=after, epoch=epoch, by_lives=lives)
             if members is not None:
                 await self._add_members(follower, members)
         except BaseException:
@@ -169,6 +173,20 @@ class Changes:
             raise
         self._follower = follower
         return follower
+
+    async def _own_sessions(self) -> UserSessions | None:
+        """For a principal: their sessions. Raises NotFound for one that is named and not theirs, or not there."""
+        rights = self._store.principal
+        if rights is None:
+            return None
+        limit = self._store.limits.value_bytes_max
+        own = UserSessions(self._store.work, rights.user, record_bytes_max=limit, strict=True)
+        named = [scope for scope in self._places if is_scope(scope)]
+        standing = await own.look(named)
+        for scope in named:
+            if scope not in standing or not standing[scope].admitted:
+                raise missing(scope)
+        return own
 
     async def _check(self, life: Life) -> None:
         """Refuse to wait for what cannot come: a dropped scope shows its past, as far as that is kept, and no more."""

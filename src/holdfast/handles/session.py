@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from holdfast.handles.changes import After, Changes, Life
+from holdfast.handles.past import Past
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update
 from holdfast.handles.transaction import SessionTransaction, repeat
@@ -17,6 +18,7 @@ from holdfast.model.budget import Account, Budget, Progress, progress_of
 from holdfast.model.context import Context
 from holdfast.model.moment import to_datetime
 from holdfast.model.session import SessionRecord
+from holdfast.model.state import Why
 from holdfast.model.status import SessionStatus
 from holdfast.operations import context, size
 from holdfast.services import budget as budgets
@@ -243,6 +245,15 @@ class Session(SessionSurface):
         """The stream of this session's changes, from its creation to its deletion, which ends it. See `Changes`."""
         scope, epoch = self._target.scope, self._target.epoch or 0
         return Changes(self._store, {scope: after}, kinds=kinds, life=Life(scope, epoch))
+
+    async def why(self, key: str) -> Why | None:
+        """How a key of its state came to be what it is: `s.state.why(key)`."""
+        return await self.state.why(key)
+
+    def at(self, version: int) -> Past:
+        """The session right after the commit that has this number: its state, runtime state, messages and events, to be
+        read, as far as the log reaches. Reads nothing itself. Raises InvalidValue for what cannot be a version."""
+        return Past(Alone(self._store), self._target, version)
 
     def transaction(self) -> SessionTransaction:
         """A block whose reads and writes commit as one, serialisably: `async with s.transaction() as tx`."""

@@ -18,13 +18,14 @@ from holdfast.kernel import codec
 from holdfast.kernel.commit import Head, Read, View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
+from holdfast.kernel.part import existing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import EMPTY, Budget, resolved
 from holdfast.model.duration import Duration
 from holdfast.model.moment import to_us
 from holdfast.model.page import Page
 from holdfast.model.session import SessionRecord
-from holdfast.model.session_stats import SessionStats
+from holdfast.model.session_stats import SessionStats, stats_of
 from holdfast.model.status import SessionStatus, status_of
 from holdfast.model.template import Template
 from holdfast.operations import session_stats, sessions_page
@@ -100,6 +101,8 @@ class Sessions:
         budget: Budget | None,
     ) -> SessionRecord:
         now_us = self._store.now_us()
+        if self._store.principal is not None:
+            names = {**names, "user": self._store.principal.owner(names["user"])}
         return session.new_record(
             self._store.ids.uuid7(now_us) if id is None else id,
             at_us=now_us,
@@ -117,8 +120,10 @@ class Sessions:
             try:
                 return await self._create(record, state)
             except AlreadyExists:
-                found = await self.get(record.id)
+                found = await self._find(record.id)
             if found is not None:
+                if self._store.principal is not None and found.user != record.user:
+                    raise existing(session.scope_of(record.id))
                 return _owned(found, record.user)
 
     async def _create(self, record: SessionRecord, state: Mapping[str, bytes]) -> Session:
@@ -156,15 +161,22 @@ class Sessions:
 
         One read; and a commit if it is an access that prolongs its life by so much that it matters.
         """
-        store, scope = self._store, session.scope_of(id)
-        found = _seen(store, (await store.work().peek([Read(scope, (session.CELL, budgets.CELL))]))[0])
-        if found is None or not store.deadlines.are_to_move(scope, store.now_us()):
+        found = await self._find(id)
+        rights = self._store.principal
+        if found is None or (rights is not None and found.user != rights.user):
+            return None
+        if not self._store.deadlines.are_to_move(session.scope_of(id), self._store.now_us()):
             return found
         try:
             await found.touch()
         except NotFound:
             return None
         return found
+
+    async def _find(self, id: str) -> Session | None:
+        """The session of that id, whosever it is."""
+        store = self._store
+        return _seen(store, (await store.work().peek([Read(session.scope_of(id), (session.CELL, budgets.CELL))]))[0])
 
     async def open(
         self,
@@ -219,9 +231,11 @@ class Sessions:
         if order not in ("newest", "oldest"):
             raise InvalidValue(f'order must be "newest" or "oldest", not {shown(order)}', path="order")
         wanted = Filters(
-            user=user, app=app, mode=mode, channel=channel, status=status, tag=tag, agent=agent,
+            self._store, user=user, app=app, mode=mode, channel=channel, status=status, tag=tag, agent=agent,
             created_after=created_after, created_before=created_before,
         )  # fmt: skip
+        if wanted.nothing:
+            return Page(())
         rows, following = await sessions_page.page(
             self._store.work(),
             wanted.names,
@@ -267,9 +281,11 @@ class Sessions:
         What is written meanwhile is counted as it was or as it is.
         """
         wanted = Filters(
-            user=user, app=app, mode=mode, channel=channel, status=status, tag=tag, agent=agent,
+            self._store, user=user, app=app, mode=mode, channel=channel, status=status, tag=tag, agent=agent,
             created_after=created_after, created_before=created_before,
         )  # fmt: skip
+        if wanted.nothing:
+            return stats_of([])
         return await session_stats.stats(self._store.work(), wanted.names, lo=wanted.lo, hi=wanted.hi, expired=expired)
 
     async def update(
@@ -314,16 +330,24 @@ def _merged(under: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> Map
 
 
 class Filters:
-    """Which sessions are wanted, checked: by the names in their record, and by when they were created."""
+    """Which sessions are wanted, checked: by the names in their record, and by when they were created.
+
+    A principal wants their own; `nothing` is wanted where those of somebody else were.
+    """
 
     def __init__(
         self,
+        store: Store,
         *,
         status: SessionStatus | str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         **names: str | None,
     ) -> None:
+        self.nothing = False
+        if store.principal is not None:
+            self.nothing = names["user"] not in (None, store.principal.user)
+            names["user"] = store.principal.user
         self.names = {f"session.{field}": check_name(name, field) for field, name in names.items() if name is not None}
         if status is not None:
             self.names["session.status"] = status_of(status).value

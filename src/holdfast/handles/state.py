@@ -18,7 +18,7 @@ from holdfast.kernel.limits import PAGE_MAX, check_limit, listed
 from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
 from holdfast.model.moment import to_datetime
-from holdfast.model.state import Diff, History, Snapshot
+from holdfast.model.state import Diff, History, Snapshot, Why
 from holdfast.operations import diff, history
 from holdfast.services import state
 
@@ -185,6 +185,16 @@ class State:
         check_name(key, "a state key")
         check_limit(limit)
         return await self._unit.read(self._target, lambda work: history.history(work, self._place, key, limit))
+
+    async def why(self, key: str) -> Why | None:
+        """How a key came to be what it is: who wrote it, when, at which version and with which cause, and what it was
+        before. See `Why`.
+
+        Of a key that was removed it tells who did that. None if it is not there, and was not as far as the log
+        reaches. Reads the value, and the log from its version back to the one before.
+        """
+        check_name(key, "a state key")
+        return await self._unit.read(self._target, lambda work: history.why(work, self._place, key))
 
     async def diff(self, *, since: int | None = None, until: int | None = None) -> Diff:
         """Every key that differs between two versions of the scope; see `Diff`.

@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
-from holdfast.errors import Closed, Unavailable
+from holdfast.errors import Closed, HoldfastError, Unavailable
+from holdfast.handles.buffers import Buffers
 from holdfast.handles.deadlines import Deadlines
+from holdfast.handles.rights import Rights
+from holdfast.kernel.commit import Committed, Conflict
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.feed import Feed
 from holdfast.kernel.limits import Traits, check_time
@@ -50,11 +54,20 @@ class Store:
         self.writer = Writer(kernel, clock=clock, ids=ids)
         self.deadlines = Deadlines()
         self.life = _life(config.session)
+        self.buffers = Buffers(config.runtime, clock=clock, limits=self.limits)
         self.temp_ttl_us = to_us(config.state.temp_ttl, "state.temp_ttl")
         self._feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
         self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
         self._forks = _forks
         self.closed = False
+        self.principal: Rights | None = None
+        """What the handles of this face may find; None: everything."""
+
+    def limited(self, rights: Rights) -> Store:
+        """The same store for the handles of one principal. Everything else is shared."""
+        face = copy(self)
+        face.principal = rights
+        return face
 
     def check_open(self) -> None:
         """Raise Closed if the store is closed, or was opened in the process that this one was forked from."""
@@ -76,6 +89,10 @@ class Store:
     def life_of(self, ttl: Duration | None) -> session.Life:
         """How long a session lives that is created with that ttl. Raises InvalidValue for what is none."""
         return self.life if ttl is None else replace(self.life, ttl_us=to_us(ttl, "ttl"))
+
+    def commit(self, work: Work) -> Awaitable[Committed | Conflict]:
+        """Commit a unit of work, with the runtime state that waits of the sessions that it writes to."""
+        return self.buffers.commit(work) if self.buffers.takes_in else work.commit()
 
     def now_us(self) -> int:
         """The time of day. Raises InvalidValue for one that could not be stored: the clock is wrong."""
@@ -112,10 +129,17 @@ class Store:
         return lock
 
     async def close(self) -> None:
-        """Finish what was submitted, end the followers, close the kernel.
+        """Commit what waits, finish what was submitted, end the followers, close the kernel.
 
         May be called again, which finishes what a cancelled call left open: every step is harmless when repeated.
+        Raises, when all is closed, what kept runtime state from being committed.
         """
+        problem: HoldfastError | None = None
+        if not self.closed and self._forks == _forks:
+            try:
+                await self.buffers.close()
+            except HoldfastError as unstored:
+                problem = unstored
         self.closed = True
         here = asyncio.get_running_loop()
         for loop, feed in list(self._feeds.items()):
@@ -126,6 +150,8 @@ class Store:
                     loop.call_soon_threadsafe(feed.end)
         await self.writer.close()
         await self.kernel.close()
+        if problem is not None:
+            raise problem
 
 
 def _life(config: SessionConfig) -> session.Life:

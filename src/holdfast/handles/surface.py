@@ -16,7 +16,7 @@ from holdfast.handles.unit import Alone, Target, Unit
 from holdfast.kernel.codec import mapping
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import check_limit, check_version, listed
+from holdfast.kernel.limits import check_limit, check_version
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Budget, Usage, bounds_of
@@ -45,6 +45,8 @@ def scope_name(scope: Scope) -> str:
 def state_of(unit: Unit, scope: Scope, *, namespace: str = "") -> State:
     """The state of any scope. Raises InvalidId for a scope or namespace that cannot be one."""
     name = scope_name(scope)
+    if unit.store.principal is not None:
+        unit.store.principal.check(scope)
     if namespace != "":
         namespace = check_name(namespace, "a namespace")
     target = Target(name, "must_exist" if scope.kind == "session" else "create")
@@ -140,11 +142,12 @@ class SessionSurface:
         """
         store, scope = self._unit.store, self._target.scope
         id = store.ids.uuid7(store.now_us())
-        limit = store.limits.operations_max
+        limit, streaming = store.limits.operations_max, store.config.runtime.streaming
+        await store.buffers.settle(scope, self._target.epoch)
         done = False
         while not done:
             (record, version, done), seq = await self._unit.change(
-                self._target, lambda work: end(work, scope, id=id, operations_max=limit)
+                self._target, lambda work: end(work, scope, id=id, operations_max=limit, streaming=streaming)
             )
             self._saw(record, version or seq)
         return self
@@ -272,7 +275,7 @@ class SessionSurface:
         check_limit(limit)
         if order not in ("oldest", "newest"):
             raise InvalidValue(f'order must be "oldest" or "newest", not {shown(order)}', path="order")
-        wanted = None if types is None else _types(types)
+        wanted = None if types is None else event.checked_types(types)
         cursor = stamp_of(after, Event, "after")
         return await self._unit.read(
             self._target,
@@ -329,8 +332,3 @@ def checked_budget(budget: Budget | None) -> Budget | None:
     if budget is None or isinstance(budget, Budget):
         return budget
     raise InvalidValue(f"budget must be a Budget, not {shown(budget)}", path="budget")
-
-
-def _types(types: Iterable[str]) -> frozenset[str]:
-    given = [types] if isinstance(types, str) else listed(types, "types")
-    return frozenset([check_name(type, "an event type") for type in given])

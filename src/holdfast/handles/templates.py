@@ -16,12 +16,16 @@ from holdfast.kernel.limits import listed
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Budget
 from holdfast.model.duration import Duration, to_seconds
+from holdfast.model.scope import Scope
 from holdfast.model.template import Template
 from holdfast.services import session, template
 
 
 class Templates:
-    """Keeps templates; every process that opens the space sees them."""
+    """Keeps templates; every process that opens the space sees them.
+
+    A principal may create sessions from them; to see or change them, `also` must name `Scope.global_("templates")`.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -78,8 +82,8 @@ class Templates:
         return (await self._unit.change(self._target(), lambda work: template.remove(work, name)))[0]
 
     async def named(self, name: str) -> Template:
-        """The template of that name; raises NotFound."""
-        found = await self.get(name)
+        """The template of that name, for a session that is created from it; raises NotFound."""
+        found = await self._unit.read(Target(template.SCOPE, "create"), lambda work: template.get(work, name))
         if found is None:
             raise NotFound(
                 f"there is no template {name!r}",
@@ -116,4 +120,7 @@ class Templates:
         )  # fmt: skip
 
     def _target(self) -> Target:
+        """Where they are kept; NotFound for a principal who may not find it."""
+        if self._store.principal is not None:
+            self._store.principal.check(Scope.parse(template.SCOPE))
         return Target(template.SCOPE, "create")

@@ -89,7 +89,7 @@ class Block:
         return False
 
     async def _commit(self, work: Work) -> None:
-        outcome = await work.commit()
+        outcome = await self._store.commit(work)
         if not isinstance(outcome, Committed):
             raise explain(outcome, asked=work.asked(outcome))
         self._committed = outcome
@@ -144,7 +144,7 @@ class Block:
         work = self._work
         if work is None or work is but or not self.is_open:
             return False
-        return store is self._store and scope in work.touched
+        return store.kernel is self._store.kernel and scope in work.touched
 
     def version(self, scope: Scope) -> int | None:
         """The version the commit gave that scope; None if it wrote nothing there, or has not committed."""
@@ -249,7 +249,13 @@ class SessionsInTransaction:
         record = session.new_record(
             store.ids.uuid7(now_us) if id is None else id,
             at_us=now_us,
-            names={"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel},
+            names={
+                "user": user if store.principal is None else store.principal.owner(user),
+                "app": app,
+                "agent": agent,
+                "mode": mode,
+                "channel": channel,
+            },
             task=task,
             tags=tags,
             metadata=metadata,

@@ -17,6 +17,7 @@ from holdfast.handles.store import Store
 from holdfast.kernel.commit import Cell, Committed, Conflict, Need
 from holdfast.kernel.part import Part, existing, missing
 from holdfast.kernel.work import Work
+from holdfast.services import session
 
 T = TypeVar("T")
 
@@ -82,6 +83,7 @@ class Alone:
             work = self.store.work()
             part = work.part(target.scope, need=target.need, epoch=target.epoch)
             try:
+                await admit(self.store, target, work)
                 result = await look(work)
             except errors.Conflict as conflict:
                 attempt = await self._once_more(attempt, conflict)
@@ -105,6 +107,14 @@ class Alone:
         await pause(self.store, attempt)
         return attempt
 
+    async def bind(self, target: Target) -> None:
+        """Bind a handle to the present life of its scope, which for a principal must be theirs. Raises NotFound."""
+        if target.epoch is None and target.need == "must_exist":
+            await self.read(target, lambda work: work.look_for(target.scope))
+
+    async def _commit(self, work: Work) -> Committed | Conflict:
+        return await self.store.commit(work)
+
     async def write(self, target: Target, stage: Callable[[Work], object]) -> int:
         """See `Unit.write`.
 
@@ -112,12 +122,14 @@ class Alone:
         that proves wrong: so no write is blind to a deletion, and none needs a read.
         """
         refuse_inside(self.store, target.scope)
+        if self.store.principal is not None:
+            await self.bind(target)
         known = epoch = target.epoch
         while True:
             work = self.store.work()
             work.ask(target.scope, target.need, epoch=epoch or 0)
             stage(work)
-            outcome = await work.commit()
+            outcome = await self._commit(work)
             if isinstance(outcome, Committed):
                 if known is None and target.epoch is None:
                     target.epoch = epoch or 0
@@ -130,13 +142,15 @@ class Alone:
     async def change(self, target: Target, stage: Callable[[Work], Awaitable[T]]) -> tuple[T, int]:
         """See `Unit.change`."""
         refuse_inside(self.store, target.scope)
+        if self.store.principal is not None:
+            await self.bind(target)
         attempt = 0
         while True:
             work = self.store.work()
             part = work.part(target.scope, need=target.need, epoch=target.epoch)
             result = await stage(work)
             work.ask(target.scope, target.need)
-            outcome = await work.commit()
+            outcome = await self._commit(work)
             if isinstance(outcome, Committed):
                 if target.epoch is None:
                     target.epoch = part.known_epoch
@@ -145,6 +159,15 @@ class Alone:
             if outcome.what in ("need", "epoch") or attempt == ATTEMPTS:
                 raise explain(outcome)
             await pause(self.store, attempt)
+
+
+class Direct(Alone):
+    """The same, for what is itself what waits: nothing is carried along."""
+
+    __slots__ = ()
+
+    async def _commit(self, work: Work) -> Committed | Conflict:
+        return await work.commit()
 
 
 class Together:
@@ -159,6 +182,7 @@ class Together:
     async def read(self, target: Target, look: Callable[[Work], Awaitable[T]]) -> T:
         """See `Unit.read`."""
         part = self._part(target)
+        await admit(self.store, target, self.work)
         result = await look(self.work)
         observe(target, part)
         return result
@@ -166,6 +190,7 @@ class Together:
     async def write(self, target: Target, stage: Callable[[Work], object]) -> int:
         """See `Unit.write`. What `stage` refuses leaves nothing of it staged."""
         refuse_inside(self.store, target.scope, but=self.work)
+        await admit(self.store, target, self.work)
         undo = self.work.savepoint(target.scope)
         try:
             self._ask(target)
@@ -180,6 +205,7 @@ class Together:
         refuse_inside(self.store, target.scope, but=self.work)
         async with self._alone():
             self._part(target)
+            await admit(self.store, target, self.work)
             result = await stage(self.work)
             self._ask(target)
         return result, 0
@@ -212,6 +238,19 @@ class Together:
         elif target.life != part.life:
             raise missing(target.scope)
         return part
+
+
+async def admit(store: Store, target: Target, work: Work) -> None:
+    """For a principal: raise NotFound unless the session is theirs, which the unit's commit then rests on.
+
+    A handle that knows the life of its session was let in before.
+    """
+    rights = store.principal
+    if rights is None or target.epoch is not None or target.need != "must_exist":
+        return
+    cell = await work.get(target.scope, session.CELL)
+    if cell is None or session.decode(cell).user != rights.user:
+        raise missing(target.scope)
 
 
 def observe(target: Target, part: Part) -> None:

@@ -16,7 +16,7 @@ Conflict.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -40,6 +40,7 @@ from holdfast.kernel.commit import (
 )
 from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keeping import Renewal
+from holdfast.kernel.keys import KEY_BYTES_MAX
 from holdfast.kernel.line import Line, encode_lines
 
 
@@ -213,6 +214,21 @@ class Part:
         return bool(self.puts or self.appends or self.deletes or self.lines or self.drop)
 
     # --- what is staged ---------------------------------------------------------------------------
+
+    @property
+    def weight(self) -> tuple[int, int]:
+        """Of what is staged: how many operations, and about how many bytes of keys, values and lines."""
+        sizes = [len(put.value) for put in self.puts.values()] + [len(append.value) for append in self.appends]
+        sizes += [len(line.value) + KEY_BYTES_MAX for line in self.lines]
+        operations = len(self.puts) + len(self.appends) + len(self.deletes)
+        return operations, sum(sizes) + operations * KEY_BYTES_MAX
+
+    def carry(self, puts: Iterable[Put], lines: Iterable[Line]) -> None:
+        """Stage these too, as if they had come before all that is staged: a key that is written anyway stays so."""
+        for put in puts:
+            if put.key not in self.deletes:
+                self.puts.setdefault(put.key, put)
+        self.lines[:0] = lines
 
     def savepoint(self) -> Callable[[], None]:
         """What takes back all that is staged from now on, a `make` included, but no `end`."""

@@ -22,7 +22,7 @@ what is staged shows in a read that was under way.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from holdfast import errors
 from holdfast.errors import Closed, TooLarge
@@ -129,9 +129,9 @@ class Work(Reads):
         return part
 
     @property
-    def touched(self) -> Iterable[str]:
-        """The scopes touched so far."""
-        return self._parts.keys()
+    def touched(self) -> Mapping[str, Part]:
+        """The scopes touched so far, with what is known of and wanted from each."""
+        return self._parts
 
     # --- reading ----------------------------------------------------------------------------------
 

@@ -1,24 +1,53 @@
-"""The cause of a commit: who, and in which trace. Kept with every record, shown by every change."""
+"""The cause of a commit: who, and for what. Kept with every record, shown by every change."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Cause(Struct, frozen=True, omit_defaults=True):
-    """Why something was committed: `by` names the actor, `trace_id` the trace of the request."""
+    """Why something was committed; what is not known is None.
+
+    by          the actor
+    trace_id    the trace of the request
+    request     the request that a turn answers
+    run, node   the run, and the node of it
+    attempt     the how manieth try of that node, from 1
+    answer      the question whose answer let it go on
+    """
 
     by: str | None = None
     trace_id: str | None = None
+    request: str | None = None
+    run: str | None = None
+    node: str | None = None
+    attempt: int | None = None
+    answer: str | None = None
 
 
 NO_CAUSE = Cause()
 
 current: ContextVar[Cause] = ContextVar("holdfast_cause", default=NO_CAUSE)
 """The cause of whatever this task commits now; set by `Holdfast.acting`."""
+
+
+@contextmanager
+def acting(**given: Any) -> Iterator[None]:
+    """Let what this task commits inside the block, and what it starts there, have these fields of its cause too."""
+    token = current.set(replace(current.get(), **given))
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # ended in another context, as a generator is that nobody finished
+            current.reset(token)
+
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Cause).decode

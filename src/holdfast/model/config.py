@@ -10,6 +10,9 @@ from holdfast.errors import InvalidValue, shown
 from holdfast.model.budget import DEFAULT, Budget
 from holdfast.model.duration import Duration, to_seconds
 
+PERSISTENCE = ("immediate", "batched", "checkpoint")
+"""How runtime state may be kept."""
+
 _KIB = 1024
 _MIB = 1024 * 1024
 
@@ -81,6 +84,27 @@ class MessagesConfig(Struct, frozen=True, kw_only=True):
     value_bytes_max: int = 256 * _KIB
 
 
+class RuntimeConfig(Struct, frozen=True, kw_only=True):
+    """Runtime state: what a session shows while it runs.
+
+    persistence         "immediate": a write is durable on return.
+                        "batched": it is visible in this process at once, and committed with `batch_size` writes, after
+                        `flush_every`, or with whatever else the session commits, whichever is first.
+                        "checkpoint": it is visible in this process at once, and committed every `checkpoint_every`
+                        writes, and by `flush()`. What was not committed is lost if the process dies
+    batch_size          writes of one session that a batch has at most (50)
+    flush_every         how long a batch waits at most (1 s)
+    checkpoint_every    writes of one session between two checkpoints (100)
+    streaming           whether the change stream tells of runtime state (True)
+    """
+
+    persistence: Literal["immediate", "batched", "checkpoint"] = "immediate"
+    batch_size: int = 50
+    flush_every: Duration = "1s"
+    checkpoint_every: int = 100
+    streaming: bool = True
+
+
 class ChangesConfig(Struct, frozen=True, kw_only=True):
     """The change stream, and so the reach of history. Without both bounds everything is kept.
 
@@ -121,6 +145,7 @@ class Config(Struct, frozen=True, kw_only=True):
     budget: Budget = DEFAULT
     state: StateConfig = StateConfig()
     messages: MessagesConfig = MessagesConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
     changes: ChangesConfig = ChangesConfig()
     retention: RetentionConfig = RetentionConfig()
     sweep: SweepConfig = SweepConfig()
@@ -137,6 +162,8 @@ class Config(Struct, frozen=True, kw_only=True):
             "limits.commit_bytes_max": self.limits.commit_bytes_max,
             "state.value_bytes_max": self.state.value_bytes_max,
             "messages.value_bytes_max": self.messages.value_bytes_max,
+            "runtime.batch_size": self.runtime.batch_size,
+            "runtime.checkpoint_every": self.runtime.checkpoint_every,
             "changes.queue_max": self.changes.queue_max,
             "sweep.budget": self.sweep.budget,
             "changes.retention_count": self.changes.retention_count,
@@ -146,6 +173,12 @@ class Config(Struct, frozen=True, kw_only=True):
             unbounded = number is None and name == "changes.retention_count"
             if not unbounded and (type(number) is not int or number < 1):
                 raise InvalidValue(f"{name} must be a positive whole number, not {shown(number)}", path=name)
+        if self.runtime.persistence not in PERSISTENCE:
+            raise InvalidValue(
+                f"runtime.persistence must be one of {', '.join(PERSISTENCE)}, not {shown(self.runtime.persistence)}",
+                path="runtime.persistence",
+            )
+        to_seconds(self.runtime.flush_every, "runtime.flush_every")
         to_seconds(self.state.temp_ttl, "state.temp_ttl")
         _check_choice("state.compression", self.state.compression, ("auto", "off"))
         for name, duration in {
@@ -159,6 +192,7 @@ class Config(Struct, frozen=True, kw_only=True):
                 to_seconds(duration, name)
         switches: dict[str, object] = {
             "session.extend_on_access": self.session.extend_on_access,
+            "runtime.streaming": self.runtime.streaming,
             "cache.enabled": self.cache.enabled,
         }
         for name, switch in switches.items():
@@ -171,6 +205,7 @@ _PARTS = {
     "budget": Budget,
     "state": StateConfig,
     "messages": MessagesConfig,
+    "runtime": RuntimeConfig,
     "changes": ChangesConfig,
     "retention": RetentionConfig,
     "sweep": SweepConfig,

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from holdfast.model.cause import NO_CAUSE, Cause
+
 
 class Snapshot(Struct, frozen=True):
     """All of one namespace of one scope at one moment.
@@ -22,13 +24,39 @@ class Snapshot(Struct, frozen=True):
 
 
 class PastValue(Struct, frozen=True):
-    """One earlier value of a key. `deleted` says that the commit removed the key; `value` is None then."""
+    """One earlier value of a key, and the cause of the commit that wrote it. `deleted` says that it removed the key;
+    `value` is None then."""
 
     value: Any
     version: int
     at: datetime
     by: str | None = None
     deleted: bool = False
+    cause: Cause = NO_CAUSE
+
+
+class Why(Struct, frozen=True):
+    """How a key came to be what it is.
+
+    key         the key
+    value       what it is; None if it is `deleted`
+    version     of the commit that wrote or removed it
+    at          when that was; None if the log does not reach so far back
+    by, cause   who did it, and all that is known of why; likewise
+    deleted     whether that commit removed it
+    before      what it was before; None if it was not there
+    existed     whether it was there before; None if the log does not reach so far back
+    """
+
+    key: str
+    value: Any
+    version: int
+    at: datetime | None
+    by: str | None
+    cause: Cause | None
+    deleted: bool = False
+    before: Any = None
+    existed: bool | None = None
 
 
 class History(Struct, frozen=True):

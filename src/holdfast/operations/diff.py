@@ -10,30 +10,15 @@ at or before `since` what it had been.
 
 from __future__ import annotations
 
-from typing import Any
-
-from msgspec.structs import replace
-
 from holdfast.errors import Compacted, InvalidValue, shown
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Record, Untouched
-from holdfast.kernel.limits import PAGE_BYTES, may_go_on
 from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
 from holdfast.model.moment import to_datetime
 from holdfast.model.state import Diff, Difference
 from holdfast.services import change
 from holdfast.services.state import Place
-
-SCAN = 500
-"""Records read at once, up to PAGE_BYTES."""
-
-
-class _Nothing:
-    """A key that does not exist, or no longer."""
-
-
-_NOTHING = _Nothing()
 
 
 async def diff(work: Work, place: Place, since: int | None, until: int | None) -> Diff:
@@ -59,17 +44,16 @@ async def diff(work: Work, place: Place, since: int | None, until: int | None) -
         )
     if not head.live:
         return Diff((), since, until)
-    born, afters = await _afters(work, place, since, until)
+    area = change.Area(place.scope, place.area, place.namespace, place.prefix)
+    born, afters = await change.after(work, area, since, until)
     if born is not None:
-        befores: dict[str, Any] = dict.fromkeys(afters, _NOTHING)
+        befores: dict[str, change.Made] = dict.fromkeys(afters, change.NOTHING)
     else:
-        befores = await _befores(work, place, since, set(afters))
-        if head.floor <= 1:
-            befores = dict.fromkeys(afters, _NOTHING) | befores
+        befores = await change.at(work, area, since, set(afters))
     items = [
         found
         for key, (record, value) in sorted(afters.items())
-        if (found := _difference(key, befores.get(key), value, record, known=key in befores)) is not None
+        if (found := _difference(key, befores.get(key), value, record, known=befores.get(key) is not None)) is not None
     ]
     return Diff(tuple(items), since, until)
 
@@ -80,64 +64,10 @@ def _version(name: str, version: int, newest: int) -> int:
     return version
 
 
-async def _afters(work: Work, place: Place, since: int, until: int) -> tuple[int | None, dict[str, tuple[Record, Any]]]:
-    """For each key touched in (since, until] the last record that did, and the value it left; and the last drop."""
-    born: int | None = None
-    found: dict[str, tuple[Record, Any]] = {}
-    after = since
-    while after < until:
-        records = await work.log(place.scope, after=after, limit=min(SCAN, until - after), bytes_max=PAGE_BYTES)
-        for record in records:
-            if record.op == "drop":
-                born = record.seq
-                found.clear()
-            known = replace(record, body=b"", touched=())  # of a record, what is to be told; of its values, the last
-            for key, value in _lines(record, place).items():
-                found[key] = (known, value)
-        if not records:
-            break
-        after = records[-1].seq
-    return born, found
-
-
-async def _befores(work: Work, place: Place, since: int, wanted: set[str]) -> dict[str, Any]:
-    """What those keys were at `since`; one that the log no longer knows is left out."""
-    found: dict[str, Any] = {}
-    before = since + 1
-    while len(found) < len(wanted) and before > 1:
-        records = await work.log(place.scope, after=before, limit=SCAN, reverse=True, bytes_max=PAGE_BYTES)
-        for record in records:
-            if record.op == "drop":
-                return dict.fromkeys(wanted, _NOTHING) | found
-            for key, value in _lines(record, place).items():
-                if key in wanted:
-                    found.setdefault(key, value)
-        if not may_go_on(records, SCAN, PAGE_BYTES):
-            break
-        before = records[-1].seq
-    return found
-
-
-def _lines(record: Record, place: Place) -> dict[str, Any]:
-    """What one record made of the keys of a namespace."""
-    touched = [key.removeprefix(place.prefix) for key in record.touched if key.startswith(place.prefix)]
-    if not touched:
-        return {}
-    made: dict[str, Any] = {}
-    for line in change.lines_of(record):
-        if line.kind != place.area or line.namespace != place.namespace:
-            continue
-        if line.op == "clear":
-            made.update(dict.fromkeys(touched, _NOTHING))
-        elif line.key is not None:
-            made[line.key] = _NOTHING if line.op == "delete" else codec.decode(bytes(line.value))
-    return made
-
-
-def _difference(key: str, before: Any, after: Any, record: Record, *, known: bool) -> Difference | None:
+def _difference(key: str, before: change.Made, after: change.Made, record: Record, *, known: bool) -> Difference | None:
     """The difference between two values, None if there is none."""
-    was, is_now = known and before is not _NOTHING, after is not _NOTHING
-    if known and was == is_now and (not is_now or codec.encode(before) == codec.encode(after)):
+    was, is_now = isinstance(before, bytes), isinstance(after, bytes)
+    if known and before == after:
         return None
     if not known:
         change_ = "set" if is_now else "deleted"
@@ -146,8 +76,8 @@ def _difference(key: str, before: Any, after: Any, record: Record, *, known: boo
     return Difference(
         key,
         change_,  # type: ignore[arg-type]
-        before if was else None,
-        after if is_now else None,
+        codec.decode(before) if isinstance(before, bytes) else None,
+        codec.decode(after) if isinstance(after, bytes) else None,
         record.seq,
         to_datetime(record.at_us),
         decode_cause(record.cause).by,

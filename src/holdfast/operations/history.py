@@ -1,4 +1,4 @@
-"""Earlier values of one key, read backwards from the log."""
+"""Earlier values of one key, and how the present one came to be, read backwards from the log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from holdfast.kernel.limits import PAGE_BYTES, may_go_on
 from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
 from holdfast.model.moment import to_datetime
-from holdfast.model.state import History, PastValue
+from holdfast.model.state import History, PastValue, Why
 from holdfast.services import change
 from holdfast.services.state import Place
 
@@ -16,8 +16,8 @@ SCAN = 500
 """Records read at once, up to PAGE_BYTES."""
 
 
-async def history(work: Work, place: Place, key: str, limit: int) -> History:
-    """Up to `limit` earlier values, newest first, as far as the log reaches.
+async def history(work: Work, place: Place, key: str, limit: int, *, until: int | None = None) -> History:
+    """Up to `limit` earlier values, newest first, as far as the log reaches; of `until` and before, if given.
 
     A value that expired still stands in the log. The history ends where the scope's present life began. In a
     transaction it shows what was committed before, and the commit fails if somebody writes the key meanwhile.
@@ -27,7 +27,7 @@ async def history(work: Work, place: Place, key: str, limit: int) -> History:
     if not head.live:
         return History((), complete=True)
     work.require(place.scope, Untouched(place.prefix + key, head.seq))
-    oldest = 0
+    oldest = 0 if until is None else until + 1
     while True:
         records = await work.log(place.scope, after=oldest, limit=SCAN, reverse=True, bytes_max=PAGE_BYTES)
         for record in records:
@@ -43,17 +43,37 @@ async def history(work: Work, place: Place, key: str, limit: int) -> History:
             return History(tuple(items), complete=oldest <= 1)
 
 
+async def why(work: Work, place: Place, key: str) -> Why | None:
+    """How a key came to be what it is; None if it is not there, and the log knows nothing of it.
+
+    Reads the cell, and the log from its version back to the value before: no further.
+    """
+    cell = await work.get(place.scope, place.prefix + key)
+    past = await history(work, place, key, 2, until=None if cell is None else cell.version)
+    items = past.items
+    if cell is not None and not (items and items[0].version == cell.version):
+        return Why(key, codec.decode(cell.value), cell.version, None, None, None)  # its record was trimmed
+    if not items:
+        return None
+    now, before = items[0], items[1] if len(items) > 1 else None
+    gone = cell is None
+    if before is None:
+        return Why(key, now.value, now.version, now.at, now.by, now.cause, gone, None, False if past.complete else None)
+    existed = not before.deleted
+    return Why(key, now.value, now.version, now.at, now.by, now.cause, gone, before.value, existed)
+
+
 def _past(record: Record, place: Place, key: str) -> PastValue | None:
     """What the record did to the key: the last of its lines that names it, or a clear of its namespace."""
     if place.prefix + key not in record.touched:
         return None
-    by = decode_cause(record.cause).by
+    cause = decode_cause(record.cause)
     at = to_datetime(record.at_us)
     for line in reversed(change.lines_of(record)):
         if line.kind != place.area or line.namespace != place.namespace:
             continue
         if line.op == "clear" or (line.key == key and line.op == "delete"):
-            return PastValue(None, record.seq, at, by, deleted=True)
+            return PastValue(None, record.seq, at, cause.by, deleted=True, cause=cause)
         if line.key == key:
-            return PastValue(codec.decode(bytes(line.value)), record.seq, at, by)
+            return PastValue(codec.decode(bytes(line.value)), record.seq, at, cause.by, cause=cause)
     return None

@@ -54,7 +54,9 @@ async def move(work: Work, scope: str, wanted: Move) -> SessionRecord:
     return after
 
 
-async def end(work: Work, scope: str, *, id: str, operations_max: int) -> tuple[SessionRecord, int, bool]:
+async def end(
+    work: Work, scope: str, *, id: str, operations_max: int, streaming: bool
+) -> tuple[SessionRecord, int, bool]:
     """Stage the end of a session that is open: it completes, or is cancelled if it never started; and the removal of
     its temporary and runtime state, as far as one commit can. Returns its record with the version it has (0: staged
     here), and whether all of that is gone.
@@ -72,5 +74,5 @@ async def end(work: Work, scope: str, *, id: str, operations_max: int) -> tuple[
     room = max(room, 1)  # what is too much altogether is refused as a whole
     removed = await state.clear_area(work, scope, "temp", room)
     if removed < room:
-        removed += await runtime.clear(work, scope, room - removed)
+        removed += await runtime.clear(work, scope, room - removed, streaming=streaming)
     return record, version, removed < room

@@ -12,11 +12,15 @@ from holdfast.services import change, session
 
 
 class UserSessions:
-    """The sessions of one user. A session's user is that of its whole life, named by the record it begins with."""
+    """The sessions of one user. A session's user is that of its whole life, named by the record it begins with.
 
-    def __init__(self, work: Callable[[], Work], user: str, *, record_bytes_max: int) -> None:
+    `strict`: a life that nobody can tell any more whose it was is not theirs, whoever named it.
+    """
+
+    def __init__(self, work: Callable[[], Work], user: str, *, record_bytes_max: int, strict: bool = False) -> None:
         self._work = work
         self._user = user
+        self._strict = strict
         self._at_once = max(1, PAGE_BYTES // record_bytes_max)  # records read, however large they are
 
     async def present(self) -> dict[str, Head]:
@@ -46,7 +50,7 @@ class UserSessions:
 
     def refuses(self, record: Record) -> bool:
         """See `Admission.refuses`."""
-        return bool(_users(record) - {self._user})
+        return self._strict or bool(_users(record) - {self._user})
 
     def _standing(self, head: Head, cell: Cell | None) -> Standing:
         if cell is None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Set
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from holdfast.errors import Corrupt
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Record
 from holdfast.kernel.cursor import Cursor
+from holdfast.kernel.limits import PAGE_BYTES, may_go_on
 from holdfast.kernel.line import Line, decode_lines
+from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
 from holdfast.model.change import Change
 from holdfast.model.moment import to_datetime
 from holdfast.model.scope import Scope
+
+SCAN = 500
+"""Records read at once, up to PAGE_BYTES."""
 
 
 def lines_of(record: Record) -> list[Line]:
@@ -21,6 +29,82 @@ def lines_of(record: Record) -> list[Line]:
         return decode_lines(record.body)
     except codec.UNREADABLE as problem:
         raise Corrupt(f"a log record that cannot be read: {problem}", seq=record.seq) from problem
+
+
+class Area(Struct, frozen=True):
+    """Keys with values whose changes the log tells, whole: a namespace of state, or runtime state."""
+
+    scope: str
+    kind: str
+    namespace: str
+    prefix: str
+    """What the keys of the cells start with."""
+
+
+class Nothing:
+    """What a key is that does not exist, or no longer."""
+
+
+NOTHING = Nothing()
+
+Made = bytes | Nothing | None
+"""What a commit made of a key: an encoded value, nothing, or what the log does not tell (None)."""
+
+
+def made(record: Record, area: Area) -> dict[str, Made]:
+    """What one record made of the keys of an area that it touched."""
+    touched = [key.removeprefix(area.prefix) for key in record.touched if key.startswith(area.prefix)]
+    if not touched:
+        return {}
+    found: dict[str, Made] = dict.fromkeys(touched)
+    for line in lines_of(record):
+        if line.kind != area.kind or line.namespace != area.namespace:
+            continue
+        if line.op == "clear":
+            found.update(dict.fromkeys(touched, NOTHING))
+        elif line.key is not None:
+            found[line.key] = NOTHING if line.op == "delete" else bytes(line.value)
+    return found
+
+
+async def after(work: Work, area: Area, since: int, until: int) -> tuple[int | None, dict[str, tuple[Record, Made]]]:
+    """For each key touched in (since, until] the last record that did, and what it made of it; and the last drop."""
+    born: int | None = None
+    found: dict[str, tuple[Record, Made]] = {}
+    place = since
+    while place < until:
+        records = await work.log(area.scope, after=place, limit=min(SCAN, until - place), bytes_max=PAGE_BYTES)
+        for record in records:
+            if record.op == "drop":
+                born = record.seq
+                found.clear()
+            known = replace(record, body=b"", touched=())  # of a record, what is to be told; of its values, the last
+            for key, value in made(record, area).items():
+                found[key] = (known, value)
+        if not records:
+            break
+        place = records[-1].seq
+    return born, found
+
+
+async def at(work: Work, area: Area, version: int, wanted: Set[str]) -> dict[str, Made]:
+    """What those keys were at that version; one that the log does not reach is left out."""
+    found: dict[str, Made] = {}
+    before = version + 1
+    while len(found) < len(wanted) and before > 1:
+        records = await work.log(area.scope, after=before, limit=SCAN, reverse=True, bytes_max=PAGE_BYTES)
+        for record in records:
+            if record.op == "drop":
+                return {**dict.fromkeys(wanted, NOTHING), **found}
+            for key, value in made(record, area).items():
+                if key in wanted:
+                    found.setdefault(key, value)
+            if len(found) == len(wanted):
+                return found
+        before = records[-1].seq if records else before
+        if not may_go_on(records, SCAN, PAGE_BYTES):
+            break
+    return {**dict.fromkeys(wanted, NOTHING), **found} if before <= 1 else found
 
 
 def changes_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Range
 from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import PAGE_BYTES
+from holdfast.kernel.limits import PAGE_BYTES, listed
 from holdfast.kernel.work import Work
 from holdfast.model.event import Event, EventRecord, entry_of
 from holdfast.model.moment import to_datetime
@@ -40,6 +40,12 @@ def new_record(id: str, *, type: str, data: Any, at_us: int, bytes_max: int) -> 
 def note_move(work: Work, scope: str, id: str, *, before: SessionStatus, after: SessionStatus, data: Any) -> None:
     """Stage the entry that tells of a session's move from one status to another, with data that was checked."""
     append(work, scope, EventRecord(id, entry_of(before, after), work.now_us, data))
+
+
+def checked_types(types: Iterable[str]) -> frozenset[str]:
+    """The types to look for; one by itself counts as one. Raises InvalidId or InvalidValue."""
+    given = [types] if isinstance(types, str) else listed(types, "types")
+    return frozenset([check_name(type, "an event type") for type in given])
 
 
 def append(work: Work, scope: str, record: EventRecord) -> None:

@@ -14,6 +14,7 @@ from holdfast.model.config import (
     Limits,
     MessagesConfig,
     RetentionConfig,
+    RuntimeConfig,
     SessionConfig,
     StateConfig,
     SweepConfig,
@@ -25,6 +26,8 @@ NUMBERS: dict[str, type] = {
     "limits.commit_bytes_max": Limits,
     "state.value_bytes_max": StateConfig,
     "messages.value_bytes_max": MessagesConfig,
+    "runtime.batch_size": RuntimeConfig,
+    "runtime.checkpoint_every": RuntimeConfig,
     "changes.retention_count": ChangesConfig,
     "changes.queue_max": ChangesConfig,
     "sweep.budget": SweepConfig,
@@ -36,11 +39,16 @@ DURATIONS: dict[str, type] = {
     "session.default_ttl": SessionConfig,
     "session.idle_timeout": SessionConfig,
     "state.temp_ttl": StateConfig,
+    "runtime.flush_every": RuntimeConfig,
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,
     "retention.age": RetentionConfig,
 }
-SWITCHES: dict[str, type] = {"session.extend_on_access": SessionConfig, "cache.enabled": CacheConfig}
+SWITCHES: dict[str, type] = {
+    "session.extend_on_access": SessionConfig,
+    "cache.enabled": CacheConfig,
+    "runtime.streaming": RuntimeConfig,
+}
 
 
 def configured(name: str, kind: type, value: Any) -> Config:
@@ -64,8 +72,15 @@ def test_a_duration_that_cannot_be_read_is_refused_by_its_name(name: str, value:
     assert refused.value.path == name
 
 
+@pytest.mark.parametrize("value", [0, None, "soon", 1.5, [], object()])
+def test_a_persistence_that_there_is_not_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        Config(runtime=RuntimeConfig(persistence=value))
+    assert refused.value.path == "runtime.persistence"
+
+
 @pytest.mark.parametrize(
-    "part", ["session", "budget", "state", "messages", "changes", "limits", "cache", "retention", "sweep"]
+    "part", ["session", "budget", "state", "messages", "runtime", "changes", "limits", "cache", "retention", "sweep"]
 )
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
@@ -92,7 +107,7 @@ def test_a_switch_that_is_neither_true_nor_false_is_refused_by_its_name(name: st
 def test_every_field_there_is_is_checked() -> None:
     parts = set(Config.__struct_fields__) - {"budget"}  # which checks itself: see test_budget
     fields = {f"{part}.{field}" for part in parts for field in getattr(Config(), part).__struct_fields__}
-    assert fields == {*NUMBERS, *DURATIONS, *SWITCHES, *CHOICES}
+    assert fields == {*NUMBERS, *DURATIONS, *SWITCHES, *CHOICES, "runtime.persistence"}
 
 
 def test_no_bound_is_none_for_retention_alone() -> None:

@@ -7,7 +7,7 @@ import pytest
 from holdfast import Config, Difference, Holdfast, NotFound, Scope, Session
 from holdfast.errors import Compacted, InvalidValue
 from holdfast.model.config import ChangesConfig
-from holdfast.operations import diff
+from holdfast.services import change
 from holdfast.testing.clock import ManualClock, SeededIds
 
 
@@ -143,7 +143,7 @@ async def test_versions_that_are_not_there_or_not_in_order_are_refused(
 
 
 async def test_it_reads_through_more_records_than_one_page(s: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diff, "SCAN", 2)
+    monkeypatch.setattr(change, "SCAN", 2)
     await s.state.set("a", 0)
     for n in range(7):
         await s.state.set("b", n)

@@ -1,0 +1,33 @@
+"""What a principal may find: the rights that a store carries for the face that `hold.as_principal` gives.
+
+They are checked where a handle meets a scope, not where it was made: a user's own scope by its name; a session by the
+user that its record names, in the very unit of work that reads or writes it, or once, and from then on by the life it
+was of. A session's user never changes in its life, so no race can put another's session under a handle that was let in.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from holdfast.errors import InvalidValue
+from holdfast.kernel.part import missing
+from holdfast.model.scope import Scope
+
+
+class Rights(Struct, frozen=True):
+    """What one user may find: their own scope, their sessions, and `also` those scopes of agents, globals and runs."""
+
+    user: str
+    also: frozenset[Scope] = frozenset()
+
+    def check(self, scope: Scope) -> None:
+        """Raise NotFound for a scope that does not exist for this principal. Sessions are judged where they are met."""
+        own = scope.id == self.user if scope.kind == "user" else scope in self.also
+        if scope.kind != "session" and not own:
+            raise missing(str(scope))
+
+    def owner(self, user: str | None) -> str:
+        """Whose a new session is. Raises InvalidValue for another user."""
+        if user is None or user == self.user:
+            return self.user
+        raise InvalidValue("a session made for a principal is that user's; leave `user` out", path="user")
