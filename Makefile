@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/installed-$(PYTHON_VERSION)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint demo soak bench clean
+.PHONY: help install test lint stubs demo soak bench clean
 
 help: ## say what can be made
 	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 16
@@ -24,6 +24,9 @@ lint: $(INSTALLED) ## style, types and import rules
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+stubs: $(INSTALLED) ## what a type checker sees of holdfast.sync, generated anew from the async classes
+	$(BIN)/python -m tests.typing.blocking_stub
 
 demo: $(INSTALLED) ## work through the files of this folder, be killed twice, and prove the figures
 	$(BIN)/holdfast demo

@@ -16,6 +16,7 @@ TOLD_WITH: Mapping[str, str] = {
     "duration": "config",
     "moment": "config",
     "page": "session",
+    "settings": "config",
     "status": "session",
     "sweep": "holdfast",
 }

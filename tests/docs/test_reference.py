@@ -10,6 +10,7 @@ import holdfast
 from holdfast.handles.face import Principal
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
+from holdfast.handles.own_area import Area
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.templates import Templates
@@ -20,6 +21,7 @@ from holdfast.model.session_stats import Durations
 from tests.docs.runner import ROOT
 
 TOLD: dict[str, tuple[type, ...]] = {
+    "area": (Area,),
     "budget": (holdfast.Budget, holdfast.Usage, holdfast.Progress, Iteration),
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),

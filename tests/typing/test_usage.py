@@ -7,6 +7,7 @@ from pathlib import Path
 from mypy import api
 
 USAGE = Path(__file__).with_name("usage.py")
+BLOCKING_USAGE = Path(__file__).with_name("blocking_usage.py")
 ROOT = USAGE.parents[2]
 
 
@@ -31,3 +32,8 @@ def test_the_check_notices_a_type_that_is_not_what_it_was_said_to_be(tmp_path: P
     found, code = check(wrong, cache=tmp_path)
     assert code == 1
     assert "assert-type" in found
+
+
+def test_the_types_of_the_blocking_face_are_what_its_users_count_on(tmp_path: Path) -> None:
+    found, code = check(BLOCKING_USAGE, cache=tmp_path)
+    assert code == 0, found

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from holdfast.errors import Conflict, InvalidId, InvalidValue, NotFound, shown
 from holdfast.handles.iteration import Iterating, counting, reserved_of
 from holdfast.handles.messages import Messages, stamp_of
+from holdfast.handles.own_area import Area
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
@@ -76,6 +77,10 @@ class SessionSurface:
     def id(self) -> str:
         """The session's id."""
         return session.id_of(self._target.scope)
+
+    def area(self, name: str) -> Area:
+        """Bytes of your own in this session, under keys of your own. See `Area`."""
+        return Area(self._unit, self._target, name)
 
     @property
     def user_state(self) -> State:

@@ -21,6 +21,7 @@ from holdfast.handles.expiry import make_way
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update, checked_budget, scope_name, state_of
+from holdfast.handles.threads import loop_of_call
 from holdfast.handles.unit import Target, Together, check_callable, enter, explain, leave, pause, refuse_inside
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
@@ -167,7 +168,7 @@ class Block:
 
     def _check(self) -> None:
         """Raise where an open transaction may not be used."""
-        if _running_loop() is not self._loop:
+        if loop_of_call() is not self._loop:
             raise UseTransaction(
                 "a transaction was used outside the event loop of its block",
                 remedy="Use it in the event loop in which its block was entered, by tasks that the block waits for.",
@@ -186,13 +187,6 @@ def _was_cancelled(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, asyncio.CancelledError):
         error = error.__context__
     return error is not None
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:  # a thread without one
-        return None
 
 
 class Transaction(Block):

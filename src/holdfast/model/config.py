@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, shown
+from holdfast.model import settings
 from holdfast.model.budget import DEFAULT, Budget
 from holdfast.model.duration import Duration, to_seconds
 
@@ -151,6 +152,25 @@ class Config(Struct, frozen=True, kw_only=True):
     sweep: SweepConfig = SweepConfig()
     limits: Limits = Limits()
     cache: CacheConfig = CacheConfig()
+
+    @classmethod
+    def load(
+        cls,
+        path: settings.File | None = None,
+        *,
+        environment: settings.Environment | None = None,
+        **parts: settings.Part,
+    ) -> Config:
+        """The configuration that arguments, the environment and the file at `path` set, in this order of precedence.
+
+            Config.load("app.toml", state={"temp_ttl": "5m"})
+
+        Arguments are mappings of fields for each part. The environment's variables are HOLDFAST_STATE__TEMP_TTL and the
+        like (`environment` is read instead of the process's own). The file is TOML or JSON, a table for each part; none
+        is read unless it is named. Raises InvalidValue for a setting that is not known or not valid, naming where it
+        stood, and OSError for a file that cannot be read.
+        """
+        return settings.load(cls(), path, environment, parts)
 
     def __post_init__(self) -> None:
         for name, kind in _PARTS.items():

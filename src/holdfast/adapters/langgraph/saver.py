@@ -1,0 +1,357 @@
+"""LangGraph's checkpoints in Holdfast.
+
+A thread is a session, and a put is one commit without a read: the checkpoint, and the channels that it changed. So what
+a put costs follows what changed, not what the thread holds, and puts that arrive together share one barrier.
+
+Values are what the saver's serializer makes of them, and data only: one that would unpickle is refused, and the default
+rebuilds no class but those that are known to be safe and those that a graph's own schema names.
+
+Of a thread that was deleted a late write brings nothing back: a put that goes on from a checkpoint, and what a task
+wrote, belong to the life of the thread that they began in. A put without a parent begins a new one.
+
+Versions of a channel carry chance, so that two writers who fork a thread never mean two values by one version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from random import SystemRandom
+from typing import Any, TypeVar, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    PendingWrite,
+    get_checkpoint_id,
+    get_checkpoint_metadata,
+    writes_sort_key,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from holdfast import sync
+from holdfast.adapters.langgraph import cells
+from holdfast.adapters.langgraph.thread import Thread
+from holdfast.errors import InvalidValue, NotFound
+from holdfast.hold import Holdfast
+from holdfast.sync.face import bare
+from holdfast.sync.portal import portal
+
+T = TypeVar("T")
+
+THREADS_MAX = 10_000
+"""Threads whose sessions a saver remembers."""
+
+LIST_PAGE = 20
+
+_chance = SystemRandom()
+
+
+class HoldfastSaver(BaseCheckpointSaver[str]):
+    """Keeps a graph's checkpoints in an opened store: `graph.compile(checkpointer=HoldfastSaver(hold))`.
+
+    Takes a `holdfast.Holdfast` or a `holdfast.sync.Holdfast`, which it does not close. Each method is there both async
+    and blocking, and any threads and loops may use one saver. A thread is the session of that id, which its first put
+    makes; `delete_thread` deletes the session with everything in it.
+
+    Raises InvalidValue for a serializer that falls back to pickle, InvalidId for a thread id that cannot name a
+    session, NotFound for a write to a thread that was deleted since it was read, and what the store raises.
+    """
+
+    def __init__(self, hold: Holdfast | sync.Holdfast, *, serde: SerializerProtocol | None = None) -> None:
+        super().__init__(serde=serde if serde is not None else JsonPlusSerializer(allowed_msgpack_modules=None))
+        _refuse_pickle(self.serde)
+        self._hold: Holdfast = bare(hold)
+        self._threads: dict[str, Thread] = {}
+
+    # --- threads ----------------------------------------------------------------------------------
+
+    async def _opened(self, id: str) -> Thread:
+        """The thread of that id, begun if it is not there."""
+        thread = self._threads.get(id)
+        return thread if thread is not None else self._known(id, await self._hold.sessions.open(id))
+
+    async def _found(self, id: str) -> Thread | None:
+        thread = self._threads.get(id)
+        if thread is not None:
+            return thread
+        session = await self._hold.sessions.get(id)
+        return None if session is None else self._known(id, session)
+
+    def _known(self, id: str, session: Any) -> Thread:
+        if len(self._threads) >= THREADS_MAX:
+            self._threads.clear()
+        thread = self._threads[id] = Thread(session)
+        return thread
+
+    async def _write(self, id: str, write: Callable[[Thread], Awaitable[None]], *, begins: bool) -> None:
+        known = id in self._threads
+        try:
+            await write(await self._opened(id))
+        except NotFound:  # it was deleted since this saver saw it
+            self._threads.pop(id, None)
+            if not (known and begins):
+                raise
+            await write(await self._opened(id))
+
+    async def _read(self, id: str, look: Callable[[Thread], Awaitable[T]], none: T) -> T:
+        for _ in range(2):
+            thread = await self._found(id)
+            if thread is None:
+                return none
+            try:
+                return await look(thread)
+            except NotFound:  # as above: another one may be there by now
+                self._threads.pop(id, None)
+        return none
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint and the channels it changed; durable on return. One commit, without a read.
+
+        If they are more than one commit takes, the values go first, and nothing leads to them until the checkpoint is
+        committed.
+        """
+        thread_id, namespace, parent = _place(config)
+        dumps = self.serde.dumps_typed
+        values = checkpoint["channel_values"]
+        puts = {
+            cells.blob_key(namespace, channel, version): cells.frame(dumps(values[channel]))
+            for channel, version in new_versions.items()
+            if channel in values
+        }
+        rest = {name: value for name, value in checkpoint.items() if name != "channel_values"}
+        told = get_checkpoint_metadata(config, metadata)
+        key = cells.checkpoint_key(namespace, checkpoint["id"])
+        puts[key] = cells.frame(cells.CheckpointCell(namespace, parent, dumps(rest), dumps(told)))
+        await self._write(str(thread_id), lambda thread: thread.put(puts, last=key), begins=parent is None)
+        return _config(thread_id, namespace, checkpoint["id"])
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Store what a task wrote beside a checkpoint; durable on return.
+
+        Of one task and index the first counts, so that a repeat changes nothing; errors, interrupts and the like take
+        the place of the earlier one.
+        """
+        thread_id, namespace, id = _place(config)
+        if id is None:
+            raise InvalidValue("the config of put_writes has no checkpoint_id", path="config")
+        puts: dict[str, bytes] = {}
+        replaced = set()
+        for number, (channel, value) in enumerate(writes):
+            index = WRITES_IDX_MAP.get(channel, number)
+            key = cells.write_key(namespace, id, task_id, index)
+            written = self.serde.dumps_typed(value)
+            puts[key] = cells.frame(cells.WriteCell(task_id, channel, task_path, index, written))
+            if index < 0:
+                replaced.add(key)
+        if puts:
+            await self._write(str(thread_id), lambda thread: thread.put_new(puts, replaced=replaced), begins=False)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Delete the thread's session with everything in it, at once."""
+        self._threads.pop(str(thread_id), None)
+        await self._hold.sessions.delete(str(thread_id))
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy every checkpoint with its writes into another thread, checkpoints last."""
+
+        async def copy(source: Thread) -> None:
+            async for page in source.raw():
+                await self._write(str(target_thread_id), partial(Thread.put_raw, puts=page), begins=True)
+
+        await self._read(str(source_thread_id), copy, None)
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that the config names, or the latest of its namespace; None if there is none."""
+        thread_id, namespace, id = _place(config)
+
+        async def look(thread: Thread) -> CheckpointTuple | None:
+            if id is None:
+                found, _ = await thread.page(cells.checkpoint_prefix(namespace), limit=1, newest=True)
+            else:
+                found = await thread.get([cells.checkpoint_key(namespace, id)])
+            for raw in found.values():
+                return await self._tuple(thread, thread_id, cells.decode_checkpoint(raw))
+            return None
+
+        return await self._read(str(thread_id), look, None)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Checkpoints, newest first: of the config's thread and namespace, of all its namespaces, or of every thread.
+
+        `filter` compares metadata by equality, `before` excludes the checkpoint it names and later ones. Those of one
+        namespace are read as they are asked for; else each thread's are put in order first.
+        """
+        left = limit
+        async for thread_id in self._ids(config):
+            if left is not None and left <= 0:
+                return
+            thread = await self._found(str(thread_id))
+            if thread is None:
+                continue
+            async for cell, told in self._cells(thread, config, before):
+                if filter and any(told.get(name) != value for name, value in filter.items()):
+                    continue
+                if left is not None:
+                    if left <= 0:
+                        return
+                    left -= 1
+                yield await self._tuple(thread, thread_id, cell)
+
+    async def _ids(self, config: RunnableConfig | None) -> AsyncIterator[Any]:
+        if config is not None:
+            yield config["configurable"]["thread_id"]
+            return
+        async for session in self._hold.sessions.iterate():
+            yield session.id
+
+    async def _cells(
+        self, thread: Thread, config: RunnableConfig | None, before: RunnableConfig | None
+    ) -> AsyncIterator[tuple[cells.CheckpointCell, Mapping[str, Any]]]:
+        """The checkpoints of a thread with their metadata, newest first."""
+        namespace = None if config is None else config["configurable"].get("checkpoint_ns")
+        id = None if config is None else get_checkpoint_id(config)
+        end = None if before is None else get_checkpoint_id(before)
+        if namespace is None:
+            found = sorted((await thread.all("c/")).items(), key=lambda one: one[0].rpartition("/")[2], reverse=True)
+            pages: AsyncIterator[Sequence[tuple[str, bytes]]] = _once(found)
+        elif id is not None:
+            pages = _once([*(await thread.get([cells.checkpoint_key(namespace, id)])).items()])
+        else:
+            pages = _pages(thread, namespace, end)
+        async for page in pages:
+            for key, raw in page:
+                name = key.rpartition("/")[2]
+                wanted = id is None or name == cells.id_key(id)
+                earlier = end is None or name < cells.id_key(end)
+                if wanted and earlier:
+                    cell = cells.decode_checkpoint(raw)
+                    yield cell, cast(Mapping[str, Any], self.serde.loads_typed(cell.metadata))
+
+    async def _tuple(self, thread: Thread, thread_id: Any, cell: cells.CheckpointCell) -> CheckpointTuple:
+        loads = self.serde.loads_typed
+        checkpoint = cast(Checkpoint, loads(cell.checkpoint))
+        keys = {
+            cells.blob_key(cell.namespace, channel, version): channel
+            for channel, version in checkpoint["channel_versions"].items()
+        }
+        blobs = await thread.get(keys)
+        checkpoint["channel_values"] = {keys[key]: loads(cells.decode_typed(raw)) for key, raw in blobs.items()}
+        waiting = await thread.all(cells.writes_prefix(cell.namespace, checkpoint["id"]))
+        written = [cells.decode_write(raw) for raw in waiting.values()]
+        written.sort(key=lambda one: writes_sort_key(one.path, one.task, one.index))
+        pending: list[PendingWrite] = [(one.task, one.channel, loads(one.value)) for one in written]
+        return CheckpointTuple(
+            _config(thread_id, cell.namespace, checkpoint["id"]),
+            checkpoint,
+            cast(CheckpointMetadata, loads(cell.metadata)),
+            None if cell.parent is None else _config(thread_id, cell.namespace, cell.parent),
+            pending,
+        )
+
+    # --- the same, blocking -----------------------------------------------------------------------
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """See `aget_tuple`."""
+        return cast("CheckpointTuple | None", portal().call(self.aget_tuple, config))
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """See `alist`."""
+        found = self.alist(config, filter=filter, before=before, limit=limit)
+        try:
+            while True:
+                yield portal().call(found.__anext__)
+        except StopAsyncIteration:
+            return
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """See `aput`."""
+        return cast(RunnableConfig, portal().call(self.aput, config, checkpoint, metadata, new_versions))
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """See `aput_writes`."""
+        portal().call(self.aput_writes, config, writes, task_id, task_path)
+
+    def delete_thread(self, thread_id: str) -> None:
+        """See `adelete_thread`."""
+        portal().call(self.adelete_thread, thread_id)
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """See `acopy_thread`."""
+        portal().call(self.acopy_thread, source_thread_id, target_thread_id)
+
+    def get_next_version(self, current: str | None, channel: None) -> str:
+        """A version above the present one, and like no other of the same number."""
+        number = 0 if current is None else int(str(current).partition(".")[0])
+        return f"{number + 1:032}.{_chance.getrandbits(64):016x}"
+
+
+def _place(config: RunnableConfig) -> tuple[Any, str, str | None]:
+    """Thread id (as given), namespace and checkpoint id of a config."""
+    named = config["configurable"]
+    return named["thread_id"], named.get("checkpoint_ns", ""), named.get("checkpoint_id")
+
+
+def _config(thread_id: Any, namespace: str, id: str) -> RunnableConfig:
+    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": id}}
+
+
+async def _once(found: Sequence[tuple[str, bytes]]) -> AsyncIterator[Sequence[tuple[str, bytes]]]:
+    yield found
+
+
+async def _pages(thread: Thread, namespace: str, end: str | None) -> AsyncIterator[Sequence[tuple[str, bytes]]]:
+    """The checkpoints of one namespace, newest first, page by page."""
+    after = None if end is None else cells.checkpoint_key(namespace, end)
+    while True:
+        found, after = await thread.page(cells.checkpoint_prefix(namespace), limit=LIST_PAGE, after=after, newest=True)
+        yield [*found.items()]
+        if after is None:
+            return
+
+
+def _refuse_pickle(serde: object) -> None:
+    while serde is not None:
+        if getattr(serde, "pickle_fallback", False):
+            raise InvalidValue("a serializer with pickle_fallback would run code while it reads", path="serde")
+        serde = getattr(serde, "serde", None)
