@@ -25,6 +25,9 @@ GOALS = {
     "sessions_scale": {
         f"{what} among 200 sessions p50 / among 20 ≤ 1.5" for what in ("state.set", "state.get", "list page")
     },
+    "encryption": {
+        f"state.set, encrypted, {length}, 64 tasks rate / plain ≥ 0.8" for length in ("100 bytes", "8 KB of text")
+    },
     "follow": {
         f"50 sessions, written {where} {figure}"
         for where in ("here", "elsewhere", "elsewhere at 5,000/s")

@@ -6,14 +6,18 @@ import asyncio
 from pathlib import Path
 from random import Random
 
-from holdfast import Config, Holdfast, Scope
+from holdfast import Config, Holdfast, KeyRing, Scope
 from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.backends.sqlite import SqliteKernel
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keys import bucket
 from holdfast.model.scope import ScopeKind
+from holdfast.system import SystemIds, random_bytes
 from holdfast.testing.clock import LeapingClock, ManualClock, SeededIds
+from holdfast.wrappers.sealing import Sealing
 from holdfast.wrappers.weakest import weakest
+
+RING = KeyRing({"2026-11": b"k" * 32}, active="2026-11")
 
 
 class StillClock(ManualClock):
@@ -37,6 +41,9 @@ class Stores:
         if self.backend == "sqlite":
             return await SqliteKernel.open(self._path, space=space, durability="process")
         kernel = MemoryKernel(self._memory, space=space)
+        if self.backend == "encrypted":
+            ids = SystemIds()  # of the ring's commits; those of the store repeat
+            return await Sealing.open(kernel, RING, clock=self.clock, ids=ids, entropy=random_bytes)
         if self.backend == "weakest":
             return weakest(kernel, clock=LeapingClock(), random=Random(len(self._opened)))
         return kernel

@@ -73,10 +73,10 @@ def is_sealed(kept: bytes) -> bool:
     return bool(kept) and AT_KEY <= kept[0] <= AT_COMMIT
 
 
-def sealed_frame(sealed: Sealed) -> bytes:
-    """The bytes of a sealed frame."""
-    name = sealed.key_id.encode()
-    return bytes((sealed.kind, len(name))) + name + sealed.nonce + sealed.ciphertext
+def head_of_sealed(kind: int, key_id: str) -> bytes:
+    """The beginning of a sealed frame; nonce and ciphertext follow."""
+    name = key_id.encode()
+    return bytes((kind, len(name))) + name
 
 
 def parse_sealed(kept: bytes) -> Sealed:

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from holdfast.errors import Corrupt, WrongKey
-from holdfast.kernel.frame import AT_KEY, Sealed, parse_sealed, sealed_frame
+from holdfast.kernel.frame import AT_COMMIT, AT_KEY, AT_PREFIX, head_of_sealed, parse_sealed
 from holdfast.model.keyring import KeyRing
 
 KEYS_MAX = 4096
@@ -38,6 +38,9 @@ _ROLES: dict[Role, bytes] = {
     "cause": b"c",
     "index key": b"i",
 }
+KINDS = (AT_KEY, AT_PREFIX, AT_COMMIT)
+_BEGINNINGS = {(kind, role): bytes((kind,)) + letter for kind in KINDS for role, letter in _ROLES.items()}
+"""Where the associated data of a frame begins: its format and its role."""
 
 
 class Place(NamedTuple):
@@ -55,6 +58,7 @@ class Seal:
         self.keys = keys
         self.space = space
         self._space = _measured(space)
+        self._heads = {kind: head_of_sealed(kind, keys.active) for kind in KINDS}
         # Imported here: a store without keys has no use for it.
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -65,10 +69,9 @@ class Seal:
     def close(self, place: Place, raw: bytes, *, nonce: bytes, kind: int = AT_KEY) -> bytes:
         """The frame of these bytes for that place."""
         scope, role, name = place
-        id = self.keys.active
-        cipher, bound = self._derived(id, b"cause" if role == "cause" else b"kept", scope)
-        data = b"%c%s%s%s" % (kind, _ROLES[role], bound, name.encode())
-        return sealed_frame(Sealed(kind, id, nonce, cipher.encrypt(nonce, raw, data)))
+        cipher, bound = self._derived(self.keys.active, b"cause" if role == "cause" else b"kept", scope)
+        ciphertext: bytes = cipher.encrypt(nonce, raw, _BEGINNINGS[kind, role] + bound + name.encode())
+        return self._heads[kind] + nonce + ciphertext
 
     def open(self, place: Place, kept: bytes) -> bytes:
         """The bytes in a frame that was closed for that place.
@@ -82,7 +85,7 @@ class Seal:
         except KeyError:
             raise unknown_key(id, f"the {role} of {self._told(place)}") from None
         try:
-            raw: bytes = cipher.decrypt(nonce, ciphertext, b"%c%s%s%s" % (kind, _ROLES[role], bound, name.encode()))
+            raw: bytes = cipher.decrypt(nonce, ciphertext, _BEGINNINGS[kind, role] + bound + name.encode())
         except self._invalid:
             raise Corrupt(
                 f"the {role} of {self._told(place)} does not open under the key {id}: it was changed, or sealed for "

@@ -40,6 +40,7 @@ from holdfast.kernel.frame import (
     AT_COMMIT,
     AT_KEY,
     AT_PREFIX,
+    COMPRESSED_FROM,
     NONCE_BYTES,
     is_sealed,
     pack,
@@ -123,12 +124,12 @@ class SealedFrames:
         )
         body = part.body
         if body:
-            packed = pack(body, compress=compresses_body(part, self._compresses))
+            packed = pack(body, compress=len(body) >= COMPRESSED_FROM and compresses_body(part, self._compresses))
             body = self._seal.close(Place(scope, "body with cause" if caused else "body"), packed, nonce=own)
         return ScopeCommit(scope, part.need, part.epoch, part.checks, puts, appends, part.deletes, body, part.drop)
 
     def _value(self, scope: str, key: str, value: bytes, kind: int, nonces: Iterator[bytes]) -> bytes:
-        packed = pack(value, compress=self._compresses(key))
+        packed = pack(value, compress=len(value) >= COMPRESSED_FROM and self._compresses(key))
         return self._seal.close(Place(scope, "value", key), packed, nonce=next(nonces), kind=kind)
 
     def _entries(
@@ -155,13 +156,15 @@ class SealedFrames:
     def _nonces(self, commit: Commit) -> Iterator[bytes]:
         count = 1
         for part in commit.scopes:
-            writes: tuple[Put | Append, ...] = (*part.puts, *part.appends)
-            count += len(writes) + sum([bool(entry.payload) for put in writes for entry in put.entries])
+            writes: tuple[Put | Append, ...] = part.puts + part.appends
+            count += len(writes)
+            for put in writes:
+                count += len(put.entries)
         return self._random(count)
 
     def _random(self, count: int) -> Iterator[bytes]:
         drawn = self._entropy(count * NONCE_BYTES)
-        return (drawn[at : at + NONCE_BYTES] for at in range(0, len(drawn), NONCE_BYTES))
+        return iter([drawn[at : at + NONCE_BYTES] for at in range(0, len(drawn), NONCE_BYTES)])
 
     # --- opening ----------------------------------------------------------------------------------
 

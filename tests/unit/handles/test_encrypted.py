@@ -1,0 +1,27 @@
+"""What the tests of lists and state say of every store, said of an encrypted one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.handles import test_sessions, test_state
+from tests.unit.stores import Stores
+
+for module in (test_sessions, test_state):
+    noun = module.__name__.rpartition("test_")[2]
+    for name, found in vars(module).items():
+        if name.startswith("test_"):
+            globals()[f"test_{noun}_{name.removeprefix('test_')}"] = found
+
+
+@pytest.fixture
+async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
+    made = Stores("encrypted", tmp_path)
+    yield made
+    await made.close()
+
+
+s, state = test_state.s, test_state.state
