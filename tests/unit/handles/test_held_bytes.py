@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from random import Random
+from string import ascii_letters, digits, punctuation
 
 import pytest
 
@@ -17,6 +19,9 @@ from tests.unit.stores import Stores
 BIG = 250 * KIB
 COUNT = 80
 """Values that together are far more than the bound."""
+
+NOISE = "".join(Random(1).choices(ascii_letters + digits + punctuation.replace('"', "").replace("\\", ""), k=BIG))
+"""A text that compression makes little of."""
 
 
 class Weighed(Around):
@@ -54,7 +59,7 @@ async def held(stores: Stores, weighed: Weighed) -> Holdfast:
 
 
 def text(n: int) -> str:
-    return f"{n}" + "x" * BIG
+    return f"{n}" + NOISE
 
 
 async def take(changes: object, count: int) -> list[Change]:
@@ -129,7 +134,7 @@ async def test_sessions_with_large_records_are_looked_at_few_at_once(
     stores: Stores, held: Holdfast, weighed: Weighed
 ) -> None:
     for n in range(COUNT):
-        await held.sessions.create(id=f"s{n}", user="ada", metadata={"text": "x" * (BIG - KIB)})
+        await held.sessions.create(id=f"s{n}", user="ada", metadata={"text": NOISE[: BIG - KIB]})
     weighed.largest = 0
     async with held.changes(user="ada") as changes:
         await (await held.sessions.open("s7")).state.set("n", 1)
