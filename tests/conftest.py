@@ -27,4 +27,7 @@ def blocking_calls_are_errors() -> Iterator[BlockBuster]:
         watch.functions["os.stat"].can_block_in("sqlite/place.py", "lost")
         # While another thread forks, nobody may be inside SQLite; that thread stops the process anyway.
         watch.functions["time.sleep"].can_block_in("sqlite/gate.py", {"before_fork", "_give_way"})
+        # The driver looks for files of passwords and certificates when it connects, on a loop that is nobody else's.
+        for function in watch.functions.values():
+            function.can_block_in("postgres/connections.py", "connect")
         yield watch

@@ -6,15 +6,25 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from holdfast.errors import InvalidValue, shown
+from holdfast.errors import InvalidValue, MissingExtra, shown
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.keys import check_name
 from holdfast.model.config import Config
 from holdfast.model.keyring import KeyRing
 from holdfast.wrappers.framing import Framing, all_but
 from holdfast.wrappers.ring import refuse_sealed
+
+_SERVERS = frozenset({"postgresql"})
+"""Schemes whose URLs name a host, and a role with a password before it."""
+
+_DRIVERS_OPTIONS = (
+    *("host", "port", "user", "password", "database", "passfile", "service", "servicefile"),
+    *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "ssl_min_protocol_version"),
+    *("ssl_max_protocol_version", "target_session_attrs", "krbsrvname", "gsslib"),
+)
+"""What a URL may say to PostgreSQL's driver, as libpq knows it."""
 
 
 class Address(NamedTuple):
@@ -39,12 +49,17 @@ def parse_url(url: object) -> Address:
         known = ", ".join(f"{scheme}://" for scheme in _OPENERS)
         hint = f"; for a file write {_told(f'sqlite:///{url}')}" if "://" not in url and url else ""
         raise InvalidValue(f"{_told(url)} names no store that is known; URLs begin with {known}{hint}", path="url")
-    if parts.netloc:
+    if parts.netloc and parts.scheme not in _SERVERS:
         example = f"{parts.scheme}:///{parts.netloc}{parts.path}" if parts.scheme != "memory" else "memory://"
         raise InvalidValue(f"{_told(url)} has a host part; did you mean {_told(example)}?", path="url")
     if parts.fragment or url.endswith("#"):
         raise InvalidValue(f"{_told(url)} has a fragment; write a # in a path as %23", path="url")
     return Address(url, parts.scheme, unquote(parts.path), dict(parse_qsl(parts.query, keep_blank_values=True)))
+
+
+def told_url(url: str) -> str:
+    """A URL for people: without the name and the password that one for a server may have, nor any option."""
+    return re.sub(r"//[^/]*@", "//…@", url).partition("?")[0]
 
 
 def _told(url: str) -> str:
@@ -126,6 +141,22 @@ async def _open_sqlite(address: Address, space: str) -> Kernel:
     return await SqliteKernel.open(path, space=space, durability=durability)  # type: ignore[arg-type]
 
 
+async def _open_postgres(address: Address, space: str) -> Kernel:
+    try:
+        from holdfast.backends.postgres import OPTIONS, PostgresKernel, settings_of
+    except ImportError as missing:
+        raise MissingExtra(
+            "a PostgreSQL store needs a driver that is not installed",
+            remedy='Install it: pip install "holdfast[postgres]"',
+            extra="postgres",
+        ) from missing
+
+    _refuse_unknown(address, known=(*OPTIONS, *_DRIVERS_OPTIONS))
+    query = urlencode([(name, value) for name, value in address.options.items() if name in _DRIVERS_OPTIONS])
+    dsn = address.url.partition("?")[0] + (f"?{query}" if query else "")
+    return await PostgresKernel.open(settings_of(dsn, told_url(address.url), address.options), space=space)
+
+
 def _refuse_unknown(address: Address, known: tuple[str, ...]) -> None:
     unknown = sorted(set(address.options) - set(known))
     if unknown:
@@ -136,4 +167,5 @@ def _refuse_unknown(address: Address, known: tuple[str, ...]) -> None:
 _OPENERS: dict[str, Callable[[Address, str], Awaitable[Kernel]]] = {
     "memory": _open_memory,
     "sqlite": _open_sqlite,
+    "postgresql": _open_postgres,
 }

@@ -37,6 +37,7 @@ GOALS = {
         )
     },
     "memory_size": {f"5 sessions in memory:// {what} ≤ 100" for what in ("the whole process, peak", "what they added")},
+    "postgres_set": {"postgres state.set, 64 tasks rate / unnest by hand ≥ 0.5"},
     "percentiles": {
         f"5 sessions, {pauses} p99 of {kind}"
         for pauses in ("no pauses", "50 ms between acts")

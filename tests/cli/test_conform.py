@@ -11,6 +11,7 @@ from holdfast.kernel.contract import Kernel
 from holdfast.opening import Address
 from holdfast.testing import GUARANTEES
 from tests.cli.program import invoke
+from tests.servers import postgres, schema
 
 NUMBERS = [guarantee.number for guarantee in GUARANTEES]
 
@@ -32,6 +33,13 @@ def test_a_sqlite_file_in_use_keeps_every_guarantee_and_is_left_as_it_was(store:
     assert [after[name] for name in ("scopes", "cells", "records", "bytes")] == [
         figures[name] for name in ("scopes", "cells", "records", "bytes")
     ]
+
+
+def test_a_postgres_schema_keeps_it_too() -> None:
+    ended = invoke("conform", postgres().url(schema=schema()), "--only", "ids.one_number_of_two_writers_is_two_commits")
+    assert ended.code == 0, ended.err
+    assert "1 of 1 checks passed" in ended.err
+    assert "could not be emptied" not in ended.err
 
 
 def test_a_file_that_was_not_there_is_gone_afterwards(tmp_path: Path) -> None:

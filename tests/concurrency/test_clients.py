@@ -1,7 +1,8 @@
 """Concurrent clients of one store: nothing lost, nothing invented, totals preserved, one order that explains it all.
 
 Guarantees G1 to G6, G8, G10, G11, G17 as people meet them: on tasks, on threads with event loops of their own, and on
-several processes with one SQLite file. What each client did and saw is held against the logs by the history checker.
+several processes with one SQLite file; on PostgreSQL too. What each client did and saw is held against the logs by the
+history checker.
 """
 
 import asyncio
@@ -12,10 +13,12 @@ import pytest
 
 from holdfast import Holdfast
 from holdfast.backends.memory import MemoryKernel
+from holdfast.backends.postgres import PostgresKernel
 from holdfast.backends.sqlite import SqliteKernel
 from holdfast.testing.place import place_in_one_bucket
 from holdfast.testing.recording import read_log
 from tests.concurrency.clients import Listener, found, run_tasks, verdict
+from tests.servers import fresh
 
 PLACE = place_in_one_bucket(sessions=2, accounts=3)
 
@@ -23,10 +26,12 @@ PLACE = place_in_one_bucket(sessions=2, accounts=3)
 async def open_kernel(name, path):
     if name == "memory":
         return MemoryKernel()
+    if name == "postgres":
+        return await PostgresKernel.open(await fresh())
     return await SqliteKernel.open(path / "store.db", durability=name)
 
 
-@pytest.mark.parametrize("backend", ["memory", "process", "fsync"])
+@pytest.mark.parametrize("backend", ["memory", "process", "fsync", "postgres"])
 async def test_many_tasks_on_one_store_make_a_strictly_serialisable_history(backend, tmp_path):
     kernel = await open_kernel(backend, tmp_path)
     lines: list[bytes] = []
@@ -40,7 +45,7 @@ async def test_many_tasks_on_one_store_make_a_strictly_serialisable_history(back
     assert sum((client.refused for client in clients), Counter()).keys() <= {"Conflict", "NotFound", "AlreadyExists"}
 
 
-@pytest.mark.parametrize("backend", ["memory", "process", "fsync"])
+@pytest.mark.parametrize("backend", ["memory", "process", "fsync", "postgres"])
 async def test_followers_get_every_change_once_and_in_order_while_clients_write(backend, tmp_path):
     kernel = await open_kernel(backend, tmp_path)
     lines: list[bytes] = []
@@ -62,7 +67,7 @@ async def test_followers_get_every_change_once_and_in_order_while_clients_write(
         assert await verdict(kernel, PLACE, lines) == []
 
 
-@pytest.mark.parametrize("backend", ["process", "fsync"])
+@pytest.mark.parametrize("backend", ["process", "fsync", "postgres"])
 async def test_threads_with_loops_of_their_own_share_one_store(backend, tmp_path):
     """One `Holdfast` serves any thread and any event loop."""
     kernel = await open_kernel(backend, tmp_path)
@@ -88,7 +93,7 @@ async def test_threads_with_loops_of_their_own_share_one_store(backend, tmp_path
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(100, 130))
-@pytest.mark.parametrize("backend", ["memory", "process", "fsync"])
+@pytest.mark.parametrize("backend", ["memory", "process", "fsync", "postgres"])
 async def test_long_histories_of_many_tasks_and_loops_are_strictly_serialisable(backend, seed, tmp_path):
     kernel = await open_kernel(backend, tmp_path)
     lines: list[bytes] = []

@@ -1,4 +1,5 @@
-"""Fixtures for the public surface: every test of it runs on memory, on the weakest kernel there is, and on SQLite."""
+"""Fixtures for the public surface: every test of it runs on memory, on the weakest kernel there is, and on SQLite; as a
+soak on PostgreSQL too, whose openings take their time."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from holdfast.testing.clock import ManualClock
 from tests.unit.stores import Stores
 
 
-@pytest.fixture(params=["memory", "weakest", "sqlite"])
+@pytest.fixture(params=["memory", "weakest", "sqlite", pytest.param("postgres", marks=pytest.mark.soak)])
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
     made = Stores(request.param, tmp_path)
     yield made

@@ -8,6 +8,7 @@ from random import Random
 
 from holdfast import Config, Holdfast, KeyRing, Scope
 from holdfast.backends.memory import MemoryKernel, MemoryStore
+from holdfast.backends.postgres import PostgresKernel, Settings
 from holdfast.backends.sqlite import SqliteKernel
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keys import bucket
@@ -16,6 +17,7 @@ from holdfast.system import SystemIds, random_bytes
 from holdfast.testing.clock import LeapingClock, ManualClock, SeededIds
 from holdfast.wrappers.sealing import Sealing
 from holdfast.wrappers.weakest import weakest
+from tests.servers import fresh
 
 RING = KeyRing({"2026-11": b"k" * 32}, active="2026-11")
 
@@ -36,10 +38,15 @@ class Stores:
         self._memory = MemoryStore()
         self._path = folder / "store.db"
         self._opened: list[Holdfast] = []
+        self._postgres: Settings | None = None
 
     async def kernel(self, *, space: str = "default") -> Kernel:
         if self.backend == "sqlite":
             return await SqliteKernel.open(self._path, space=space, durability="process")
+        if self.backend == "postgres":
+            if self._postgres is None:
+                self._postgres = await fresh()
+            return await PostgresKernel.open(self._postgres, space=space)
         kernel = MemoryKernel(self._memory, space=space)
         if self.backend == "encrypted":
             ids = SystemIds()  # of the ring's commits; those of the store repeat

@@ -50,6 +50,11 @@ async def test_without_a_url_the_environment_names_it(tmp_path: Path, monkeypatc
         ("", "memory://"),
         ("app.db", "sqlite://"),
         ("nope://x", "memory://, sqlite://"),
+        ("postgresql://h/db?pol=3", "unknown option pol"),
+        ("postgresql://h/db?pool=0", "pool must be a number from 1 to 100"),
+        ("postgresql://h/db?timeout=soon", "timeout must be a number"),
+        ("postgresql://h/db?schema=a;b", "schema must be"),
+        ("postgresql://h/db?durability=none", "durability must be"),
         ("sqlite://app.db", "did you mean 'sqlite:///app.db'"),
         ("memory://x", "did you mean"),
         ("memory:///x", "no name"),
@@ -103,7 +108,8 @@ def test_an_address_is_taken_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://ada:secret@host/db", "redis://:secret@host", "sqlite://ada:secret@host/db", "x://secret@[/"]
+    "url",
+    ["postgresql://ada:secret@host/db?pool=0", "redis://:secret@host", "sqlite://ada:secret@host/db", "x://secret@[/"],
 )
 async def test_no_error_of_a_url_shows_its_password(url: str) -> None:
     with pytest.raises(InvalidValue) as refused:

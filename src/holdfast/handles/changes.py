@@ -102,8 +102,8 @@ class Changes:
         while not self._ready:
             if self._ended:
                 raise StopAsyncIteration
-            follower = self._follower or await self._open()
             try:
+                follower = self._follower or await self._open()
                 scope, record = await follower.next()
             except Closed:
                 if self._ended:
@@ -168,6 +168,8 @@ class Changes:
                 await follower.add(scope, after=after, epoch=epoch, by_lives=lives)
             if members is not None:
                 await self._add_members(follower, members)
+            if self._ended:  # it was closed while it opened
+                raise Closed("this stream has ended")
         except BaseException:
             follower.close()
             raise

@@ -396,6 +396,16 @@ async def test_closing_the_stream_ends_the_wait_of_its_reader(s: Session) -> Non
             pass
 
 
+async def test_closing_a_stream_that_is_still_opening_ends_it_too(s: Session) -> None:
+    """Whoever waits for its first change is told the end, and nothing is followed for nobody."""
+    changes = s.changes()
+    reading = asyncio.create_task(anext(changes))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    await changes.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await asyncio.wait_for(reading, 5)
+
+
 async def test_closing_the_store_ends_every_stream_with_closed(stores: Stores) -> None:
     hold = await stores.open()
     s = await hold.sessions.create(id="s")

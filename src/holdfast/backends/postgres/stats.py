@@ -1,0 +1,29 @@
+"""Figures for people, counted when asked."""
+
+from __future__ import annotations
+
+from holdfast.backends.postgres.connections import Connection
+
+COUNTS = """
+    SELECT
+        (SELECT count(*) FROM holdfast.scopes WHERE space = $1 AND live) AS scopes,
+        (SELECT count(*) FROM holdfast.scopes s JOIN holdfast.cells c ON c.scope = s.id AND c.epoch = s.epoch
+            WHERE s.space = $1) AS cells,
+        (SELECT count(*) FROM holdfast.log WHERE space = $1) AS records,
+        (SELECT coalesce(sum(length(c.value)), 0)::bigint FROM holdfast.scopes s
+            JOIN holdfast.cells c ON c.scope = s.id AND c.epoch = s.epoch WHERE s.space = $1)
+            + (SELECT coalesce(sum(length(body)), 0)::bigint FROM holdfast.log WHERE space = $1) AS bytes,
+        (SELECT count(*) FROM holdfast.scopes s JOIN holdfast.entries e ON e.scope = s.id AND e.epoch = s.epoch
+            WHERE s.space = $1) AS entries,
+        (SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c
+            WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $2) AND c.relkind = 'r')
+            AS table_bytes,
+        (SELECT version FROM holdfast.meta) AS schema,
+        current_setting('server_version') AS postgresql"""
+
+
+async def count(connection: Connection, statement: str, space: int, schema: str) -> dict[str, int | float | str]:
+    """See `Kernel.stats`; `bytes` are those of values and bodies in this space, `table_bytes` of the whole schema."""
+    row = await connection.fetchrow(statement, space, schema)
+    assert row is not None
+    return dict(row)
