@@ -7,19 +7,33 @@ from types import TracebackType, UnionType
 from typing import Any, Literal, NoReturn, Self, TypeVar, overload
 
 from holdfast.errors import AlreadyExists, BudgetExceeded, Conflict, HoldfastError, NotFound
-from holdfast.kernel.commit import Swept
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.model.budget import Budget, Cost, Progress, Usage
+from holdfast.model.cause import Cause
 from holdfast.model.change import Change
-from holdfast.model.config import CacheConfig, ChangesConfig, Config, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import (
+    CacheConfig,
+    ChangesConfig,
+    Config,
+    Limits,
+    MessagesConfig,
+    RuntimeConfig,
+    SessionConfig,
+    StateConfig,
+)
+from holdfast.model.context import Context
 from holdfast.model.duration import Duration
 from holdfast.model.event import Event
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.message import Message
 from holdfast.model.page import Page
+from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
-from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot
+from holdfast.model.session_stats import SessionStats
+from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
 from holdfast.model.status import SessionStatus
+from holdfast.model.sweep import SweepReport
+from holdfast.model.template import Template
 from holdfast.services.message import Order
 from holdfast.sync.portal import timeout
 
@@ -27,12 +41,15 @@ __all__ = [
     "AlreadyExists",
     "Budget",
     "BudgetExceeded",
+    "Buffered",
     "CacheConfig",
+    "Cause",
     "Change",
     "Changes",
     "ChangesConfig",
     "Config",
     "Conflict",
+    "Context",
     "Diff",
     "Difference",
     "Event",
@@ -47,16 +64,21 @@ __all__ = [
     "Page",
     "PastValue",
     "Progress",
+    "RuntimeConfig",
     "Scope",
     "Session",
+    "SessionConfig",
+    "SessionStats",
     "SessionStatus",
     "SessionSurface",
     "SessionTransaction",
     "Snapshot",
     "State",
     "StateConfig",
+    "Template",
     "Transaction",
     "Usage",
+    "Why",
     "timeout",
 ]
 Item = TypeVar("Item")
@@ -99,6 +121,8 @@ class SessionSurface:
     def fail(self, error: Any) -> Self: ...
     def cancel(self, reason: str | None = None) -> Self: ...
     def end(self) -> Self: ...
+    def extend(self, by: Duration) -> Self: ...
+    def touch(self) -> Self: ...
     def iterate(self, *, data: Any = None, reserve: Usage | None = None) -> Iterating: ...
     def log_tool_call(
         self,
@@ -149,11 +173,13 @@ class State:
     def keys(self) -> list[str]: ...
     def snapshot(self) -> Snapshot: ...
     def history(self, key: str, *, limit: int = 10) -> History: ...
+    def why(self, key: str) -> Why | None: ...
     def diff(self, *, since: int | None = None, until: int | None = None) -> Diff: ...
 
 class Runtime:
     def set(self, key: str, value: Any) -> int: ...
     def update(self, values: Mapping[str, Any]) -> int: ...
+    def flush(self) -> None: ...
     @overload
     def get(self, key: str) -> Any: ...
     @overload
@@ -230,6 +256,8 @@ class Session(SessionSurface):
     @property
     def last_activity(self) -> datetime: ...
     @property
+    def expires_at(self) -> datetime | None: ...
+    @property
     def pause_reason(self) -> str | None: ...
     @property
     def ended_at(self) -> datetime | None: ...
@@ -258,9 +286,41 @@ class Session(SessionSurface):
         budget: Budget | None = None,
         if_version: int | None = None,
     ) -> Session: ...
+    def context(self) -> Context: ...
+    def size(self) -> dict[str, int]: ...
     def changes(self, *, after: After = "now", kinds: Iterable[str] | None = None) -> Changes: ...
+    def why(self, key: str) -> Why | None: ...
+    def at(self, version: int) -> Past: ...
     def transaction(self) -> SessionTransaction: ...
     def transact(self, fn: Callable[[SessionTransaction], T], *, attempts: int = 20) -> T: ...
+
+class ReadOnly: ...
+
+class Past(ReadOnly):
+    version: int
+    state: PastValues
+    runtime: PastValues
+    messages: PastMessages
+    def events(
+        self, *, types: Iterable[str] | None = None, after: Event | str | None = None, limit: int = 50
+    ) -> Page[Event]: ...
+
+class PastValues(ReadOnly):
+    def get(self, key: str, type: Any = None, *, default: Any = None) -> Any: ...
+    def has(self, key: str) -> bool: ...
+    def all(self) -> dict[str, Any]: ...
+    def keys(self) -> list[str]: ...
+
+class PastMessages(ReadOnly):
+    def list(
+        self,
+        *,
+        limit: int = 20,
+        before: Message | str | None = None,
+        after: Message | str | None = None,
+        order: Literal["oldest", "newest"] = "oldest",
+    ) -> Listed: ...
+    def last(self, count: int) -> Listed: ...
 
 class Block:
     def __enter__(self) -> Self: ...
@@ -299,6 +359,7 @@ class SessionsInTransaction:
         mode: str | None = None,
         channel: str | None = None,
         task: str | None = None,
+        ttl: Duration | None = None,
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
@@ -314,8 +375,132 @@ class SessionsInTransaction:
     ) -> None: ...
     def delete(self, id: str) -> bool: ...
 
-class Holdfast:
+class Face:
     sessions: Sessions
+    def state(self, scope: Scope, namespace: str = "") -> State: ...
+    def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]: ...
+    def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]: ...
+    def transaction(self) -> Transaction: ...
+    def transact(self, fn: Callable[[Transaction], T], *, attempts: int = 20) -> T: ...
+    def changes(
+        self,
+        scopes: Sequence[Scope] = (),
+        *,
+        user: str | None = None,
+        after: After | Mapping[Scope, After] = "now",
+        kinds: Iterable[str] | None = None,
+    ) -> Changes: ...
+    @contextmanager
+    def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]: ...
+
+class Sessions:
+    templates: Templates
+    def create(
+        self,
+        *,
+        id: str | None = None,
+        user: str | None = None,
+        app: str | None = None,
+        agent: str | None = None,
+        mode: str | None = None,
+        channel: str | None = None,
+        task: str | None = None,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
+        template: str | None = None,
+        on_exists: Literal["fail", "return"] = "fail",
+    ) -> Session: ...
+    def work(self, task: str | None = None, **fields: Any) -> Working: ...
+    def get(self, id: str) -> Session | None: ...
+    def open(
+        self,
+        id: str,
+        *,
+        user: str | None = None,
+        app: str | None = None,
+        agent: str | None = None,
+        mode: str | None = None,
+        channel: str | None = None,
+        task: str | None = None,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
+    ) -> Session: ...
+    def list(
+        self,
+        *,
+        user: str | None = None,
+        app: str | None = None,
+        mode: str | None = None,
+        channel: str | None = None,
+        status: SessionStatus | str | None = None,
+        tag: str | None = None,
+        agent: str | None = None,
+        expired: bool = False,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        order: SessionOrder = "newest",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Session]: ...
+    def iterate(self, *, limit: int = 200, cursor: str | None = None, **filters: Any) -> Items[Session]: ...
+    def stats(
+        self,
+        *,
+        user: str | None = None,
+        app: str | None = None,
+        mode: str | None = None,
+        channel: str | None = None,
+        status: SessionStatus | str | None = None,
+        tag: str | None = None,
+        agent: str | None = None,
+        expired: bool = False,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+    ) -> SessionStats: ...
+    def update(
+        self,
+        id: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | None = None,
+        budget: Budget | None = None,
+        if_version: int | None = None,
+    ) -> Session: ...
+    def delete(self, id: str) -> bool: ...
+
+class Templates:
+    def add(
+        self,
+        name: str,
+        *,
+        mode: str | None = None,
+        app: str | None = None,
+        agent: str | None = None,
+        channel: str | None = None,
+        task: str | None = None,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
+        state: Mapping[str, Any] | None = None,
+        on_exists: Literal["fail", "replace"] = "fail",
+    ) -> Template: ...
+    def get(self, name: str) -> Template | None: ...
+    def list(self) -> list[Template]: ...
+    def remove(self, name: str) -> bool: ...
+    def named(self, name: str) -> Template: ...
+
+class Working:
+    def __enter__(self) -> Session: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+class Holdfast(Face):
     @classmethod
     def open(
         cls,
@@ -336,80 +521,9 @@ class Holdfast:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def state(self, scope: Scope, namespace: str = "") -> State: ...
-    def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]: ...
-    def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]: ...
-    def transaction(self) -> Transaction: ...
-    def transact(self, fn: Callable[[Transaction], T], *, attempts: int = 20) -> T: ...
-    def changes(
-        self,
-        scopes: Sequence[Scope] = (),
-        *,
-        user: str | None = None,
-        after: After | Mapping[Scope, After] = "now",
-        kinds: Iterable[str] | None = None,
-    ) -> Changes: ...
-    @contextmanager
-    def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]: ...
-    def sweep(self) -> Swept: ...
+    def as_principal(self, *, user: str, also: Sequence[Scope] = ()) -> Principal: ...
+    def sweep(self, *, older_than: Duration | None = None, dry_run: bool = False) -> SweepReport: ...
     def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed: ...
     def stats(self) -> dict[str, int | float | str]: ...
 
-class Sessions:
-    def create(
-        self,
-        *,
-        id: str | None = None,
-        user: str | None = None,
-        app: str | None = None,
-        agent: str | None = None,
-        mode: str | None = None,
-        channel: str | None = None,
-        task: str | None = None,
-        tags: Iterable[str] = (),
-        metadata: Mapping[str, Any] | None = None,
-        budget: Budget | None = None,
-        on_exists: Literal["fail", "return"] = "fail",
-    ) -> Session: ...
-    def get(self, id: str) -> Session | None: ...
-    def open(
-        self,
-        id: str,
-        *,
-        user: str | None = None,
-        app: str | None = None,
-        agent: str | None = None,
-        mode: str | None = None,
-        channel: str | None = None,
-        task: str | None = None,
-        tags: Iterable[str] = (),
-        metadata: Mapping[str, Any] | None = None,
-        budget: Budget | None = None,
-    ) -> Session: ...
-    def list(
-        self,
-        *,
-        user: str | None = None,
-        app: str | None = None,
-        mode: str | None = None,
-        channel: str | None = None,
-        status: SessionStatus | str | None = None,
-        tag: str | None = None,
-        agent: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        order: SessionOrder = "newest",
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> Page[Session]: ...
-    def iterate(self, *, limit: int = 200, cursor: str | None = None, **filters: Any) -> Items[Session]: ...
-    def update(
-        self,
-        id: str,
-        *,
-        metadata: Mapping[str, Any] | None = None,
-        tags: Iterable[str] | None = None,
-        budget: Budget | None = None,
-        if_version: int | None = None,
-    ) -> Session: ...
-    def delete(self, id: str) -> bool: ...
+class Principal(Face): ...
