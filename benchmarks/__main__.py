@@ -19,6 +19,7 @@ from pathlib import Path
 import apsw
 
 from benchmarks import (
+    cached_get,
     encryption,
     follow,
     memory_size,
@@ -37,6 +38,7 @@ from benchmarks.finding import Finding, show
 BENCHMARKS = {
     "state_set": state_set,
     "state_get": state_get,
+    "cached_get": cached_get,
     "sessions_scale": sessions_scale,
     "encryption": encryption,
     "follow": follow,

@@ -33,12 +33,10 @@ async def main() -> None:
         assert not await sign_in(s, "5678")
         print("After ten minutes it is not.")
 
-        before = (await hold.stats())["cells"]
+        before = (await hold.stats()).cells
         clock.advance(86_400)
         await hold.sweep()
-        print(
-            f"A day later: {before} cells before the sweep, {(await hold.stats())['cells']} after; nothing else to see."
-        )
+        print(f"A day later: {before} cells before the sweep, {(await hold.stats()).cells} after; nothing else to see.")
 
         event = (await s.events()).items[0]
         assert event.at.timestamp() == (clock.now_us() - (600 + 86_400) * 1_000_000) / 1_000_000

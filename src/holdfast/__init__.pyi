@@ -22,9 +22,11 @@ from holdfast.model.config import (
     RuntimeConfig,
     SessionConfig,
     StateConfig,
+    TelemetryConfig,
 )
 from holdfast.model.context import Context
 from holdfast.model.event import Event
+from holdfast.model.health import Health
 from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
 from holdfast.model.page import Page
@@ -32,6 +34,7 @@ from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
 from holdfast.model.session_stats import SessionStats
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
+from holdfast.model.stats import Stats
 from holdfast.model.status import SessionStatus
 from holdfast.model.template import Template
 
@@ -51,6 +54,7 @@ __all__ = [
     "Diff",
     "Difference",
     "Event",
+    "Health",
     "History",
     "Holdfast",
     "HoldfastError",
@@ -73,6 +77,8 @@ __all__ = [
     "Snapshot",
     "State",
     "StateConfig",
+    "Stats",
+    "TelemetryConfig",
     "Template",
     "Transaction",
     "Usage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from holdfast import system
 from holdfast.errors import InvalidValue, shown
 from holdfast.handles.expiry import count_due, sweep_sessions, sweep_store
 from holdfast.handles.face import Face, Principal
+from holdfast.handles.measured import measured
 from holdfast.handles.rights import Rights
 from holdfast.handles.store import Store
 from holdfast.handles.surface import scope_name
@@ -18,14 +20,17 @@ from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import listed
 from holdfast.model.config import Config
-from holdfast.model.duration import Duration, to_seconds, to_us
+from holdfast.model.duration import Duration, to_us
+from holdfast.model.health import Health
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.scope import Scope
+from holdfast.model.stats import Stats
 from holdfast.model.sweep import SweepReport, added
 from holdfast.opening import framed, open_framed
+from holdfast.operations.stats import put_together
 from holdfast.services import budget, session
-from holdfast.wrappers.caching import cached
 from holdfast.wrappers.framing import Framing
+from holdfast.wrappers.stack import stacked
 
 T = TypeVar("T")
 
@@ -51,6 +56,7 @@ class Opening:
             await self._hold.close()
 
 
+@measured("hold", store="_store")
 class Holdfast(Face):
     """One space of one opened store. Any thread and any event loop may use it; `close` it once."""
 
@@ -111,7 +117,7 @@ class Holdfast(Face):
         config = config if config is not None else Config()
         ids = ids if ids is not None else system.SystemIds()
         kept = framed(kernel, config)
-        return cls(Store(behind_cache(kept, config, clock), clock=clock, ids=ids, config=config), kept)
+        return cls(Store(stacked(kept, config, clock=clock, fresh=FRESH), clock=clock, ids=ids, config=config), kept)
 
     async def close(self) -> None:
         """Commit the runtime state that waits, finish what was submitted, end every stream, release the store.
@@ -175,31 +181,24 @@ class Holdfast(Face):
         self._store.check_open()
         return await self._framing.rekey(progress)
 
-    async def stats(self) -> dict[str, int | float | str]:
-        """Counts and bytes of the store, and figures of this process's writer."""
-        figures = dict(await self._store.patiently(self._store.kernel.stats))
-        figures.update({f"writer_{name}": figure for name, figure in self._store.writer.stats().items()})
-        return figures
+    async def stats(self) -> Stats:
+        """Counts and bytes of the space by kind, the store's own figures, and what this process called and sent.
+
+        See `Stats`. It counts everything there is: for people and dashboards, not for a hot path.
+        """
+        store = self._store
+        figures = await store.patiently(store.kernel.stats)
+        return put_together(figures, writer=store.writer.stats(), cache=store.cache, meters=store.meters)
+
+    async def health(self) -> Health:
+        """How the store is, by a read and a write, within five seconds. See `Health`. What is wrong is returned, not
+        raised: also of a closed store, a full disk, a corrupt file."""
+        return await self._store.probe.health(version=await asyncio.to_thread(system.version))
 
 
 FRESH = frozenset({session.CELL, session.ALIVE, budget.CELL, "claim"})
 """Cells that say whether a session is there, what it is, what is left of its budget and whose turn it is: only an exact
 cache answers for them."""
-
-
-def behind_cache(kernel: Kernel, config: Config, clock: Clock) -> Kernel:
-    """The kernel behind the cache that is configured."""
-    cache = config.cache
-    if not cache.enabled:
-        return kernel
-    return cached(
-        kernel,
-        clock=clock,
-        ttl_s=None if cache.ttl is None else to_seconds(cache.ttl, "cache.ttl"),
-        fresh=FRESH,
-        entries_max=cache.entries_max,
-        bytes_max=cache.bytes_max,
-    )
 
 
 def check_parts(*, config: object, clock: object, ids: object, keys: object = None) -> None:

@@ -16,7 +16,7 @@ from holdfast.model.keyring import KeyRing
 from holdfast.wrappers.framing import Framing, all_but
 from holdfast.wrappers.ring import refuse_sealed
 
-_SERVERS = frozenset({"postgresql"})
+SERVERS = frozenset({"postgresql"})
 """Schemes whose URLs name a host, and a role with a password before it."""
 
 _DRIVERS_OPTIONS = (
@@ -49,7 +49,7 @@ def parse_url(url: object) -> Address:
         known = ", ".join(f"{scheme}://" for scheme in _OPENERS)
         hint = f"; for a file write {_told(f'sqlite:///{url}')}" if "://" not in url and url else ""
         raise InvalidValue(f"{_told(url)} names no store that is known; URLs begin with {known}{hint}", path="url")
-    if parts.netloc and parts.scheme not in _SERVERS:
+    if parts.netloc and parts.scheme not in SERVERS:
         example = f"{parts.scheme}:///{parts.netloc}{parts.path}" if parts.scheme != "memory" else "memory://"
         raise InvalidValue(f"{_told(url)} has a host part; did you mean {_told(example)}?", path="url")
     if parts.fragment or url.endswith("#"):

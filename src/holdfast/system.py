@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import time
+from importlib import metadata
 
 
 class SystemClock:
@@ -43,6 +44,14 @@ class SystemIds:
     def random(self) -> float:
         """A number from 0 up to but not including 1, for jitter."""
         return random.random()
+
+
+def version() -> str:
+    """Holdfast's version, as it is installed; "unknown" for sources that are not. Reads files."""
+    try:
+        return metadata.version("holdfast")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def default_url() -> str | None:

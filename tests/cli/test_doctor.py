@@ -30,6 +30,10 @@ def test_a_healthy_store_has_no_problem(store: str) -> None:
     assert found["file", "journal mode"]["value"] == "wal"
     assert found["file", "size"]["value"] == Path(store).stat().st_size
     assert found["store", "durability"]["value"] == "fsync"
+    assert found["store", "health"]["value"] == "healthy"
+    assert found["store", "cache"]["value"] == "exact"
+    assert found["store", "read ms"]["value"] >= 0
+    assert found["store", "write ms"]["value"] >= 0
     assert found["contents", "sessions"]["value"] == 2
     assert found["contents", "logs"]["value"] == "all read, without a gap"
 

@@ -18,6 +18,7 @@ from holdfast.handles.transaction import SessionsInTransaction
 from holdfast.kernel.contract import Kernel
 from holdfast.model.keyring import Rekeyed
 from holdfast.model.session_stats import Durations
+from holdfast.model.stats import CacheStats, CallStats, KindStats, WriterStats
 from tests.docs.runner import ROOT
 
 TOLD: dict[str, tuple[type, ...]] = {
@@ -27,6 +28,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "config": (holdfast.Config,),
     "context": (holdfast.Context,),
     "event": (holdfast.Event,),
+    "health": (holdfast.Health,),
     "holdfast": (holdfast.Holdfast, Principal),
     "kernel": (Kernel,),
     "keyring": (holdfast.KeyRing, Rekeyed),
@@ -36,6 +38,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "session": (Sessions, holdfast.Session, holdfast.Page),
     "session_stats": (holdfast.SessionStats, Durations),
     "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff, holdfast.Why),
+    "stats": (holdfast.Stats, CallStats, CacheStats, WriterStats, KindStats),
     "template": (holdfast.Template, Templates),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
 }

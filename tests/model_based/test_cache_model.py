@@ -2,7 +2,7 @@
 
 Two caches and a bare kernel on one store. Commits of every kind through any of them, whose replies may be lost; drops,
 sweeps, clocks that go forward and back; reads that are held back while others commit, and are finished or cancelled.
-After every step both caches are asked for the same as the bare kernel, twice, so that the second answer comes from
+After most steps both caches are asked for the same as the bare kernel, twice, so that the second answer comes from
 memory.
 """
 
@@ -26,7 +26,6 @@ from holdfast.kernel.commit import (
     Append,
     Commit,
     CommitId,
-    Moved,
     Outcome,
     Put,
     Range,
@@ -47,37 +46,39 @@ START_US = 1_000_000
 
 
 class Line(Around):
-    """What is between a cache and the store: answers may be held back, and replies to commits lost."""
+    """What is between a cache and the store: one answer may be held back, and replies to commits lost."""
 
     def __init__(self, inside: Kernel) -> None:
         super().__init__(inside)
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.holds_next = False
+        self.held: list[asyncio.Event] = []
         self.landed = asyncio.Event()
         self.fate = "arrives"
 
     async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
         views = await super().read(reads, now_us=now_us)
-        await self.gate.wait()
+        await self._hold()
         return views
 
-    async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
-        moved = await super().moved(after, limit=limit)
-        await self.gate.wait()
-        return moved
-
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
-        if self.fate == "not sent":
-            self.landed.set()
-            raise Unavailable("not sent")
+        holds, self.holds_next = self.holds_next, False
         try:
+            if self.fate == "not sent":
+                raise Unavailable("not sent")
             outcomes = await super().commit(commits)
         finally:
             self.landed.set()
-        await self.gate.wait()
+        self.holds_next = holds
+        await self._hold()
         if self.fate == "reply lost":
             raise Indeterminate("the reply was lost")
         return outcomes
+
+    async def _hold(self) -> None:
+        if self.holds_next:
+            self.holds_next = False
+            self.held.append(asyncio.Event())
+            await self.held[-1].wait()
 
 
 scopes, keys = st.sampled_from(SCOPES), st.sampled_from(KEYS)
@@ -104,13 +105,15 @@ whole = st.lists(parts(), min_size=1, max_size=2, unique_by=lambda part: part.sc
 who = st.sampled_from(["bare", "one", "two"])
 fates = st.sampled_from(["arrives", "arrives", "arrives", "reply lost", "not sent"])
 retentions = st.sampled_from([Retention(), Retention(count=1), Retention(tombstone_us=0)])
-steps = st.one_of(
-    st.tuples(st.just("commit"), who, st.lists(whole, min_size=1, max_size=2), fates),
-    st.tuples(st.just("sweep"), who, retentions),
-    st.tuples(st.just("time"), st.integers(-25, 25)),
-    st.tuples(st.just("hold back"), st.sampled_from(["one", "two"]), scopes, st.lists(keys, max_size=2)),
-    st.tuples(st.just("let go"), st.booleans()),
-)
+ways = {
+    "commit": st.tuples(st.just("commit"), who, st.lists(whole, min_size=1, max_size=2), fates, st.booleans()),
+    "sweep": st.tuples(st.just("sweep"), who, retentions),
+    "time": st.tuples(st.just("time"), st.integers(-25, 25)),
+    "read": st.tuples(st.just("hold back"), st.sampled_from(["one", "two"]), scopes, st.lists(keys, max_size=2)),
+    "hold": st.tuples(st.just("hold back the next")),
+    "let go": st.tuples(st.just("let go"), st.booleans()),
+}
+steps = st.sampled_from([*ways, *["commit"] * 6]).flatmap(ways.__getitem__)
 
 
 class World:
@@ -130,16 +133,20 @@ class World:
         """Do what the script says, and compare after every step."""
         for step in script:
             match step:
-                case ("commit", name, commits, fate):
+                case ("commit", name, commits, fate, looked_at):
                     await self.commit(name, commits, fate)
+                    if not looked_at:
+                        continue  # so that the next one comes upon a cache that has not caught up
                 case ("sweep", name, retention):
                     await self.kernel(name).sweep(now_us=self.now_us, retention=retention)
                 case ("time", by):
                     self.now_us += by
                 case ("hold back", name, scope, asked):
-                    self.lines[name].gate.clear()
+                    self.lines[name].holds_next = True
                     read = [Read(scope, tuple(asked), (Range("", 10),))]
                     await self.begin(self.caches[name].read(read, now_us=self.now_us), self.lines[name])
+                case ("hold back the next",):
+                    self.lines["one"].holds_next = True
                 case ("let go", cancelled):
                     await self.let_go(cancelled=cancelled)
             await self.compare()
@@ -175,7 +182,7 @@ class World:
     async def begin(self, call: Any, line: Line | None) -> None:
         """Begin a call, and finish it unless its answer is held back."""
         task = asyncio.ensure_future(call)
-        if line is None or line.gate.is_set():
+        if line is None or not line.holds_next:
             await asyncio.wait([task])
         else:
             await settle()
@@ -186,7 +193,10 @@ class World:
             for task in self.under_way:
                 task.cancel()
         for line in self.lines.values():
-            line.gate.set()
+            line.holds_next = False
+            for held in line.held:
+                held.set()
+            line.held.clear()
         for task in self.under_way:
             with contextlib.suppress(Unavailable, Indeterminate, asyncio.CancelledError):
                 await task
@@ -198,11 +208,12 @@ class World:
         asked = [[Read(scope, KEYS)] for scope in SCOPES] + [[Read(scope, KEYS[:1]) for scope in SCOPES]]
         asked += [[Read(SCOPES[0])], [Read(SCOPES[1], (), (Range("", 10),)), Read(SCOPES[0], KEYS)]]
         for name, cache in self.caches.items():
-            if self.lines[name].gate.is_set():
-                for reads in asked:
-                    expected = await self.bare.read(reads, now_us=self.now_us)
-                    for time in ("first", "second"):
-                        assert await cache.read(reads, now_us=self.now_us) == expected, f"{name}, the {time} time"
+            holds, self.lines[name].holds_next = self.lines[name].holds_next, False
+            for reads in asked:
+                expected = await self.bare.read(reads, now_us=self.now_us)
+                for time in ("first", "second"):
+                    assert await cache.read(reads, now_us=self.now_us) == expected, f"{name}, the {time} time"
+            self.lines[name].holds_next = holds
 
 
 patient = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -217,14 +228,14 @@ def play_on_memory(script: list[tuple[Any, ...]], entries_max: int) -> None:
 
 
 @settings(patient, max_examples=200)
-@given(script=st.lists(steps, max_size=25), entries_max=st.sampled_from([3, 8, 1000]))
+@given(script=st.lists(steps, min_size=6, max_size=25), entries_max=st.sampled_from([3, 8, 1000]))
 def test_a_cached_memory_answers_as_the_bare_one(script: list[tuple[Any, ...]], entries_max: int) -> None:
     """G6, G8, G12: exact through other openings' commits, lost replies, drops, sweeps and clocks set back."""
     play_on_memory(script, entries_max)
 
 
 @settings(patient, max_examples=20)
-@given(script=st.lists(steps, max_size=15), entries_max=st.sampled_from([8, 1000]))
+@given(script=st.lists(steps, min_size=6, max_size=15), entries_max=st.sampled_from([8, 1000]))
 def test_a_cached_sqlite_answers_as_the_bare_one(script: list[tuple[Any, ...]], entries_max: int) -> None:
     """The same, opened three times on one file as three processes have it."""
 

@@ -13,7 +13,7 @@ from holdfast.cli.output import OutputOption, note, write_rows
 from holdfast.cli.store import file_of, run
 from holdfast.cli.where import to_url
 from holdfast.kernel.contract import Kernel
-from holdfast.opening import open_kernel, parse_url
+from holdfast.opening import SERVERS, open_kernel, parse_url
 from holdfast.testing import GUARANTEES, Report, Result, Subject
 from holdfast.testing import conform as run_kit
 from holdfast.testing.conformance.run import select
@@ -50,8 +50,8 @@ def conform(
         return await open_kernel(url, space=space)
 
     # A memory store is gone when it is closed, and each opening makes another.
-    in_memory = parse_url(url).scheme == "memory"
-    subject = Subject(open_space, frozenset(("second", "reopen")) if in_memory else frozenset())
+    is_kept = path is not None or parse_url(url).scheme in SERVERS
+    subject = Subject(open_space, frozenset() if is_kept else frozenset(("second", "reopen")))
     try:
         report = run(_run(subject, only or [], seed, total=len(checks)))
     finally:

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from holdfast.cli.failure import exit_code, remedy_of
-from holdfast.cli.finding import Finding
+from holdfast.cli.finding import Finding, Verdict
 from holdfast.cli.output import Format, OutputOption, chosen, note, write_rows, write_text
 from holdfast.cli.progress import working
 from holdfast.cli.store import file_of, keys, require, run
@@ -24,8 +24,11 @@ from holdfast.hold import Holdfast
 from holdfast.kernel.commit import Read
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.limits import PAGE_BYTES
+from holdfast.kernel.writer import Writer
 from holdfast.model.config import Config
+from holdfast.model.health import Status
 from holdfast.opening import open_framed
+from holdfast.operations.health import Probe
 from holdfast.system import SystemClock, SystemIds, random_bytes
 
 SCOPES_MAX = 2_000
@@ -36,6 +39,8 @@ RECORDS_MAX = 200_000
 
 TOLD_BEFORE = frozenset(("schema", "sqlite", "driver", "file_bytes"))
 """Figures of the store that stand with the environment and the file."""
+
+VERDICTS: dict[Status, Verdict] = {"healthy": "ok", "degraded": "note", "unhealthy": "problem"}
 
 COLUMNS = ("name", "value", "verdict", "remedy")
 
@@ -98,6 +103,7 @@ async def _examine(place: Where) -> tuple[list[Finding], HoldfastError | None]:
         return findings, failure
     async with Holdfast.over(kernel) as hold:
         findings += _traits(place, kernel.inside)
+        findings += await _health(kernel)
         try:
             findings += [finding async for finding in _contents(hold, kernel)]
         except HoldfastError as failure:
@@ -134,9 +140,20 @@ def _traits(place: Where, kernel: Kernel) -> Iterator[Finding]:
         yield Finding("store", name.replace("_", " "), value)
 
 
+async def _health(kernel: Kernel) -> list[Finding]:
+    """A round trip that leaves nothing behind."""
+    writer = Writer(kernel, clock=SystemClock(), ids=SystemIds())
+    health = await Probe(kernel, writer, "off").health(version="", writes=False)
+    await writer.close()
+    findings = [Finding("store", "health", health.status, VERDICTS[health.status], "; ".join(health.details))]
+    for name, took_s in health.latency.items():
+        findings.append(Finding("store", f"{name} ms", round(took_s * 1000, 3)))
+    return findings
+
+
 async def _contents(hold: Holdfast, kernel: Kernel) -> AsyncIterator[Finding]:
     for name, figure in (await kernel.stats()).items():
-        if name not in TOLD_BEFORE:
+        if name not in TOLD_BEFORE and "/" not in name:
             yield Finding("contents", name.replace("_", " "), figure)
     sessions = 0
     async for _ in hold.sessions.iterate():

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
+import msgspec
 import typer
 
+from holdfast.cli.exposition import exposition
 from holdfast.cli.output import write_line, write_table, write_text
 from holdfast.cli.store import opened, run
+from holdfast.cli.where import where
+from holdfast.model.stats import Stats
 
-Figures = Mapping[str, int | float | str]
+OF_THIS_PROCESS = frozenset({"methods", "verbs", "cache", "writer"})
+"""What the process that asks has done itself tells nothing of the store."""
 
 
 class StatsFormat(StrEnum):
@@ -36,35 +40,31 @@ def stats(
 
     \b
     holdfast -s app.db stats
-    holdfast -s app.db stats -o json | jq .bytes
+    holdfast -s app.db stats -o json | jq .kinds.message.bytes
     holdfast -s app.db stats -o prometheus > holdfast.prom
     """
 
-    async def work() -> Figures:
+    async def work() -> Stats:
         async with opened(ctx) as hold:
-            figures = await hold.stats()
-        # What the writer of this very process did tells nothing of the store.
-        return {name: figure for name, figure in figures.items() if not name.startswith("writer_")}
+            return await hold.stats()
 
-    figures = run(work())
+    stats = run(work())
     format = output or (StatsFormat.TABLE if sys.stdout.isatty() else StatsFormat.JSONL)
     if format is StatsFormat.TABLE:
-        write_table([{"figure": name.replace("_", " "), "value": figure} for name, figure in figures.items()])
+        write_table([{"figure": name, "value": figure} for name, figure in _rows(stats)])
     elif format is StatsFormat.PROMETHEUS:
-        for line in exposition(figures):
+        for line in exposition(stats, space=where(ctx).space):
             write_text(line)
     else:
-        write_line(figures)
+        document = msgspec.to_builtins(stats)
+        write_line({name: figure for name, figure in document.items() if name not in OF_THIS_PROCESS})
 
 
-def exposition(figures: Figures) -> Iterator[str]:
-    """The figures in Prometheus' text format: a gauge for each number, the texts as labels of one."""
-    for name, figure in figures.items():
-        if not isinstance(figure, str):
-            yield f"# TYPE holdfast_{name} gauge"
-            yield f"holdfast_{name} {figure}"
-    texts = {name: figure for name, figure in figures.items() if isinstance(figure, str)}
-    # A label is quoted as in JSON, as far as quotes, backslashes and line ends go.
-    labels = [f"{name}={json.dumps(text, ensure_ascii=False)}" for name, text in texts.items()]
-    yield "# TYPE holdfast_store_info gauge"
-    yield f"holdfast_store_info{{{','.join(labels)}}} 1"
+def _rows(stats: Stats) -> Iterator[tuple[str, int | float | str]]:
+    for name in ("scopes", "cells", "records", "bytes"):
+        yield name, getattr(stats, name)
+    for kind, figures in stats.kinds.items():
+        yield f"cells of {kind}", figures.count
+        yield f"bytes of {kind}", figures.bytes
+    for name, figure in stats.store.items():
+        yield name.replace("_", " "), figure

@@ -28,13 +28,10 @@ class Deadlines:
     """Sessions as scopes that the cell `alive` keeps, and what this process knows of those cells. See `Keeper`."""
 
     key = session.ALIVE
+    prefix = session.PREFIX
 
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
-
-    def keeps(self, scope: str) -> bool:
-        """See `Keeper.keeps`."""
-        return session.is_scope(scope)
 
     def knows(self, scope: str) -> bool:
         """See `Keeper.knows`."""

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from holdfast.errors import Conflict, InvalidValue
 from holdfast.handles.changes import After, Changes, Members
+from holdfast.handles.measured import measured
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
@@ -31,6 +32,7 @@ FOLLOWED_MAX = 1_000_000
 """Scopes in one stream at most."""
 
 
+@measured("hold", store="_store")
 class Face:
     """Sessions, state, transactions and streams of a store, as far as whoever holds it may find them."""
 

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from holdfast.errors import InvalidValue, TooLarge, shown
+from holdfast.handles.measured import measured
 from holdfast.handles.unit import Target, Unit
 from holdfast.kernel import codec
 from holdfast.kernel.commit import stamp
@@ -22,6 +23,7 @@ Listed = list[Message]
 """Messages in order. (Inside the class the name `list` is a method.)"""
 
 
+@measured("messages", store="_unit.store")
 class Messages:
     """The conversation of one session, in the order in which its messages were committed.
 

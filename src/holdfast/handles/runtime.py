@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Any, TypeVar, overload
 
+from holdfast.handles.measured import measured
 from holdfast.handles.unit import Alone, Direct, Target, Unit, refuse_inside
 from holdfast.kernel import codec
 from holdfast.kernel.limits import PAGE_MAX, listed
@@ -17,6 +18,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
+@measured("runtime", store="_unit.store")
 class Runtime:
     """What a running session shows to whoever follows its changes: keys with values.
 

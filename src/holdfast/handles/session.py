@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from holdfast.handles.changes import After, Changes, Life
+from holdfast.handles.measured import measured
 from holdfast.handles.past import Past
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update
@@ -27,6 +28,7 @@ from holdfast.services import session
 T = TypeVar("T")
 
 
+@measured("session", store="_store")
 class Session(SessionSurface):
     """One session: its id, the record it last saw, its state, messages, events and stream.
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from holdfast.errors import AlreadyExists, InvalidValue, NotFound, shown
 from holdfast.handles.expiry import make_way
+from holdfast.handles.measured import measured
 from holdfast.handles.session import Session
 from holdfast.handles.store import Store
 from holdfast.handles.surface import Update, checked_budget
@@ -37,6 +38,7 @@ from holdfast.services.state import Place
 SessionOrder = Literal["newest", "oldest"]
 
 
+@measured("sessions", store="_store")
 class Sessions:
     """Creates, finds, lists, updates and deletes sessions."""
 
@@ -163,20 +165,21 @@ class Sessions:
         """
         found = await self._find(id)
         rights = self._store.principal
-        if found is None or (rights is not None and found.user != rights.user):
-            return None
-        if not self._store.deadlines.are_to_move(session.scope_of(id), self._store.now_us()):
+        return found if found is None or rights is None or found.user == rights.user else None
+
+    async def _find(self, id: str) -> Session | None:
+        """The session of that id, whosever it is."""
+        store, scope = self._store, session.scope_of(id)
+        found = _seen(store, (await store.work().peek([Read(scope, (session.CELL, budgets.CELL))]))[0])
+        rights = store.principal
+        theirs = found is not None and rights is not None and found.user != rights.user
+        if found is None or theirs or not store.deadlines.are_to_move(scope, store.now_us()):
             return found
         try:
             await found.touch()
         except NotFound:
             return None
         return found
-
-    async def _find(self, id: str) -> Session | None:
-        """The session of that id, whosever it is."""
-        store = self._store
-        return _seen(store, (await store.work().peek([Read(session.scope_of(id), (session.CELL, budgets.CELL))]))[0])
 
     async def open(
         self,

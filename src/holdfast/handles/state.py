@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Any, TypeVar, overload
 
 from holdfast.errors import TypeMismatch
+from holdfast.handles.measured import measured
 from holdfast.handles.unit import Alone, Target, Unit, check_callable
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
@@ -28,6 +29,7 @@ _CONTAINERS = (list, dict, set)
 _IMMUTABLE = frozenset({str, int, float, bool, bytes, type(None)})
 
 
+@measured("state", store="_unit.store")
 class State:
     """One namespace of one scope's state: a mapping from keys to JSON values, or values of a declared type.
 

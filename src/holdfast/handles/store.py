@@ -17,7 +17,7 @@ from holdfast.handles.buffers import Buffers
 from holdfast.handles.deadlines import Deadlines
 from holdfast.handles.rights import Rights
 from holdfast.kernel.commit import Committed, Conflict
-from holdfast.kernel.contract import Clock, Ids, Kernel
+from holdfast.kernel.contract import Clock, Ids
 from holdfast.kernel.feed import Feed
 from holdfast.kernel.limits import Traits, check_time
 from holdfast.kernel.work import Work
@@ -25,7 +25,9 @@ from holdfast.kernel.writer import Writer
 from holdfast.model import cause
 from holdfast.model.config import Config, SessionConfig
 from holdfast.model.duration import Duration, to_us
+from holdfast.operations.health import Probe
 from holdfast.services import session
+from holdfast.wrappers.stack import Stack
 
 T = TypeVar("T")
 
@@ -45,17 +47,19 @@ if hasattr(os, "register_at_fork"):
 class Store:
     """One opened space, as its handles see it. Any thread and event loop may use it."""
 
-    def __init__(self, kernel: Kernel, *, clock: Clock, ids: Ids, config: Config) -> None:
-        self.kernel = kernel
+    def __init__(self, stack: Stack, *, clock: Clock, ids: Ids, config: Config) -> None:
+        self.kernel, self.cache, self.meters = stack
+        self.spans = None if self.meters is None else self.meters.spans
         self.clock = clock
         self.ids = ids
         self.config = config
-        self.limits = effective_limits(kernel.traits, config)
-        self.writer = Writer(kernel, clock=clock, ids=ids)
+        self.limits = effective_limits(self.kernel.traits, config)
+        self.writer = Writer(self.kernel, clock=clock, ids=ids)
         self.deadlines = Deadlines()
         self.life = _life(config.session)
         self.buffers = Buffers(config.runtime, clock=clock, limits=self.limits)
         self.temp_ttl_us = to_us(config.state.temp_ttl, "state.temp_ttl")
+        self.probe = Probe(self.kernel, self.writer, "off" if self.cache is None else self.cache.kind)
         self._feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
         self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
         self._forks = _forks
@@ -82,6 +86,8 @@ class Store:
         if self.closed or self._forks != _forks:
             self.check_open()
         why = cause.current.get()
+        if self.spans is not None and why.trace_id is None:
+            why = replace(why, trace_id=self.spans.trace_id())
         named = b"" if why is cause.NO_CAUSE else cause.encode_cause(why)
         keeper = self.deadlines if of_expired == "nothing" else None
         return Work(self.writer, limits=self.limits, cause=named, keeper=keeper)

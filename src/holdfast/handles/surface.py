@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from holdfast.errors import Conflict, InvalidId, InvalidValue, NotFound, shown
 from holdfast.handles.iteration import Iterating, counting, reserved_of
+from holdfast.handles.measured import measured
 from holdfast.handles.messages import Messages, stamp_of
 from holdfast.handles.own_area import Area
 from holdfast.handles.runtime import Runtime
@@ -54,6 +55,7 @@ def state_of(unit: Unit, scope: Scope, *, namespace: str = "") -> State:
     return State(unit, target, Place(name, "state", namespace, unit.store.config.state.value_bytes_max))
 
 
+@measured("session", store="_unit.store")
 class SessionSurface:
     """What can be read and written in a session, by itself or inside a transaction."""
 

@@ -234,7 +234,8 @@ class Kernel(ABC):
 
     @abstractmethod
     async def stats(self) -> Mapping[str, int | float | str]:
-        """Figures of the store for people: counts, bytes, versions. At least `scopes`, `cells`, `records`, `bytes`."""
+        """Figures of the store for people: counts, bytes, versions. At least `scopes`, `cells`, `records`, `bytes`,
+        and `cells/<part>`, `bytes/<part>` for each first part of a key that cells have: how many, and of what size."""
 
     @abstractmethod
     async def close(self) -> None:

@@ -35,9 +35,8 @@ class Keeper(Protocol):
     key: str
     """The key of the cell, in each of these scopes."""
 
-    def keeps(self, scope: str) -> bool:
-        """Whether the scope is one of them."""
-        ...
+    prefix: str
+    """What the names of these scopes, and of no others, start with."""
 
     def knows(self, scope: str) -> bool:
         """Whether enough is known of the scope's cell to tell whether it is to be renewed."""

@@ -21,44 +21,43 @@ async def commit_kept(
     A cell that was written since it was known is not renewed: the commit is sent again without that. What a condition
     on a cell says that did not hold, is told of the scope.
     """
-    renewals = await _renewals(reads, parts, keeper, room)
+    renewals: dict[str, Renewal] = {}
+    for part in parts:
+        if not part.may_be_renewed:
+            continue
+        if not keeper.knows(part.scope):
+            await reads.peek((Read(part.scope),))
+        renewal = keeper.renewal(part.scope, reads.now_us)
+        if renewal is not None and len(renewal.puts) <= room:
+            renewals[part.scope] = renewal
+            room -= len(renewal.puts)
     while True:
         now_us = reads.now_us
         scopes = [part.to_commit(now_us, renewals.get(part.scope)) for part in parts]
         outcome = await send(scopes, now_us)
         if isinstance(outcome, Committed):
-            _learn(scopes, keeper, outcome)
+            for part in parts:
+                if part.scope in renewals or part.kept in part.puts:
+                    _learn(scopes, keeper, outcome)
+                    break
             return outcome
-        if outcome.key != keeper.key or not keeper.keeps(outcome.scope):
+        if outcome.key != keeper.key or not outcome.scope.startswith(keeper.prefix):
             return outcome
-        renewal = renewals.pop(outcome.scope, None)
+        renewed = renewals.pop(outcome.scope, None)
         found = outcome.found if isinstance(outcome.found, Cell) else None
-        if outcome.what == "present" or (renewal is not None and found is None):
+        if outcome.what == "present" or (renewed is not None and found is None):
             return as_need(outcome, exists=False)
         if outcome.what == "absent":
             return as_need(outcome, exists=True)
-        if renewal is None:
+        if renewed is None:
             return outcome  # of the cell as the unit read it
         keeper.learn(outcome.scope, found)
-
-
-async def _renewals(reads: Reads, parts: Sequence[Part], keeper: Keeper, room: int) -> dict[str, Renewal]:
-    renewals: dict[str, Renewal] = {}
-    for part in parts:
-        if part.may_be_renewed:
-            if not keeper.knows(part.scope):
-                await reads.peek((Read(part.scope),))
-            renewal = keeper.renewal(part.scope, reads.now_us)
-            if renewal is not None and len(renewal.puts) <= room:
-                renewals[part.scope] = renewal
-                room -= len(renewal.puts)
-    return renewals
 
 
 def _learn(scopes: Sequence[ScopeCommit], keeper: Keeper, committed: Committed) -> None:
     """Let the keeper know the cells that were committed."""
     for part in scopes:
         for put in part.puts:
-            if put.key == keeper.key and keeper.keeps(part.scope):
+            if put.key == keeper.key and part.scope.startswith(keeper.prefix):
                 version = committed.seqs[part.scope]
                 keeper.learn(part.scope, Cell(put.key, put.value, version, put.expires_us))

@@ -194,7 +194,8 @@ class Part:
         if need == "must_not_exist":
             return (need, checks) if self.made else ("create", (Absent(key), *checks))
         if renewal is None or renewal.since is None:
-            return need, (_present(key), *checks) if checks else _only_present(key)
+            present = _only_present(key)
+            return need, (*present, *checks) if checks else present
         return need, (Unchanged(key, renewal.since), *checks)
 
     @property
@@ -283,12 +284,9 @@ class Part:
         return sum(key.startswith(prefix) for key in self.deletes) + sum(key.startswith(prefix) for key in self.puts)
 
 
-_present = lru_cache(maxsize=8)(Present)
-
-
 @lru_cache(maxsize=8)
 def _only_present(key: str) -> tuple[Check, ...]:
-    return (_present(key),)
+    return (Present(key),)
 
 
 def missing(scope: str) -> NotFound:

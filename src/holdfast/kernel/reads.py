@@ -43,11 +43,11 @@ class Reads:
         keeper = self._keeper
         if keeper is None:
             return await self._read(reads)
-        key = keeper.key
-        kept = [keeper.keeps(read.scope) for read in reads]
-        views = await self._read([asking(read, key) if one else read for read, one in zip(reads, kept, strict=True)])
+        key, prefix = keeper.key, keeper.prefix
+        asked = [asking(read, key) if read.scope.startswith(prefix) else read for read in reads]
+        views = await self._read(asked)
         for place, view in enumerate(views):
-            if kept[place]:
+            if view.scope.startswith(prefix):
                 cell = view.cells.get(key)
                 keeper.learn(view.scope, cell)
                 if cell is None and of_lapsed == "nothing":

@@ -124,7 +124,7 @@ class Work(Reads):
             if self._parts:
                 check_together(next(iter(self._parts)), scope, self._limits)
             keeper = self._keeper
-            kept = keeper.key if keeper is not None and keeper.keeps(scope) else None
+            kept = keeper.key if keeper is not None and scope.startswith(keeper.prefix) else None
             part = self._parts[scope] = Part(scope, kept)
         return part
 

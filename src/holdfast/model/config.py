@@ -135,6 +135,17 @@ class CacheConfig(Struct, frozen=True, kw_only=True):
     bytes_max: int = 64 * _MIB
 
 
+class TelemetryConfig(Struct, frozen=True, kw_only=True):
+    """What is counted while the store is used.
+
+    enabled         whether calls are counted and timed, a microsecond or two each (True)
+    opentelemetry   whether they are told to OpenTelemetry as well, where the application has set up a provider (True)
+    """
+
+    enabled: bool = True
+    opentelemetry: bool = True
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """How a store is used. Immutable; give it to `Holdfast.open`.
 
@@ -152,6 +163,7 @@ class Config(Struct, frozen=True, kw_only=True):
     sweep: SweepConfig = SweepConfig()
     limits: Limits = Limits()
     cache: CacheConfig = CacheConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
 
     @classmethod
     def load(
@@ -214,6 +226,8 @@ class Config(Struct, frozen=True, kw_only=True):
             "session.extend_on_access": self.session.extend_on_access,
             "runtime.streaming": self.runtime.streaming,
             "cache.enabled": self.cache.enabled,
+            "telemetry.enabled": self.telemetry.enabled,
+            "telemetry.opentelemetry": self.telemetry.opentelemetry,
         }
         for name, switch in switches.items():
             if not isinstance(switch, bool):
@@ -231,6 +245,7 @@ _PARTS = {
     "sweep": SweepConfig,
     "limits": Limits,
     "cache": CacheConfig,
+    "telemetry": TelemetryConfig,
 }
 
 

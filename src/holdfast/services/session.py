@@ -36,6 +36,9 @@ from holdfast.model.status import SessionStatus
 CELL = "session"
 """The key of the record in its scope."""
 
+PREFIX = "session/"
+"""What the names of sessions' scopes start with."""
+
 ALIVE = "alive"
 """The key of the cell that keeps a session alive."""
 
@@ -59,17 +62,17 @@ _deadline_decoder = msgspec.json.Decoder(Deadline)
 
 def scope_of(id: str) -> str:
     """The name of a session's scope; raises InvalidId."""
-    return "session/" + check_name(id, "a session id")
+    return PREFIX + check_name(id, "a session id")
 
 
 def is_scope(name: str) -> bool:
     """Whether the scope of that name is a session's."""
-    return name.startswith("session/")
+    return name.startswith(PREFIX)
 
 
 def id_of(scope: str) -> str:
     """The inverse of `scope_of`."""
-    return scope.removeprefix("session/")
+    return scope.removeprefix(PREFIX)
 
 
 def decode(cell: Cell) -> SessionRecord:

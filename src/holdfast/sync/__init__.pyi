@@ -20,10 +20,12 @@ from holdfast.model.config import (
     RuntimeConfig,
     SessionConfig,
     StateConfig,
+    TelemetryConfig,
 )
 from holdfast.model.context import Context
 from holdfast.model.duration import Duration
 from holdfast.model.event import Event
+from holdfast.model.health import Health
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.message import Message
 from holdfast.model.page import Page
@@ -31,6 +33,7 @@ from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
 from holdfast.model.session_stats import SessionStats
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
+from holdfast.model.stats import Stats
 from holdfast.model.status import SessionStatus
 from holdfast.model.sweep import SweepReport
 from holdfast.model.template import Template
@@ -53,6 +56,7 @@ __all__ = [
     "Diff",
     "Difference",
     "Event",
+    "Health",
     "History",
     "Holdfast",
     "HoldfastError",
@@ -75,6 +79,8 @@ __all__ = [
     "Snapshot",
     "State",
     "StateConfig",
+    "Stats",
+    "TelemetryConfig",
     "Template",
     "Transaction",
     "Usage",
@@ -524,6 +530,7 @@ class Holdfast(Face):
     def as_principal(self, *, user: str, also: Sequence[Scope] = ()) -> Principal: ...
     def sweep(self, *, older_than: Duration | None = None, dry_run: bool = False) -> SweepReport: ...
     def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed: ...
-    def stats(self) -> dict[str, int | float | str]: ...
+    def stats(self) -> Stats: ...
+    def health(self) -> Health: ...
 
 class Principal(Face): ...

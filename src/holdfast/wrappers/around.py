@@ -128,3 +128,11 @@ class Around(Kernel):
     async def close(self) -> None:
         """See `Kernel.close`."""
         await self.inside.close()
+
+
+def backend_name(kernel: Kernel) -> str:
+    """The backend's name, whatever is around it: that of its folder, or of its class where it is somebody else's."""
+    while isinstance(kernel, Around):
+        kernel = kernel.inside
+    home = type(kernel).__module__.split(".")
+    return home[2] if home[:2] == ["holdfast", "backends"] else type(kernel).__name__

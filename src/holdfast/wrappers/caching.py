@@ -204,20 +204,3 @@ class Bounded(Caching):
                     for commit in commits:
                         for part in commit.scopes:
                             self._kept.forget(part.scope)
-
-
-def cached(
-    kernel: Kernel,
-    *,
-    clock: Clock,
-    ttl_s: float | None,
-    fresh: frozenset[str],
-    entries_max: int,
-    bytes_max: int,
-) -> Kernel:
-    """The kernel behind a cache: an exact one where it has a mark, else a bounded one if a ttl is given, else none."""
-    if kernel.traits.cache == "exact":
-        return Exact(kernel, entries_max=entries_max, bytes_max=bytes_max)
-    if ttl_s is None:
-        return kernel
-    return Bounded(kernel, clock=clock, ttl_s=ttl_s, fresh=fresh, entries_max=entries_max, bytes_max=bytes_max)

@@ -135,9 +135,7 @@ async def test_a_clock_out_of_range_is_named_by_every_verb_and_leaves_no_trace(s
         assert "clock" in refused.value.remedy
     set_wall(stores, good_us)
     after = await hold.stats()
-    assert {key: after[key] for key in ("scopes", "cells", "records")} == {
-        key: before[key] for key in ("scopes", "cells", "records")
-    }
+    assert (after.scopes, after.cells, after.records) == (before.scopes, before.cells, before.records)
     await VERBS[name](s, hold)
     await reads_well(hold)
 

@@ -47,11 +47,11 @@ async def test_an_update_in_a_transaction_shows_once_it_has_committed(s: Session
 async def test_an_update_on_a_version_that_is_no_longer_the_last_fails_at_once(hold: Holdfast, s: Session) -> None:
     """Trying again cannot help, so nothing is sent, neither once nor a hundred times."""
     await s.update(metadata={"b": 2})
-    sent = (await hold.stats())["writer_commits"]
+    sent = (await hold.stats()).writer.commits
     with pytest.raises(Conflict, match="after version 1") as raised:
         await s.update(tags=[], if_version=1)
     assert (raised.value.what, raised.value.expected, raised.value.found.version) == ("unchanged", 1, 2)
-    assert (await hold.stats())["writer_commits"] == sent
+    assert (await hold.stats()).writer.commits == sent
 
 
 async def test_a_failed_update_leaves_the_record_as_it_was(stores: Stores, s: Session) -> None:

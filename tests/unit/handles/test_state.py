@@ -174,7 +174,7 @@ async def test_state_of_a_session_that_never_was_is_not_found_and_writing_does_n
     ):  # fmt: skip
         with pytest.raises(NotFound):
             await call
-    assert (await hold.stats())["scopes"] == 0
+    assert (await hold.stats()).scopes == 0
 
 
 async def test_reading_other_scopes_does_not_make_them_and_writing_does(hold: Holdfast) -> None:
@@ -182,9 +182,9 @@ async def test_reading_other_scopes_does_not_make_them_and_writing_does(hold: Ho
     assert (await state.get("a"), await state.keys(), (await state.snapshot()).version) == (None, [], 0)
     assert await state.update({}) == 0
     assert await state.delete("a") == 0
-    assert (await hold.stats())["scopes"] == 0
+    assert (await hold.stats()).scopes == 0
     assert await state.set("a", 1) == 1
-    assert (await hold.stats())["scopes"] == 1
+    assert (await hold.stats()).scopes == 1
 
 
 @pytest.mark.parametrize("namespace", ["\n", "x" * 257, "\ud800", None, 0, [], 3, b"x", False])

@@ -19,9 +19,7 @@ MICROSECOND = 0.000_001
 
 
 async def scopes(hold: Holdfast) -> int:
-    count = (await hold.stats())["scopes"]
-    assert isinstance(count, int)
-    return count
+    return (await hold.stats()).scopes
 
 
 async def test_a_session_is_ended_from_the_moment_it_has_expired(hold: Holdfast, clock: ManualClock) -> None:

@@ -532,7 +532,7 @@ async def test_a_session_created_and_deleted_in_one_transaction_never_was(hold: 
     async with hold.transaction() as tx:
         await tx.sessions.create(id="new")
         assert await tx.sessions.delete("new") is True
-    assert (await hold.stats())["records"] == 0
+    assert (await hold.stats()).records == 0
 
 
 async def test_writing_to_a_session_that_does_not_exist_is_not_found(hold: Holdfast) -> None:
@@ -545,7 +545,7 @@ async def test_writing_to_a_session_that_does_not_exist_is_not_found(hold: Holdf
     with pytest.raises(InvalidId):
         async with hold.transaction() as tx:
             tx.session("")
-    assert (await hold.stats())["scopes"] == 0
+    assert (await hold.stats()).scopes == 0
 
 
 # --- transact --------------------------------------------------------------------------------------------------------
@@ -705,7 +705,7 @@ async def test_nothing_is_left_of_a_session_that_was_made_written_cleared_and_de
         await s.messages.add("user", "hi")
         assert await tx.sessions.delete("x")
     assert await hold.sessions.get("x") is None
-    assert (await hold.stats())["scopes"] == 0
+    assert (await hold.stats()).scopes == 0
 
 
 class Slow(Around):

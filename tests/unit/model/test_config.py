@@ -18,6 +18,7 @@ from holdfast.model.config import (
     SessionConfig,
     StateConfig,
     SweepConfig,
+    TelemetryConfig,
 )
 
 NUMBERS: dict[str, type] = {
@@ -48,6 +49,8 @@ SWITCHES: dict[str, type] = {
     "session.extend_on_access": SessionConfig,
     "cache.enabled": CacheConfig,
     "runtime.streaming": RuntimeConfig,
+    "telemetry.enabled": TelemetryConfig,
+    "telemetry.opentelemetry": TelemetryConfig,
 }
 
 
@@ -79,9 +82,7 @@ def test_a_persistence_that_there_is_not_is_refused(value: Any) -> None:
     assert refused.value.path == "runtime.persistence"
 
 
-@pytest.mark.parametrize(
-    "part", ["session", "budget", "state", "messages", "runtime", "changes", "limits", "cache", "retention", "sweep"]
-)
+@pytest.mark.parametrize("part", Config.__struct_fields__)
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"Config.{part} must be"):

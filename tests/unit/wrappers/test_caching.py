@@ -16,7 +16,8 @@ from holdfast.kernel.commit import Commit, CommitId, Moved, Outcome, Put, Range,
 from holdfast.kernel.contract import Kernel
 from holdfast.testing.clock import ManualClock
 from holdfast.wrappers.around import Around
-from holdfast.wrappers.caching import Bounded, Exact, cached
+from holdfast.wrappers.caching import Bounded, Caching, Exact
+from holdfast.wrappers.stack import cache_around
 from holdfast.wrappers.weakest import Weakened
 
 A, B = "user/a", "user/b"
@@ -105,6 +106,16 @@ async def test_what_was_committed_here_is_read_from_memory() -> None:
     pair.line.asked.clear()
     assert (await pair.value(A, "k"), await pair.value(A, "l")) == (b"2", b"3")
     assert pair.line.asked == ["moved"]
+
+
+async def test_a_commit_upon_somebody_elses_does_not_hide_it() -> None:
+    """Only what follows directly on what is remembered may be added to it."""
+    pair = Pair()
+    await pair.put(A, Put("k", b"1"), Put("l", b"1"))
+    assert await pair.value(A, "l") == b"1"
+    await pair.put(A, Put("l", b"2"), kernel=pair.other)
+    await pair.put(A, Put("k", b"3"))
+    assert (await pair.value(A, "k"), await pair.value(A, "l")) == (b"3", b"2")
 
 
 async def test_an_expired_cell_is_absent_from_its_microsecond_on_and_there_again_if_the_clock_is_set_back() -> None:
@@ -281,12 +292,13 @@ def test_a_kernel_without_a_mark_has_a_cache_only_if_a_ttl_is_given() -> None:
     memory = MemoryKernel()
     weak = Weakened(MemoryKernel(), random=Random(1))
 
-    def around(kernel: Kernel, ttl_s: float | None) -> Kernel:
-        return cached(kernel, clock=ManualClock(), ttl_s=ttl_s, fresh=frozenset(), entries_max=9, bytes_max=9)
+    def around(kernel: Kernel, ttl_s: float | None) -> Caching | None:
+        config = Config(cache=CacheConfig(ttl=ttl_s))
+        return cache_around(kernel, config, clock=ManualClock(), fresh=frozenset())
 
     assert isinstance(around(memory, None), Exact)
     assert isinstance(around(memory, 5), Exact)
-    assert around(weak, None) is weak
+    assert around(weak, None) is None
     assert isinstance(around(weak, 5), Bounded)
 
 

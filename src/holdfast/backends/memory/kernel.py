@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import threading
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
@@ -262,12 +263,19 @@ class MemoryKernel(Kernel):
         """See `Kernel.stats`."""
         with self._lock:
             all_scopes = self._open().scopes.values()
+            counts, sizes = Counter[str](), Counter[str]()
+            for data in all_scopes:
+                for cell in data.cells.values():
+                    kind = cell.key.partition("/")[0]
+                    counts[kind] += 1
+                    sizes[kind] += len(cell.value)
             return {
                 "scopes": sum(data.head.live for data in all_scopes),
-                "cells": sum(len(data.cells) for data in all_scopes),
+                "cells": counts.total(),
                 "records": sum(len(data.records) for data in all_scopes),
-                "bytes": sum(len(cell.value) for data in all_scopes for cell in data.cells.values())
-                + sum(len(record.body) for data in all_scopes for record in data.records),
+                "bytes": sizes.total() + sum(len(record.body) for data in all_scopes for record in data.records),
+                **{f"cells/{kind}": count for kind, count in sorted(counts.items())},
+                **{f"bytes/{kind}": size for kind, size in sorted(sizes.items())},
             }
 
     async def close(self) -> None:

@@ -96,5 +96,5 @@ async def test_compressed_values_come_back_and_take_less_room(tmp_path: Path) ->
             s = await hold.sessions.create()
             await s.state.set("long", long)
             assert await s.state.get("long") == long
-            sizes[compression] = (await hold.stats())["bytes"]
+            sizes[compression] = (await hold.stats()).bytes
     assert sizes["auto"] * 10 < sizes["off"]
