@@ -25,6 +25,9 @@ def blocking_calls_are_errors() -> Iterator[BlockBuster]:
         watch.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
         # Where a store's files are is looked up as shortly as they are read, at most every 20 ms on a loop.
         watch.functions["os.stat"].can_block_in("sqlite/place.py", "lost")
+        # Who listens is looked up before each signal; the folder is listed when somebody came or went.
+        for name in ("os.stat", "os.listdir", "os.unlink"):
+            watch.functions[name].can_block_in("sqlite/signals.py", {"_listeners", "_pass"})
         # While another thread forks, nobody may be inside SQLite; that thread stops the process anyway.
         watch.functions["time.sleep"].can_block_in("sqlite/gate.py", {"before_fork", "_give_way"})
         # The driver looks for files of passwords and certificates when it connects, on a loop that is nobody else's.

@@ -3,12 +3,14 @@
 The errors are in `holdfast.errors`; those that a caller usually meets are here too.
 """
 
-from holdfast.errors import AlreadyExists, BudgetExceeded, Conflict, HoldfastError, NotFound
+from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, HoldfastError, LeaseLost, NotFound
 from holdfast.handles.changes import Changes
+from holdfast.handles.claim import Claim
 from holdfast.handles.session import Session
 from holdfast.handles.state import State
 from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
+from holdfast.handles.turn import Turn
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.cause import Cause
@@ -23,6 +25,7 @@ from holdfast.model.config import (
     SessionConfig,
     StateConfig,
     TelemetryConfig,
+    TurnsConfig,
 )
 from holdfast.model.context import Context
 from holdfast.model.event import Event
@@ -43,11 +46,13 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "Buffered",
+    "Busy",
     "CacheConfig",
     "Cause",
     "Change",
     "Changes",
     "ChangesConfig",
+    "Claim",
     "Config",
     "Conflict",
     "Context",
@@ -59,6 +64,7 @@ __all__ = [
     "Holdfast",
     "HoldfastError",
     "KeyRing",
+    "LeaseLost",
     "Limits",
     "Message",
     "MessagesConfig",
@@ -81,6 +87,8 @@ __all__ = [
     "TelemetryConfig",
     "Template",
     "Transaction",
+    "Turn",
+    "TurnsConfig",
     "Usage",
     "Why",
 ]

@@ -156,6 +156,24 @@ class Conflict(HoldfastError, RuntimeError):
     remedy = "Read again and repeat; `mutate` and `transact` do that for you."
 
 
+class Busy(HoldfastError, BlockingIOError):
+    """Somebody else holds the session: at once with "reject", after `wait` with "queue". `worker` says who, if told."""
+
+    code = "busy"
+    retryable = True
+    remedy = 'Send the request again later, or wait longer (wait=…), or take the session away (busy="supersede").'
+
+
+class LeaseLost(HoldfastError, RuntimeError):
+    """A session that was held is not held any more: it was superseded, or could not be renewed for its ttl.
+
+    What was written before it was lost stands; nothing was written after it, and nothing of a turn but finished steps.
+    """
+
+    code = "lease_lost"
+    remedy = "Stop this piece of work: somebody else does it now. Sending the same request again returns its answer."
+
+
 class Gone(HoldfastError, LookupError):
     """The scope a cursor points into was dropped and its last trace swept."""
 

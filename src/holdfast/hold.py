@@ -11,6 +11,7 @@ from holdfast import system
 from holdfast.errors import InvalidValue, shown
 from holdfast.handles.expiry import count_due, sweep_sessions, sweep_store
 from holdfast.handles.face import Face, Principal
+from holdfast.handles.keeper import remove_dead_beats
 from holdfast.handles.measured import measured
 from holdfast.handles.rights import Rights
 from holdfast.handles.store import Store
@@ -158,6 +159,7 @@ class Holdfast(Face):
         retention_us = None if kept_for is None else to_us(kept_for, "older_than")
         if dry_run:
             return await count_due(store, retention_us=retention_us)
+        await remove_dead_beats(store)
         budget = store.config.sweep.budget
         total = SweepReport(more=True)
         while total.more:
@@ -196,7 +198,7 @@ class Holdfast(Face):
         return await self._store.probe.health(version=await asyncio.to_thread(system.version))
 
 
-FRESH = frozenset({session.CELL, session.ALIVE, budget.CELL, "claim"})
+FRESH = frozenset({session.CELL, session.ALIVE, budget.CELL, "claim", "beat"})
 """Cells that say whether a session is there, what it is, what is left of its budget and whose turn it is: only an exact
 cache answers for them."""
 

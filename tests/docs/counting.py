@@ -133,6 +133,13 @@ class CountingKernel(Kernel):
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         return self._inner.watch(wake)
 
+    async def signal(self, scope: str, payload: bytes) -> None:
+        self.count.verbs.append("signal")
+        await self._inner.signal(scope, payload)
+
+    def listen(self, hear: Callable[[str, bytes], None]) -> Callable[[], None]:
+        return self._inner.listen(hear)
+
     async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
         self.count.verbs.append("sweep")
         return await self._inner.sweep(now_us=now_us, retention=retention, budget=budget)

@@ -36,9 +36,14 @@ class Stage:
         self.begin()
         return session
 
-    def begin(self) -> None:
-        """Count from here."""
-        self._kernel.count = Count()
+    def begin(self, count: Count | None = None) -> None:
+        """Count from here, or on from what was counted."""
+        self._kernel.count = Count() if count is None else count
+
+    def stop(self) -> Count:
+        """What was counted; what comes now is not."""
+        counted, self._kernel.count = self._kernel.count, Count()
+        return counted
 
 
 async def cost_of(feature: Feature) -> Count:
@@ -341,6 +346,21 @@ async def _(stage: Stage) -> None:
     await stage.s.events(types={"lost"}, limit=10)
 
 
+@feature("area.write, 2 keys of 100 bytes")
+async def _(stage: Stage) -> None:
+    await stage.s.area("mine").write({f"key{n}": VALUE.encode() for n in range(2)})
+
+
+@feature("area.get, 2 keys")
+async def _(stage: Stage) -> None:
+    await stage.s.area("mine").get(["key0", "key1"])
+
+
+@feature("area.page")
+async def _(stage: Stage) -> None:
+    await stage.s.area("mine").page("key")
+
+
 @feature("runtime.set, 100 bytes")
 async def _(stage: Stage) -> None:
     await stage.s.runtime.set("step", VALUE)
@@ -373,6 +393,45 @@ async def _(stage: Stage) -> None:
 
 
 # --- transactions ---------------------------------------------------------------------------------
+
+
+@feature("s.claim, free: to take it and give it back")
+async def _(stage: Stage) -> None:
+    async with stage.s.claim():
+        pass
+
+
+@feature("s.turn: 2 messages of 100 bytes, 2 keys, an output")
+async def _(stage: Stage) -> None:
+    async with stage.s.turn(request_id="req-17") as turn:
+        await turn.messages.add("user", VALUE)
+        await turn.state.set("a", VALUE)
+        await turn.state.set("b", VALUE)
+        await turn.messages.add("assistant", VALUE)
+        turn.output = VALUE
+
+
+@feature("turn.step, 100 bytes")
+async def _(stage: Stage) -> None:
+    async with stage.s.turn(request_id="req-17") as turn:
+        stage.begin()
+        await turn.step("price", lambda: VALUE)
+        counted = stage.stop()
+    stage.begin(counted)
+
+
+@feature("s.turn, a request that was answered before")
+async def _(stage: Stage) -> None:
+    async with stage.s.turn(request_id="req-17") as turn:
+        turn.output = VALUE
+    stage.begin()
+    async with stage.s.turn(request_id="req-17") as turn:
+        assert turn.replayed
+
+
+@feature("s.emit")
+async def _(stage: Stage) -> None:
+    await stage.s.emit("token", "Your")
 
 
 @feature("a transaction: get, set, messages.add")

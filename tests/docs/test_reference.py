@@ -26,6 +26,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "budget": (holdfast.Budget, holdfast.Usage, holdfast.Progress, Iteration),
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),
+    "claim": (holdfast.Claim,),
     "context": (holdfast.Context,),
     "event": (holdfast.Event,),
     "health": (holdfast.Health,),
@@ -41,6 +42,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "stats": (holdfast.Stats, CallStats, CacheStats, WriterStats, KindStats),
     "template": (holdfast.Template, Templates),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
+    "turn": (holdfast.Turn,),
 }
 NOT_TOLD = {"place", "covers", "over", "named"}  # for the library's own use
 INHERITED_FROM_TUPLE = {"count", "index"}

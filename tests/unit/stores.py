@@ -55,6 +55,12 @@ class Stores:
             return weakest(kernel, clock=LeapingClock(), random=Random(len(self._opened)))
         return kernel
 
+    async def plain(self) -> Kernel:
+        """The kernel itself, without what the weakest one does to it."""
+        if self.backend == "sqlite":
+            return await SqliteKernel.open(self._path, durability="process")
+        return MemoryKernel(self._memory)
+
     async def open(self, *, config: Config | None = None, space: str = "default") -> Holdfast:
         ids = SeededIds(len(self._opened))
         hold = Holdfast.over(await self.kernel(space=space), config=config, clock=self.clock, ids=ids)

@@ -96,6 +96,15 @@ def options(
         ),
     ] = None,
     space: Annotated[str, typer.Option("--space", metavar="NAME", help="The space in it.")] = "default",
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            envvar="HOLDFAST_CONFIG",
+            metavar="FILE",
+            help="The configuration, .toml or .json. HOLDFAST_<PART>__<FIELD> in the environment goes before it.",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and leave.")
     ] = False,
@@ -110,4 +119,4 @@ def options(
     holdfast -s app.db session list
     holdfast -s app.db state get user/ada
     """
-    ctx.obj = Where(store, space)
+    ctx.obj = Where(store, space, config)

@@ -13,6 +13,7 @@ import typer
 from holdfast.cli.where import where
 from holdfast.errors import NotFound
 from holdfast.hold import Holdfast
+from holdfast.model.config import Config
 from holdfast.model.keyring import KeyRing
 from holdfast.opening import parse_url
 from holdfast.system import default_keys
@@ -38,8 +39,18 @@ async def opened(ctx: typer.Context, *, make: bool = False, strict: bool = True)
     place = where(ctx)
     if not make:
         await asyncio.to_thread(require, place.url)
-    async with Holdfast.open(place.url, space=place.space, keys=keys(strict=strict)) as hold:
+    config = await asyncio.to_thread(configured, place.config)
+    async with Holdfast.open(place.url, space=place.space, config=config, keys=keys(strict=strict)) as hold:
         yield hold
+
+
+def configured(path: str | None) -> Config:
+    """The configuration from the environment and the file that was named. Raises NotFound if that is not there."""
+    try:
+        return Config.load(path)
+    except FileNotFoundError as problem:
+        remedy = "Check the path in --config or HOLDFAST_CONFIG."
+        raise NotFound(f"there is no file {path}", remedy=remedy, path=path) from problem
 
 
 def keys(*, strict: bool = True) -> KeyRing | None:

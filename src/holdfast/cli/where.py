@@ -9,10 +9,11 @@ import typer
 
 
 class Where(NamedTuple):
-    """What was named with --store (or HOLDFAST_URL) and --space."""
+    """What was named with --store (or HOLDFAST_URL), --space and --config (or HOLDFAST_CONFIG)."""
 
     store: str | None
     space: str
+    config: str | None = None
 
     @property
     def url(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -17,6 +18,7 @@ from holdfast.kernel.commit import Head, Read
 from holdfast.kernel.cursor import Cursor, parse_cursor
 from holdfast.kernel.follower import Follower
 from holdfast.kernel.limits import VERSION_MAX, listed
+from holdfast.kernel.live import Live
 from holdfast.kernel.lives import Admission
 from holdfast.kernel.part import missing
 from holdfast.model.change import KINDS, Change
@@ -28,6 +30,10 @@ from holdfast.services.session import is_scope
 After = str | int | Literal["now", "beginning"]
 """Where to begin: now, at the oldest change kept, after the change with this cursor, or after this version of the scope
 (that of a snapshot, say)."""
+
+
+_VERSION = re.compile(r"0|[1-9][0-9]{0,15}")
+"""The cursor of a live change that arrived before anything else of its scope did: a version."""
 
 
 class Life(Struct, frozen=True):
@@ -57,7 +63,8 @@ class Changes:
     """An endless, ordered stream of changes: `async for change in s.changes(): …`.
 
     Every change of a scope arrives exactly once and in order, also those of other processes, and also after a cut:
-    resume with `after=change.cursor`. "now" is the moment the iteration starts; to fix it earlier, and to end the
+    resume with `after=change.cursor`. What was emitted arrives among them while it is live, or never, with the seq and
+    cursor of the place it arrived at. "now" is the moment the iteration starts; to fix it earlier, and to end the
     stream for certain, use it as a block: `async with s.changes() as changes:`. One task at a time reads it.
 
     Raises Compacted if the place to resume was trimmed, Diverged if history was rewritten, Closed with the store, and
@@ -110,6 +117,10 @@ class Changes:
                     raise StopAsyncIteration from None
                 raise
             life = self._life
+            if isinstance(record, Live):
+                if (life is None or record.epoch == life.epoch) and self._shows(record.line.kind):
+                    return change.live_change(scope, record, after=self._place_of(scope))
+                continue
             if life is not None and record.epoch > life.epoch:  # its own end is trimmed away
                 await self.aclose()
                 continue
@@ -131,14 +142,20 @@ class Changes:
         """
         if self._follower is None:
             return dict(self._left)
-        places: dict[str, After] = {}
-        for scope, seq in self._follower.expected.items():
-            given = self._places.get(scope) or self._resumed.get(scope)
-            is_there_still = isinstance(given, Cursor) and given.seq == seq
-            places[scope] = str(given) if is_there_still else seq - 1
+        places = {scope: self._place_of(scope) for scope in self._follower.expected}
         if self._ready:
             places[self._before[0]] = self._before[1]
         return {Scope.parse(scope): place for scope, place in places.items()}
+
+    def _place_of(self, scope: str) -> After:
+        """Where a scope goes on, once what is ready has been read."""
+        seq = self._follower.expected[scope] if self._follower is not None else 1
+        given = self._places.get(scope) or self._resumed.get(scope)
+        is_there_still = isinstance(given, Cursor) and given.seq == seq
+        return str(given) if is_there_still else seq - 1
+
+    def _shows(self, kind: str) -> bool:
+        return self._kinds is None or kind in self._kinds
 
     async def aclose(self) -> None:
         """Follow nothing more; what was already received can still be read."""
@@ -226,6 +243,8 @@ def _parse(after: After) -> Cursor | int | None:
         return None
     if isinstance(after, str) and after == "beginning":
         return 0
+    if isinstance(after, str) and _VERSION.fullmatch(after):
+        after = int(after)
     if type(after) is int and 0 <= after <= VERSION_MAX:
         return after
     return parse_cursor(after, "after")  # type: ignore[arg-type]

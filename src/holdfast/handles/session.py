@@ -7,16 +7,22 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from holdfast.handles.changes import After, Changes, Life
+from holdfast.handles.claim import Claim
+from holdfast.handles.lease import terms
 from holdfast.handles.measured import measured
 from holdfast.handles.past import Past
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update
 from holdfast.handles.transaction import SessionTransaction, repeat
+from holdfast.handles.turn import Turn
 from holdfast.handles.unit import Alone, Target
 from holdfast.kernel.commit import Head, Read
+from holdfast.kernel.keys import check_name
 from holdfast.kernel.part import missing
 from holdfast.model.budget import Account, Budget, Progress, progress_of
+from holdfast.model.claim import Busy
 from holdfast.model.context import Context
+from holdfast.model.duration import Duration
 from holdfast.model.moment import to_datetime
 from holdfast.model.session import SessionRecord
 from holdfast.model.state import Why
@@ -260,6 +266,38 @@ class Session(SessionSurface):
     def transaction(self) -> SessionTransaction:
         """A block whose reads and writes commit as one, serialisably: `async with s.transaction() as tx`."""
         return SessionTransaction(self._store, self._target, user=self.user, agent=self.agent, on_commit=self._took)
+
+    def turn(
+        self, *, request_id: str, busy: Busy = "queue", wait: Duration | None = "30s", ttl: Duration = "60s"
+    ) -> Turn:
+        """One request as one atomic, idempotent, exclusive unit: `async with s.turn(request_id="req-17") as turn`.
+
+        `busy` says what to do while another turn or claim holds the session: "queue" waits in the order of arrival,
+        `wait` at most (None: without a limit), then raises Busy; "reject" raises it at once; "supersede" takes the
+        session away. `ttl` is how long a turn is believed in whose process is not heard of any more. See `Turn`.
+        """
+        wanted = terms(busy, wait, ttl, request=request_id)
+        return Turn(
+            self._store,
+            self._target,
+            wanted,
+            request=request_id,
+            user=self.user,
+            agent=self.agent,
+            on_commit=self._took,
+        )
+
+    def claim(
+        self,
+        *,
+        worker: str | None = None,
+        ttl: Duration = "30s",
+        busy: Busy = "queue",
+        wait: Duration | None = "30s",
+    ) -> Claim:
+        """Exclusive use without a turn: `async with s.claim(worker="w1")`. See `Claim`; arguments as for `turn`."""
+        name = None if worker is None else check_name(worker, "a worker")
+        return Claim(self._store, self._target, terms(busy, wait, ttl, worker=name))
 
     async def transact(self, fn: Callable[[SessionTransaction], Awaitable[T]], *, attempts: int = 20) -> T:
         """Run `fn(tx)` in a transaction, again on Conflict, and return what it returned."""

@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from copy import copy
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
@@ -59,6 +59,10 @@ class Store:
         self.life = _life(config.session)
         self.buffers = Buffers(config.runtime, clock=clock, limits=self.limits)
         self.temp_ttl_us = to_us(config.state.temp_ttl, "state.temp_ttl")
+        ttl = config.turns.answers_ttl
+        self.answers_ttl_us = None if ttl is None else to_us(ttl, "turns.answers_ttl")
+        self._of_loops: dict[tuple[asyncio.AbstractEventLoop, type], Any] = {}
+        self._closers: dict[tuple[asyncio.AbstractEventLoop, type], Callable[[Any], Awaitable[None]]] = {}
         self.probe = Probe(self.kernel, self.writer, "off" if self.cache is None else self.cache.kind)
         self._feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
         self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
@@ -85,12 +89,15 @@ class Store:
         to have "all" that is stored."""
         if self.closed or self._forks != _forks:
             self.check_open()
+        keeper = self.deadlines if of_expired == "nothing" else None
+        return Work(self.writer, limits=self.limits, cause=self.cause(), keeper=keeper)
+
+    def cause(self) -> bytes:
+        """Why the current task does what it does, as a record keeps it."""
         why = cause.current.get()
         if self.spans is not None and why.trace_id is None:
             why = replace(why, trace_id=self.spans.trace_id())
-        named = b"" if why is cause.NO_CAUSE else cause.encode_cause(why)
-        keeper = self.deadlines if of_expired == "nothing" else None
-        return Work(self.writer, limits=self.limits, cause=named, keeper=keeper)
+        return b"" if why is cause.NO_CAUSE else cause.encode_cause(why)
 
     def life_of(self, ttl: Duration | None) -> session.Life:
         """How long a session lives that is created with that ttl. Raises InvalidValue for what is none."""
@@ -124,6 +131,20 @@ class Store:
             feed = self._feeds[loop] = Feed(self.kernel, clock=self.clock, ids=self.ids)
         return feed
 
+    def of_loop(self, kind: type[T], make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> T:
+        """The one thing of that kind that the running event loop has of this store; closed with it, in that loop."""
+        self.check_open()
+        for key in list(self._of_loops):  # a copy: other threads ask too
+            if key[0].is_closed():
+                self._of_loops.pop(key, None)
+                self._closers.pop(key, None)
+        key = (asyncio.get_running_loop(), kind)
+        found: T | None = self._of_loops.get(key)
+        if found is None:
+            found = self._of_loops[key] = make()
+            self._closers[key] = close
+        return found
+
     def queue(self, *name: object) -> asyncio.Lock:
         """The lock in which this loop's tasks queue up to change one thing, so that they need not collide."""
         loop = asyncio.get_running_loop()
@@ -154,6 +175,10 @@ class Store:
             else:
                 with contextlib.suppress(RuntimeError):  # that loop is closed, and nobody waits in it
                     loop.call_soon_threadsafe(feed.end)
+        for key in [key for key in self._of_loops if key[0] is here]:
+            thing = self._of_loops.pop(key, None)
+            if thing is not None:
+                await self._closers.pop(key)(thing)
         await self.writer.close()
         await self.kernel.close()
         if problem is not None:

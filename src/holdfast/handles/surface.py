@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Literal, Self
 
-from holdfast.errors import Conflict, InvalidId, InvalidValue, NotFound, shown
+from holdfast.errors import Conflict, InvalidId, InvalidValue, NotFound, Unavailable, shown
 from holdfast.handles.iteration import Iterating, counting, reserved_of
 from holdfast.handles.measured import measured
 from holdfast.handles.messages import Messages, stamp_of
@@ -19,9 +20,11 @@ from holdfast.kernel.codec import mapping
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit, check_version
+from holdfast.kernel.live import encode_live
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Budget, Usage, bounds_of
+from holdfast.model.change import ChangeKind
 from holdfast.model.duration import Duration, to_seconds, to_us
 from holdfast.model.event import ITERATION, LEARNING, TOOL_CALL, Event, EventRecord
 from holdfast.model.page import Page
@@ -31,7 +34,7 @@ from holdfast.model.status import SessionStatus
 from holdfast.operations.count import Wanted, call_tool
 from holdfast.operations.extend import extend
 from holdfast.operations.move import Move, end, move
-from holdfast.services import event, session
+from holdfast.services import change, event, session
 from holdfast.services.state import Place
 
 
@@ -107,6 +110,21 @@ class SessionSurface:
                 scope=self._target.scope,
             )
         return state_of(self._unit, Scope.agent(self._agent))
+
+    async def emit(self, key: str, value: Any, *, kind: ChangeKind = "runtime") -> None:
+        """Tell whoever follows the session now, in any process: a `Change` with op "emit", kept nowhere.
+
+        At once, also inside a transaction or turn, whatever becomes of it. It may be lost, and who comes later never
+        hears of it. Raises InvalidId for the key, InvalidValue for a value that cannot be shown as it is, TooLarge for
+        one of more than 64 KiB.
+        """
+        told = change.emitted(kind, key, value)
+        target, store = self._target, self._unit.store
+        if target.epoch is None:
+            await self._unit.read(target, lambda work: work.look_for(target.scope))
+        payload = encode_live(target.epoch or 0, store.now_us(), store.cause(), told)
+        with suppress(Unavailable):
+            await store.kernel.signal(target.scope, payload)
 
     async def pause(self, reason: str | None = None) -> Self:
         """Pause it: `pause_reason` says why. Raises InvalidTransition unless it is active.

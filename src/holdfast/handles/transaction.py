@@ -18,6 +18,7 @@ from typing import Any, Literal, NoReturn, Self, TypeVar, cast
 
 from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, shown
 from holdfast.handles.expiry import make_way
+from holdfast.handles.fence import carry
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update, checked_budget, scope_name, state_of
@@ -90,6 +91,7 @@ class Block:
         return False
 
     async def _commit(self, work: Work) -> None:
+        carry(self._store, work)
         outcome = await self._store.commit(work)
         if not isinstance(outcome, Committed):
             raise explain(outcome, asked=work.asked(outcome))

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from holdfast import errors
 from holdfast.errors import HoldfastError, InvalidValue, NotFound, UseTransaction, shown
+from holdfast.handles.fence import carry, lost
 from holdfast.handles.store import Store
 from holdfast.kernel.commit import Cell, Committed, Conflict, Need
 from holdfast.kernel.part import Part, existing, missing
@@ -129,6 +130,7 @@ class Alone:
             work = self.store.work()
             work.ask(target.scope, target.need, epoch=epoch or 0)
             stage(work)
+            carry(self.store, work)
             outcome = await self._commit(work)
             if isinstance(outcome, Committed):
                 if known is None and target.epoch is None:
@@ -150,13 +152,14 @@ class Alone:
             part = work.part(target.scope, need=target.need, epoch=target.epoch)
             result = await stage(work)
             work.ask(target.scope, target.need)
+            carry(self.store, work)
             outcome = await self._commit(work)
             if isinstance(outcome, Committed):
                 if target.epoch is None:
                     target.epoch = part.known_epoch
                 return result, outcome.seqs.get(target.scope, 0)
             attempt += 1
-            if outcome.what in ("need", "epoch") or attempt == ATTEMPTS:
+            if outcome.what in ("need", "epoch") or attempt == ATTEMPTS or lost(outcome) is not None:
                 raise explain(outcome)
             await pause(self.store, attempt)
 
@@ -266,6 +269,8 @@ def observe(target: Target, part: Part) -> None:
 def explain(conflict: Conflict, *, asked: bool = True) -> HoldfastError:
     """The error that a refused commit means to a caller: `asked` for the existence of the scope, or who had read it."""
     scope = conflict.scope
+    if (lease_lost := lost(conflict)) is not None:
+        return lease_lost
     if asked and conflict.what == "need" and conflict.expected == "must_not_exist":
         return existing(scope)
     if asked and conflict.what in ("need", "epoch"):

@@ -1,6 +1,6 @@
 """What a backend owes.
 
-A kernel is one space of one open store. It keeps bytes and knows nothing of sessions. The guarantees G1…G21 are
+A kernel is one space of one open store. It keeps bytes and knows nothing of sessions. The guarantees G1…G22 are
 listed in `holdfast.testing.guarantees` and proved by the conformance kit; the docstrings here say which verb
 owes which. What a backend cannot keep it declares in `traits`, and the call that would need it raises Unsupported.
 
@@ -179,6 +179,23 @@ class Kernel(ABC):
         """Call `wake()` soon after anything may have moved, from any thread; returns what ends it.
 
         A hint: it may come late, doubled or not at all; the log is the truth. `wake` must be quick and must not raise.
+        """
+
+    @abstractmethod
+    async def signal(self, scope: str, payload: bytes) -> None:
+        """Tell everybody who listens on this space, in any process, something live about a scope (G22).
+
+        It is kept nowhere: no seq, no record, no trace; the scope need not exist. It may be lost, to some or to all, or
+        come twice; what is heard is whole, and the signals of one caller are heard in their order. Never waits for a
+        listener who does not keep up, but for a moment. Raises TooLarge for a payload of more than
+        `traits.signal_bytes_max` or a scope over its limit, Unavailable (surely nobody heard it), Closed; nothing else.
+        """
+
+    @abstractmethod
+    def listen(self, hear: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """Call `hear(scope, payload)` for signals of every opening of this space, its own too; returns what ends it.
+
+        From any thread, soon after they were sent. `hear` must be quick and must not raise.
         """
 
     @abstractmethod

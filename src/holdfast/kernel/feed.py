@@ -3,7 +3,8 @@
     hint or poll -> moved(position) -> log(scope, after) for the moved scopes that are followed -> fan-out
 
 The log is read once for each moved scope and handed to all its followers (`follower`): a bounded queue and one wake-up
-each. There is one `Feed` per event loop and store, alive only while it has followers. It outlives a store that is
+each. Signals of live changes take the short way: hear -> fan-out, in turn with what else arrives, and at most so many
+that wait. There is one `Feed` per event loop and store, alive only while it has followers. It outlives a store that is
 out of reach for a while; what else goes wrong it tells every follower, so that nobody waits for ever.
 """
 
@@ -12,6 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from holdfast.errors import Closed, Compacted, HoldfastError, Unavailable
@@ -19,6 +22,7 @@ from holdfast.kernel.commit import Moved
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.follower import GLANCE, PAGE, PAUSE_MAX_S, PAUSE_S, QUEUE_MAX, Follower
 from holdfast.kernel.limits import PAGE_BYTES
+from holdfast.kernel.live import LIVE_BYTES_MAX, LIVE_MAX, decode_live
 from holdfast.kernel.lives import Admission
 
 GIVE_WAY_AFTER = 50
@@ -40,6 +44,9 @@ class Feed:
         self._started = asyncio.Event()  # of the present task
         self._wake = asyncio.Event()
         self._closed = False
+        self._heard: deque[tuple[str, bytes]] = deque()  # signals that the loop has yet to look at
+        self._heard_bytes = 0
+        self._heard_lock = threading.Lock()
 
     def follow(self, *, admission: Admission | None = None, queue_max: int = QUEUE_MAX) -> Follower:
         """A follower of no scope yet; see `Follower.add`.
@@ -124,10 +131,16 @@ class Feed:
             with contextlib.suppress(RuntimeError):  # the loop has been closed; its feed is gone with it
                 loop.call_soon_threadsafe(self._wake.set)
 
+        def hear(scope: str, payload: bytes) -> None:
+            if scope in self._followers and self._is_first_heard(scope, payload):
+                with contextlib.suppress(RuntimeError):  # as above
+                    loop.call_soon_threadsafe(self._tell_heard)
+
         ticker = loop.create_task(self._tick(), name="holdfast feed ticker")
-        end_watch = None
+        ends = []
         try:
-            end_watch = self.kernel.watch(wake)
+            ends.append(self.kernel.watch(wake))
+            ends.append(self.kernel.listen(hear))
             await self._follow_moves(started)
         except HoldfastError as problem:
             self._fail_everyone(problem)
@@ -136,12 +149,30 @@ class Feed:
             ended.__cause__ = defect
             self._fail_everyone(ended)
         finally:
-            if end_watch is not None:
-                end_watch()
+            for end in ends:
+                end()
             ticker.cancel()
             started.set()
             for seated in self._arriving.values():
                 seated.set()
+
+    def _is_first_heard(self, scope: str, payload: bytes) -> bool:
+        """Keep a signal for the loop, unless too many wait; whether it is the first of those."""
+        with self._heard_lock:
+            if len(self._heard) == LIVE_MAX or self._heard_bytes + len(payload) > LIVE_BYTES_MAX:
+                return False
+            self._heard.append((scope, payload))
+            self._heard_bytes += len(payload)
+            return len(self._heard) == 1
+
+    def _tell_heard(self) -> None:
+        """Hand every signal that was heard to the followers of its scope."""
+        with self._heard_lock:
+            heard, self._heard, self._heard_bytes = self._heard, deque(), 0
+        for scope, payload in heard:
+            if (live := decode_live(payload)) is not None:
+                for follower in tuple(self._followers.get(scope, ())):
+                    follower.hear(scope, live)
 
     async def _tick(self) -> None:
         while True:

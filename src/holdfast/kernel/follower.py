@@ -17,6 +17,7 @@ from holdfast.kernel.commit import Head, Read, Record
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.cursor import Cursor
 from holdfast.kernel.limits import PAGE_BYTES, may_go_on
+from holdfast.kernel.live import LIVE_BYTES_MAX, LIVE_MAX, Live
 from holdfast.kernel.lives import Admission, Lives, Standing
 from holdfast.kernel.patience import again
 
@@ -39,7 +40,7 @@ PAUSE_MAX_S = 5.0
 REMEMBERED_MAX = 10_000
 """Scopes without a life of its own that a follower remembers having read, lest a move told again tells them again."""
 
-Arrival = tuple[str, Record]
+Arrival = tuple[str, Record | Live]
 
 
 class Source(Protocol):
@@ -79,6 +80,7 @@ class Follower:
         self._queue: deque[Arrival] = deque()
         self._queue_max = queue_max
         self._queue_bytes = 0  # of the records waiting
+        self._live = self._live_bytes = 0  # of the live changes waiting among them
         self._queued: dict[str, int] = {}  # scope -> the seq its queue would take next
         self._behind: dict[str, None] = {}  # scopes to be read from their logs, in the order they fell behind
         self._waiter: asyncio.Future[None] | None = None
@@ -124,16 +126,22 @@ class Follower:
         self._follow(scope, first, Lives(self._admission, known=head.epoch, since=head.seq + 1, fresh=False))
 
     async def next(self) -> Arrival:
-        """The next record of any followed scope; waits for one. A cancelled call loses nothing.
+        """The next record or live change of any followed scope; waits for one. A cancelled call loses nothing.
 
         Raises Compacted or Diverged when the log was trimmed or rewritten under the follower, Closed at the end.
         """
         while True:
             if self._queue:
-                scope, record = self._queue.popleft()
-                self._queue_bytes -= record.size
-                if self._take(scope, record):
-                    return scope, record
+                scope, arrived = self._queue.popleft()
+                if isinstance(arrived, Live):
+                    self._live -= 1
+                    self._live_bytes -= arrived.size
+                    if self._hears(scope, arrived):
+                        return scope, arrived
+                    continue
+                self._queue_bytes -= arrived.size
+                if self._take(scope, arrived):
+                    return scope, arrived
             elif self._problem is not None:
                 raise self._problem
             elif self._behind:
@@ -161,6 +169,14 @@ class Follower:
         self._enqueue(scope, new)
         self._queued[scope] = max(wanted, records[-1].seq + 1)
         return self._wake()
+
+    def hear(self, scope: str, live: Live) -> None:
+        """Take a live change, in turn with the records, unless too many wait: then it is lost."""
+        if self._live < LIVE_MAX and self._live_bytes + live.size <= LIVE_BYTES_MAX:
+            self._queue.append((scope, live))
+            self._live += 1
+            self._live_bytes += live.size
+            self._wake()
 
     def rouse(self, scope: str) -> None:
         """Something may be new that was not offered: read the log."""
@@ -206,9 +222,10 @@ class Follower:
 
     def _has_room(self, records: Sequence[Record]) -> bool:
         """Whether so many more may wait; what is read at once always may, if nothing else does."""
-        if len(self._queue) + len(records) > self._queue_max:
+        waiting = len(self._queue) - self._live
+        if waiting + len(records) > self._queue_max:
             return False
-        return not self._queue or self._queue_bytes + sum(record.size for record in records) <= PAGE_BYTES
+        return not waiting or self._queue_bytes + sum(record.size for record in records) <= PAGE_BYTES
 
     def _enqueue(self, scope: str, records: Sequence[Record]) -> None:
         self._queue.extend((scope, record) for record in records)
@@ -225,6 +242,13 @@ class Follower:
         wanted = lives.wants(record)
         self._leave_if_over(scope)
         return wanted
+
+    def _hears(self, scope: str, live: Live) -> bool:
+        """Whether the life that this is of is for the follower."""
+        lives = self._lives.get(scope)
+        if lives is not None:
+            return lives.wants_live(live.epoch)
+        return scope in self.expected and live.epoch >= self._epochs.get(scope, 0)
 
     def _leave_if_over(self, scope: str) -> None:
         """Leave a scope whose lives are over once all that is known to have come of it was read.

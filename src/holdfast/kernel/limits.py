@@ -50,6 +50,9 @@ DEPTH_MAX = 64
 PAYLOAD_BYTES_MAX = 256
 """What one index entry carries, on every backend; less where it is encrypted on the way."""
 
+SIGNAL_BYTES_MAX = 64 * KIB
+"""The limit of the payload of one signal, on every backend."""
+
 APPENDS_MAX: int = 10**ORDINAL_DIGITS
 """The limit of appends to one scope in one commit, on every backend: as many as a stamp can count."""
 
@@ -89,6 +92,7 @@ class Traits(Struct, frozen=True):
     operations_max       puts, appends and deletes in one commit
     commit_bytes_max     keys, values, entries and bodies of one commit together
     payload_bytes_max    what one index entry carries
+    signal_bytes_max     the payload of one signal
     poll_s               how often a reader should look when no hint came
     """
 
@@ -99,6 +103,7 @@ class Traits(Struct, frozen=True):
     operations_max: int = OPERATIONS_MAX
     commit_bytes_max: int = COMMIT_BYTES_MAX
     payload_bytes_max: int = PAYLOAD_BYTES_MAX
+    signal_bytes_max: int = SIGNAL_BYTES_MAX
     poll_s: float = 1.0
 
 
@@ -269,6 +274,16 @@ def check_limit(limit: int) -> None:
     """Refuse an answer of no or unbounded length: raises InvalidValue unless it is a whole number, 1 to PAGE_MAX."""
     if type(limit) is not int or not 1 <= limit <= PAGE_MAX:
         raise InvalidValue(f"limit must be a whole number from 1 to {PAGE_MAX}, not {shown(limit)}", path="limit")
+
+
+def check_signal(scope: str, payload: bytes, traits: Traits) -> None:
+    """Refuse a signal that is over the limits (TooLarge)."""
+    for what, size, limit in (
+        ("signal", len(payload), traits.signal_bytes_max),
+        ("scope", len(scope.encode("utf-8", "replace")), KEY_BYTES_MAX),
+    ):
+        if size > limit:
+            raise TooLarge(f"a {what} of {size} bytes; the limit is {limit}", what=what, size=size, limit=limit)
 
 
 def listed(items: Iterable[T], what: str, *, most: int = PAGE_MAX) -> list[T]:

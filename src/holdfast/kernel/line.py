@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct, json
 
-_NULL = Raw(b"null")
+NULL = Raw(b"null")
 
 
 class Line(Struct, frozen=True, array_like=True, gc=False):
@@ -13,7 +13,7 @@ class Line(Struct, frozen=True, array_like=True, gc=False):
     kind: str
     op: str
     key: str | None = None
-    value: Raw = _NULL
+    value: Raw = NULL
     namespace: str = ""
 
 
@@ -23,7 +23,7 @@ _encode = json.Encoder().encode
 
 def line(kind: str, op: str, key: str | None, value: bytes | None, namespace: str) -> Line:
     """One line; `value` is JSON text, None for what has no value."""
-    return Line(kind, op, key, _NULL if value is None else Raw(value), namespace)
+    return Line(kind, op, key, NULL if value is None else Raw(value), namespace)
 
 
 def encode_lines(lines: list[Line]) -> bytes:

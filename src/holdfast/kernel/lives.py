@@ -80,6 +80,10 @@ class Lives:
         self.told = self.told or self._wanted
         return self._wanted
 
+    def wants_live(self, epoch: int) -> bool:
+        """Whether what is told live of that life is for the follower: it is, once it is known that the life is."""
+        return epoch == self._known or (self._wanted and epoch == self._epoch and not self._fresh)
+
     @property
     def over(self) -> bool:
         """Whether no life that is for the follower goes on, or is known to come."""

@@ -65,7 +65,7 @@ from holdfast.kernel.writer import Writer
 class Work(Reads):
     """One unit of work on one kernel."""
 
-    __slots__ = ("_bytes", "_limits", "_open", "_operations", "_parts", "cause", "guard")
+    __slots__ = ("_bytes", "_limits", "_open", "_parts", "cause", "guard", "operations")
 
     def __init__(self, writer: Writer, *, limits: Traits, cause: bytes = b"", keeper: Keeper | None = None) -> None:
         super().__init__(writer, keeper)
@@ -76,7 +76,7 @@ class Work(Reads):
         self._parts: dict[str, Part] = {}
         self._open = True
         # What was ever staged, at most: only a unit that may be over its limits is weighed exactly.
-        self._operations = 0
+        self.operations = 0
         self._bytes = 0
 
     # --- scopes -----------------------------------------------------------------------------------
@@ -314,7 +314,7 @@ class Work(Reads):
         """The part of a scope that gets one more operation."""
         if len(value) > self._limits.value_bytes_max:
             self._refuse(key, value)
-        self._operations += 1
+        self.operations += 1
         self._bytes += len(value) + KEY_BYTES_MAX + 4 * KEY_BYTES_MAX * len(entries)
         part = self._parts.get(scope)
         if part is None or part.gone or self.guard is not None or not self._open:
@@ -342,14 +342,14 @@ class Work(Reads):
             return _nothing()
         for part in parts:
             if part.kept is not None:
-                room = self._limits.operations_max - self._operations
+                room = self._limits.operations_max - self.operations
                 return commit_kept(self, parts, self._keeper, self._send, room=room)  # type: ignore[arg-type]
         now_us = self.now_us
         return self._send([part.to_commit(now_us) for part in parts], now_us)
 
     def _send(self, scopes: Sequence[ScopeCommit], now_us: int) -> Awaitable[Committed | Conflict]:
         commit = Commit(tuple(scopes), now_us, self.cause)
-        if self._operations > self._limits.operations_max or self._bytes > self._limits.commit_bytes_max:
+        if self.operations > self._limits.operations_max or self._bytes > self._limits.commit_bytes_max:
             check_commit(commit, self._limits)
         return self._writer.commit(commit)
 

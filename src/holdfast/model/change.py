@@ -11,7 +11,7 @@ from holdfast.model.cause import Cause
 from holdfast.model.scope import Scope
 
 ChangeKind = Literal["session", "state", "temp", "runtime", "message", "event"]
-ChangeOp = Literal["set", "delete", "append", "clear"]
+ChangeOp = Literal["set", "delete", "append", "clear", "emit"]
 
 KINDS: frozenset[str] = frozenset(("session", "state", "temp", "runtime", "message", "event"))
 
@@ -19,15 +19,16 @@ KINDS: frozenset[str] = frozenset(("session", "state", "temp", "runtime", "messa
 class Change(Struct, frozen=True):
     """What one commit did to one thing.
 
-    seq         the commit's position in the scope's log; several changes of one commit share it
+    seq         the commit's position in the scope's log; several changes of one commit share it; of what was emitted,
+                that of the last commit before it arrived
     cursor      resume after exactly this change: opaque text
     at, by      when and by whom
     cause       all that is known of why
     scope       the scope that changed; `session` is its id if it is a session
-    kind, op    what was changed, and how
+    kind, op    what was changed, and how; "emit" was told live and is kept nowhere
     namespace   of the state that changed ("" is the default one)
     key         the key of state, temp or runtime; the session's id; None for what has no key
-    value       the new value of a set or append, None for a delete or clear
+    value       the new value of a set or append, what was emitted, None for a delete or clear
     """
 
     seq: int

@@ -85,6 +85,16 @@ class MessagesConfig(Struct, frozen=True, kw_only=True):
     value_bytes_max: int = 256 * _KIB
 
 
+class TurnsConfig(Struct, frozen=True, kw_only=True):
+    """Turns.
+
+    answers_ttl     how long the answer of a request is kept, and finished steps of one that never ended, so that the
+                    same request is not answered twice (30 d; None: as long as the session)
+    """
+
+    answers_ttl: Duration | None = "30d"
+
+
 class RuntimeConfig(Struct, frozen=True, kw_only=True):
     """Runtime state: what a session shows while it runs.
 
@@ -157,6 +167,7 @@ class Config(Struct, frozen=True, kw_only=True):
     budget: Budget = DEFAULT
     state: StateConfig = StateConfig()
     messages: MessagesConfig = MessagesConfig()
+    turns: TurnsConfig = TurnsConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     changes: ChangesConfig = ChangesConfig()
     retention: RetentionConfig = RetentionConfig()
@@ -212,6 +223,8 @@ class Config(Struct, frozen=True, kw_only=True):
             )
         to_seconds(self.runtime.flush_every, "runtime.flush_every")
         to_seconds(self.state.temp_ttl, "state.temp_ttl")
+        if self.turns.answers_ttl is not None:
+            to_seconds(self.turns.answers_ttl, "turns.answers_ttl")
         _check_choice("state.compression", self.state.compression, ("auto", "off"))
         for name, duration in {
             "changes.retention_age": self.changes.retention_age,
@@ -239,6 +252,7 @@ _PARTS = {
     "budget": Budget,
     "state": StateConfig,
     "messages": MessagesConfig,
+    "turns": TurnsConfig,
     "runtime": RuntimeConfig,
     "changes": ChangesConfig,
     "retention": RetentionConfig,

@@ -28,8 +28,9 @@ from holdfast.errors import InvalidValue, shown
 S = TypeVar("S", bound=Struct)
 
 PREFIX = "HOLDFAST_"
-NOT_SETTINGS = frozenset({"HOLDFAST_URL", "HOLDFAST_KEYS", "HOLDFAST_KEY_ACTIVE"})
-"""Variables of that prefix that set no field: where the store is, and what keys it has."""
+NOT_SETTINGS = frozenset({"HOLDFAST_URL", "HOLDFAST_CONFIG", "HOLDFAST_KEYS", "HOLDFAST_KEY_ACTIVE"})
+"""Variables of that prefix that set no field: where the store is, what keys it has, and the file
+that the command line reads."""
 
 NONE_WORDS = frozenset({"none", "null"})
 """How text says None, for a field that takes it: TOML has no word of its own."""

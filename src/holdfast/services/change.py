@@ -1,21 +1,25 @@
-"""Changes: what the records of the log say, line by line."""
+"""Changes: what the records of the log say, line by line; and what is told live."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Set
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdfast.errors import Corrupt
+from holdfast.errors import Corrupt, InvalidValue, shown
 from holdfast.kernel import codec
+from holdfast.kernel import line as lines
 from holdfast.kernel.commit import Record
-from holdfast.kernel.cursor import Cursor
-from holdfast.kernel.limits import PAGE_BYTES, may_go_on
+from holdfast.kernel.cursor import Cursor, parse_cursor
+from holdfast.kernel.keys import check_name
+from holdfast.kernel.limits import PAGE_BYTES, SIGNAL_BYTES_MAX, may_go_on
 from holdfast.kernel.line import Line, decode_lines
+from holdfast.kernel.live import Live
 from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
-from holdfast.model.change import Change
+from holdfast.model.change import KINDS, Change
 from holdfast.model.moment import to_datetime
 from holdfast.model.scope import Scope
 
@@ -131,3 +135,34 @@ def changes_of(
         for place, line in enumerate(lines_of(record))
         if place > delivered and (kinds is None or line.kind in kinds)
     ]
+
+
+def live_change(scope: str, live: Live, *, after: str | int) -> Change:
+    """The change that a signal told of, which arrived after that place of its scope."""
+    cause = decode_cause(b"" if bytes(live.cause) == b"null" else bytes(live.cause))
+    told = live.line
+    return Change(
+        seq=after if isinstance(after, int) else parse_cursor(after).seq,
+        cursor=str(after),
+        at=to_datetime(live.at_us),
+        by=cause.by,
+        cause=cause,
+        scope=Scope.parse(scope),
+        kind=told.kind,  # type: ignore[arg-type]
+        op="emit",
+        key=told.key,
+        value=codec.decode(bytes(told.value)),
+        namespace=told.namespace,
+    )
+
+
+def emitted(kind: str, key: str, value: Any) -> Line:
+    """What followers will see of what is emitted.
+
+    Raises InvalidValue for a kind that there is not or a value that cannot be shown as it is, InvalidId for a key,
+    TooLarge.
+    """
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InvalidValue(f"there is no kind {shown(kind)}; there are {', '.join(sorted(KINDS))}", path="kind")
+    raw = codec.encode(value, bytes_max=SIGNAL_BYTES_MAX, key=key)
+    return lines.line(kind, "emit", check_name(key, "a key"), raw, "")

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from types import TracebackType, UnionType
 from typing import Any, Literal, NoReturn, Self, TypeVar, overload
 
-from holdfast.errors import AlreadyExists, BudgetExceeded, Conflict, HoldfastError, NotFound
+from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, HoldfastError, LeaseLost, NotFound
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.model.budget import Budget, Cost, Progress, Usage
 from holdfast.model.cause import Cause
-from holdfast.model.change import Change
+from holdfast.model.change import Change, ChangeKind
+from holdfast.model.claim import Busy as claim_Busy
 from holdfast.model.config import (
     CacheConfig,
     ChangesConfig,
@@ -21,6 +22,7 @@ from holdfast.model.config import (
     SessionConfig,
     StateConfig,
     TelemetryConfig,
+    TurnsConfig,
 )
 from holdfast.model.context import Context
 from holdfast.model.duration import Duration
@@ -45,11 +47,13 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "Buffered",
+    "Busy",
     "CacheConfig",
     "Cause",
     "Change",
     "Changes",
     "ChangesConfig",
+    "Claim",
     "Config",
     "Conflict",
     "Context",
@@ -61,6 +65,7 @@ __all__ = [
     "Holdfast",
     "HoldfastError",
     "KeyRing",
+    "LeaseLost",
     "Limits",
     "Message",
     "MessagesConfig",
@@ -83,6 +88,8 @@ __all__ = [
     "TelemetryConfig",
     "Template",
     "Transaction",
+    "Turn",
+    "TurnsConfig",
     "Usage",
     "Why",
     "timeout",
@@ -109,6 +116,17 @@ class Changes:
     def cursors(self) -> dict[Scope, After]: ...
     def close(self) -> None: ...
 
+class Claim:
+    @property
+    def worker(self) -> str | None: ...
+    @property
+    def token(self) -> int: ...
+    def check(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
 class SessionSurface:
     state: State
     temp: State
@@ -121,6 +139,7 @@ class SessionSurface:
     def user_state(self) -> State: ...
     @property
     def agent_state(self) -> State: ...
+    def emit(self, key: str, value: Any, *, kind: ChangeKind = "runtime") -> None: ...
     def pause(self, reason: str | None = None) -> Self: ...
     def resume(self, *, budget: Budget | None = None) -> Self: ...
     def complete(self, result: Any = None) -> Self: ...
@@ -298,6 +317,17 @@ class Session(SessionSurface):
     def why(self, key: str) -> Why | None: ...
     def at(self, version: int) -> Past: ...
     def transaction(self) -> SessionTransaction: ...
+    def turn(
+        self, *, request_id: str, busy: claim_Busy = "queue", wait: Duration | None = "30s", ttl: Duration = "60s"
+    ) -> Turn: ...
+    def claim(
+        self,
+        *,
+        worker: str | None = None,
+        ttl: Duration = "30s",
+        busy: claim_Busy = "queue",
+        wait: Duration | None = "30s",
+    ) -> Claim: ...
     def transact(self, fn: Callable[[SessionTransaction], T], *, attempts: int = 20) -> T: ...
 
 class ReadOnly: ...
@@ -347,6 +377,26 @@ class SessionTransaction(Block, SessionSurface):
         budget: Budget | None = None,
         if_version: int | None = None,
     ) -> None: ...
+
+class Turn(SessionTransaction):
+    replayed: bool
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def output(self) -> Any: ...
+    @output.setter
+    def output(self, value: Any) -> None: ...
+    @overload
+    def step(
+        self, name: str, fn: Callable[..., Any], *args: Any, key: Any = None, version: Any = None, returns: type[T]
+    ) -> T: ...
+    @overload
+    def step(self, name: str, fn: Callable[..., T | T], *args: Any, key: Any = None, version: Any = None) -> T: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool: ...
+    def rollback(self) -> NoReturn: ...
 
 class Transaction(Block):
     def state(self, scope: Scope, namespace: str = "") -> State: ...

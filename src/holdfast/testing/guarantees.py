@@ -87,6 +87,12 @@ GUARANTEES: tuple[Guarantee, ...] = (
         "rewritten in place",
         "Rewriting replaces bytes only where they still are what was read, and shows in nothing but those bytes.",
     ),
+    Guarantee(
+        "G22",
+        "live signals",
+        "Unless it is lost, a signal reaches whoever listens on its space, whole and in its sender's order, "
+        "and leaves no trace.",
+    ),
 )
 
 BY_NUMBER = {guarantee.number: guarantee for guarantee in GUARANTEES}

@@ -28,9 +28,21 @@ from holdfast.kernel.contract import Kernel
 T = TypeVar("T")
 
 Verb = Literal[
-    "read", "commit", "log", "moved", "find", "scopes", "sweep", "stored", "rewrite", "scrub", "outcome", "stats"
+    "read",
+    "commit",
+    "log",
+    "moved",
+    "find",
+    "scopes",
+    "signal",
+    "sweep",
+    "stored",
+    "rewrite",
+    "scrub",
+    "outcome",
+    "stats",
 ]
-"""The verbs that wait for the store; `mark`, `watch` and `close` never fail for its sake."""
+"""The verbs that wait for the store; `mark`, `watch`, `listen` and `close` never fail for its sake."""
 
 
 class Around(Kernel):
@@ -96,6 +108,14 @@ class Around(Kernel):
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """See `Kernel.watch`."""
         return self.inside.watch(wake)
+
+    async def signal(self, scope: str, payload: bytes) -> None:
+        """See `Kernel.signal`."""
+        await self.call("signal", lambda: self.inside.signal(scope, payload))
+
+    def listen(self, hear: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """See `Kernel.listen`."""
+        return self.inside.listen(hear)
 
     async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
         """See `Kernel.sweep`."""

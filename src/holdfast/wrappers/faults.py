@@ -41,7 +41,7 @@ class Plan(Protocol):
         ...
 
     def hints(self) -> int:
-        """How often a hint arrives: 0 is lost, 2 is doubled."""
+        """How often a hint or a signal arrives: 0 is lost, 2 is doubled."""
         ...
 
 
@@ -122,6 +122,15 @@ class Faults(Around):
                 wake()
 
         return self.inside.watch(woken)
+
+    def listen(self, hear: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """See `Kernel.listen`. Signals get lost and doubled, as hints do."""
+
+        def heard(scope: str, payload: bytes) -> None:
+            for _ in range(self._plan.hints()):
+                hear(scope, payload)
+
+        return self.inside.listen(heard)
 
     async def _travel(self, verb: Verb) -> None:
         delay_s = self._plan.delay_s(verb)

@@ -28,7 +28,7 @@ KEYS_MAX = 4096
 HASH_BYTES = 16
 CHECK_BYTES = 8
 
-Role = Literal["value", "payload", "body", "body with cause", "cause", "index key"]
+Role = Literal["value", "payload", "body", "body with cause", "cause", "index key", "signal"]
 
 _ROLES: dict[Role, bytes] = {
     "value": b"v",
@@ -37,6 +37,7 @@ _ROLES: dict[Role, bytes] = {
     "body with cause": b"B",
     "cause": b"c",
     "index key": b"i",
+    "signal": b"s",
 }
 KINDS = (AT_KEY, AT_PREFIX, AT_COMMIT)
 _BEGINNINGS = {(kind, role): bytes((kind,)) + letter for kind in KINDS for role, letter in _ROLES.items()}

@@ -14,16 +14,17 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec.structs import replace
 
+from holdfast.errors import Corrupt, WrongKey
 from holdfast.kernel.commit import Found, Moved, Read
 from holdfast.kernel.contract import Clock, Ids, Kernel
-from holdfast.kernel.frame import SEALED_BYTES_MAX
-from holdfast.kernel.limits import KIB
+from holdfast.kernel.frame import NONCE_BYTES, SEALED_BYTES_MAX
+from holdfast.kernel.limits import KIB, check_signal
 from holdfast.kernel.writer import Writer
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.wrappers.framing import Compresses, Framing, everything, lowered
 from holdfast.wrappers.rekeying import Rekeying
 from holdfast.wrappers.ring import SCOPE, Ring, index_key_of, unlocked
-from holdfast.wrappers.seal import Seal
+from holdfast.wrappers.seal import Place, Seal
 from holdfast.wrappers.sealed import Entropy, SealedFrames
 
 
@@ -33,7 +34,11 @@ class Sealing(Framing):
     def __init__(self, writer: Writer, seal: Seal, ring: Ring, *, entropy: Entropy, compresses: Compresses) -> None:
         inside = writer.kernel
         traits = lowered(inside.traits, by=SEALED_BYTES_MAX, each=KIB)
-        traits = replace(traits, payload_bytes_max=inside.traits.payload_bytes_max - SEALED_BYTES_MAX)
+        traits = replace(
+            traits,
+            payload_bytes_max=inside.traits.payload_bytes_max - SEALED_BYTES_MAX,
+            signal_bytes_max=inside.traits.signal_bytes_max - SEALED_BYTES_MAX,
+        )
         self._sealed = SealedFrames(seal, index_key_of(ring, seal), traits, compresses=compresses, entropy=entropy)
         super().__init__(inside, self._sealed)
         self.traits = traits
@@ -114,6 +119,24 @@ class Sealing(Framing):
             plain = again
         both = {one.cursor: one for one in (*plain, *found)}
         return tuple(sorted(both.values(), key=lambda one: one.cursor, reverse=reverse)[:limit])
+
+    async def signal(self, scope: str, payload: bytes) -> None:
+        """See `Kernel.signal`."""
+        check_signal(scope, payload, self.traits)
+        sealed = self._seal.close(Place(scope, "signal"), payload, nonce=self._entropy(NONCE_BYTES))
+        await super().signal(scope, sealed)
+
+    def listen(self, hear: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """See `Kernel.listen`. What is not sealed, or under a key that the ring lacks, is not heard."""
+
+        def opened(scope: str, kept: bytes) -> None:
+            try:
+                payload = self._seal.open(Place(scope, "signal"), kept)
+            except (Corrupt, WrongKey):
+                return
+            hear(scope, payload)
+
+        return super().listen(opened)
 
     async def stats(self) -> Mapping[str, int | float | str]:
         """See `Kernel.stats`. Without what the ring takes of scopes, cells and records."""

@@ -19,6 +19,7 @@ from holdfast.model.config import (
     StateConfig,
     SweepConfig,
     TelemetryConfig,
+    TurnsConfig,
 )
 
 NUMBERS: dict[str, type] = {
@@ -40,6 +41,7 @@ DURATIONS: dict[str, type] = {
     "session.default_ttl": SessionConfig,
     "session.idle_timeout": SessionConfig,
     "state.temp_ttl": StateConfig,
+    "turns.answers_ttl": TurnsConfig,
     "runtime.flush_every": RuntimeConfig,
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,

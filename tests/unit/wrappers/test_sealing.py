@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from holdfast import KeyRing, system
 from holdfast.backends.memory import MemoryKernel, MemoryStore
-from holdfast.errors import Corrupt, WrongKey
+from holdfast.errors import Corrupt, TooLarge, WrongKey
 from holdfast.kernel.commit import Append, Cell, Entry, Put, Read, Rewrite, ScopeCommit
 from holdfast.kernel.frame import AT_COMMIT, AT_KEY, AT_PREFIX
 from holdfast.kernel.limits import PAYLOAD_BYTES_MAX
@@ -251,3 +251,21 @@ async def test_no_nonce_is_used_twice() -> None:
 async def fill_again(kernel: Framing) -> None:
     puts = tuple(Put(f"k{system.random_bytes(4).hex()}", b"1") for _ in range(5))
     await send(kernel, ScopeCommit(A, "create", puts=puts, body=b"[1]"), cause=b"{}")
+
+
+async def test_a_signal_is_sealed_on_its_way_and_heard_only_by_who_has_the_key() -> None:
+    """G22: what listens on the kernel inside sees a frame; a listener without the key hears nothing."""
+    inside = MemoryKernel()
+    kernel = await seal(inside)
+    heard: list[tuple[str, bytes]] = []
+    seen: list[bytes] = []
+    ends = [kernel.listen(lambda *told: heard.append(told)), inside.listen(lambda _, kept: seen.append(kept))]
+    await kernel.signal("session/a", b"a secret token")
+    await inside.signal("session/a", b"plain, and not from one of us")
+    await inside.signal("session/b", seen[0])
+    assert heard == [("session/a", b"a secret token")]
+    assert b"secret" not in seen[0]
+    for end in ends:
+        end()
+    with pytest.raises(TooLarge):
+        await kernel.signal("session/a", bytes(kernel.traits.signal_bytes_max + 1))

@@ -35,7 +35,7 @@ from holdfast.kernel.commit import (
 )
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.evaluate import is_visible
-from holdfast.kernel.limits import Traits, check_bytes, check_limit, check_range, check_rewrites, within
+from holdfast.kernel.limits import Traits, check_bytes, check_limit, check_range, check_rewrites, check_signal, within
 
 TRAITS = Traits(
     durability="none",
@@ -193,9 +193,25 @@ class MemoryKernel(Kernel):
         space.watchers[watch] = wake
         return lambda: self._unwatch(watch)
 
+    async def signal(self, scope: str, payload: bytes) -> None:
+        """See `Kernel.signal`."""
+        space = self._open()
+        check_signal(scope, payload, self.traits)
+        for hear in tuple(space.listeners.values()):
+            hear(scope, payload)
+
+    def listen(self, hear: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """See `Kernel.listen`."""
+        space = self._open()
+        watch = object()
+        self._watches.add(watch)
+        space.listeners[watch] = hear
+        return lambda: self._unwatch(watch)
+
     def _unwatch(self, watch: object) -> None:
         self._watches.discard(watch)
         self._data.watchers.pop(watch, None)
+        self._data.listeners.pop(watch, None)
 
     async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
         """See `Kernel.sweep`."""

@@ -125,7 +125,8 @@ class SpaceData:
     """One space: its scopes, indexes, the order of all commits, and the ids each writer has used."""
 
     __slots__ = (
-        "indexes", "lanes", "lock", "moves", "moves_end", "moves_floor", "names", "pid", "scopes", "sweeps", "watchers",
+        "indexes", "lanes", "listeners", "lock", "moves", "moves_end", "moves_floor", "names", "pid", "scopes",
+        "sweeps", "watchers",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -140,6 +141,7 @@ class SpaceData:
         self.sweeps = 0  # that removed anything, and rewrites
         self.lanes: dict[str, int] = {}
         self.watchers: dict[object, Callable[[], None]] = {}
+        self.listeners: dict[object, Callable[[str, bytes], None]] = {}
 
     def head(self, scope: str) -> Head:
         """The head of a scope, NO_HEAD if it never was."""

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Callable
 
 from holdfast.backends.postgres.connections import PAUSE_MAX_S, Line
+from holdfast.backends.postgres.ear import Ear
 from holdfast.backends.postgres.errors import DRIVER_ERRORS
 from holdfast.backends.postgres.settings import Settings
 
@@ -21,9 +22,9 @@ PAUSE_S = 0.005
 _NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, '')"
 
 
-def channel_of(schema: str, space: str) -> str:
-    """The channel of a space, within the 63 bytes that a name may have."""
-    return "holdfast_" + hashlib.blake2b(f"{schema}/{space}".encode(), digest_size=16).hexdigest()
+def channel_of(schema: str, space: str, *, of: str = "") -> str:
+    """The channel of a space's hints, or of something else, within the 63 bytes that a name may have."""
+    return f"holdfast_{of}" + hashlib.blake2b(f"{schema}/{space}".encode(), digest_size=16).hexdigest()
 
 
 class Hints:
@@ -33,13 +34,11 @@ class Hints:
         self.wakes: dict[object, Callable[[], None]] = {}
         self._channel = channel
         self._sends = Line(settings)
-        self._hears = Line(settings)
+        self._ear = Ear(settings, channel, hear=lambda _: self.wake(), begun=self.wake)
         self._due = asyncio.Event()
-        self._cut = asyncio.Event()
         self._ended = asyncio.Event()
         self._moved = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._listening = False
 
     def start(self) -> None:
         """Begin to send."""
@@ -47,9 +46,7 @@ class Hints:
 
     def listen(self) -> None:
         """Begin to hear of other processes, once."""
-        if not self._listening:
-            self._listening = True
-            self._tasks.append(asyncio.get_running_loop().create_task(self._hear()))
+        self._ear.start()
 
     def moved(self) -> None:
         """Something was committed here."""
@@ -75,21 +72,6 @@ class Hints:
                     await self._rest(PAUSE_MAX_S)
             await self._rest(PAUSE_S)
 
-    async def _hear(self) -> None:
-        while not self._ended.is_set():
-            try:
-                connection = await self._hears.ready(patient=False)
-                self._cut.clear()
-                if self._ended.is_set():  # whoever closes has set the other one before
-                    return
-                connection.add_termination_listener(lambda _: self._cut.set())
-                await connection.add_listener(self._channel, lambda *_: self.wake())
-                self.wake()  # for what may have been missed
-                await self._cut.wait()
-            except DRIVER_ERRORS:
-                self._hears.drop()
-            await self._rest(PAUSE_MAX_S)
-
     async def _rest(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), seconds)
@@ -98,7 +80,6 @@ class Hints:
         """End both lines; a hint that is due goes out first."""
         self._ended.set()
         self._due.set()
-        self._cut.set()
         await asyncio.gather(*self._tasks)
         await self._sends.close()
-        await self._hears.close()
+        await self._ear.close()

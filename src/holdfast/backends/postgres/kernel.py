@@ -28,7 +28,16 @@ from holdfast.kernel.commit import (
 )
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import MIB, Traits, check_bytes, check_commit, check_limit, check_range, check_rewrites
+from holdfast.kernel.limits import (
+    MIB,
+    Traits,
+    check_bytes,
+    check_commit,
+    check_limit,
+    check_range,
+    check_rewrites,
+    check_signal,
+)
 
 TRAITS = Traits(
     durability="fsync",
@@ -162,6 +171,24 @@ class PostgresKernel(Kernel):
 
         def end() -> None:
             store.hints.wakes.pop(watch, None)
+
+        return end
+
+    async def signal(self, scope: str, payload: bytes) -> None:
+        """See `Kernel.signal`."""
+        store = self._open()
+        check_signal(scope, payload, self.traits)
+        await store.driver.run(lambda: store.signals.send(scope, payload))
+
+    def listen(self, hear: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """See `Kernel.listen`."""
+        store = self._open()
+        listener = object()
+        store.signals.hears[listener] = hear
+        store.driver.post(store.signals.listen)
+
+        def end() -> None:
+            store.signals.hears.pop(listener, None)
 
         return end
 

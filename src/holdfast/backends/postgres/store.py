@@ -13,6 +13,7 @@ from holdfast.backends.postgres.errors import DRIVER_ERRORS, is_lost, translated
 from holdfast.backends.postgres.hints import Hints, channel_of
 from holdfast.backends.postgres.schema import durability_of, ensure_schema
 from holdfast.backends.postgres.settings import Settings
+from holdfast.backends.postgres.signals import Signals
 from holdfast.backends.postgres.statements import placed
 from holdfast.backends.postgres.text import raw
 from holdfast.errors import HoldfastError, Indeterminate
@@ -30,6 +31,7 @@ class PostgresStore:
 
     readers: Readers
     hints: Hints
+    signals: Signals
     durability: Durability
     space: int
 
@@ -57,6 +59,7 @@ class PostgresStore:
         settings = self.settings
         self.readers = Readers(settings)
         self.hints = Hints(settings, channel_of(settings.schema, self._name))
+        self.signals = Signals(settings, channel_of(settings.schema, self._name, of="signals_"))
         try:
             connection = await self._commits.ready(patient=False)
             self.durability = await durability_of(connection, settings)
@@ -138,4 +141,5 @@ class PostgresStore:
         await self._commits.close()
         if hasattr(self, "hints"):
             await self.hints.close()
+            await self.signals.close()
             await self.readers.close()

@@ -45,6 +45,7 @@ from holdfast.kernel.limits import (
     check_limit,
     check_range,
     check_rewrites,
+    check_signal,
 )
 
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class SqliteKernel(Kernel):
         self._space = space
         self._owns_store = owns_store
         self._watches: set[object] = set()
+        self._ends: set[Callable[[], None]] = set()  # of those who listen
         self._closed = False
 
     @classmethod
@@ -213,6 +215,26 @@ class SqliteKernel(Kernel):
         self._watches.discard(watch)
         self._space.wakes.pop(watch, None)
 
+    async def signal(self, scope: str, payload: bytes) -> None:
+        """See `Kernel.signal`."""
+        store = self._open()
+        store.check_open()
+        check_signal(scope, payload, self.traits)
+        await store.signals.send(self.space, scope, payload)
+
+    def listen(self, hear: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """See `Kernel.listen`."""
+        store = self._open()
+        store.check_open()
+        end = store.signals.listen(self.space, hear)
+        self._ends.add(end)
+
+        def ended() -> None:
+            self._ends.discard(end)
+            end()
+
+        return ended
+
     async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
         """See `Kernel.sweep`."""
         store = self._open()
@@ -243,13 +265,17 @@ class SqliteKernel(Kernel):
 
     async def stats(self) -> Mapping[str, int | float | str]:
         """See `Kernel.stats`."""
-        return await self._open().look(count, self._space.id)
+        store = self._open()
+        figures = await store.look(count, self._space.id)
+        return {**figures, "signals": await asyncio.to_thread(store.signals.reach)}
 
     async def close(self) -> None:
         """See `Kernel.close`."""
         self._closed = True
         for watch in tuple(self._watches):
             self._unwatch(watch)
+        while self._ends:
+            self._ends.pop()()
         if self._owns_store:
             await self._store.close()
 

@@ -23,6 +23,7 @@ from holdfast.backends.sqlite.filesystem import check_filesystem
 from holdfast.backends.sqlite.heads import SpaceCache
 from holdfast.backends.sqlite.place import FileId, file_id
 from holdfast.backends.sqlite.readers import Readers
+from holdfast.backends.sqlite.signals import Signals
 from holdfast.backends.sqlite.writer import Failpoint, Writer
 from holdfast.backends.sqlite.writer_thread import WriterThread
 from holdfast.errors import Closed, InvalidValue, ReadOnlyStore
@@ -39,6 +40,7 @@ class SqliteStore:
     def __init__(self, opening: Opening, failpoint: Failpoint | None) -> None:
         self.opening = opening
         self.readers = Readers(opening)
+        self.signals = Signals()
         self._closing = threading.Lock()
         self._refusal: Closed | None = None
         self._closed = False
@@ -107,6 +109,7 @@ class SqliteStore:
         writer = store._writer.writer
         assert writer is not None
         store.readers.place = writer.place
+        store.signals.at(store.file_id())
         store._checkpointer.start(writer)
         return store
 
@@ -214,6 +217,7 @@ class SqliteStore:
         writer = self._writer.writer
         if writer is not None and writer.broken is not None:
             self._leave_log()
+        self.signals.close()
         self._checkpointer.stop()
         self.readers.close(refusal)
         if writer is not None:
@@ -256,6 +260,7 @@ class SqliteStore:
         """See `forks.Forkable`."""
         self._refusal = Closed(f"{self.opening.path} was opened before this process was forked: open it in the child")
         self._inherited = True
+        self.signals.abandon()
         writer = self._writer.writer
         held: list[Any] = [*self.readers.inherited(), writer, self._checkpointer.connection, self._writer]
         if writer is not None:

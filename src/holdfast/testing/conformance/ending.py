@@ -20,6 +20,9 @@ def _verbs(bench: Bench, kernel: Kernel) -> dict[str, Callable[[], Awaitable[Any
     async def watch() -> None:
         kernel.watch(lambda: None)
 
+    async def listen() -> None:
+        kernel.listen(lambda scope, payload: None)
+
     async def mark() -> None:
         kernel.mark()
 
@@ -34,6 +37,8 @@ def _verbs(bench: Bench, kernel: Kernel) -> dict[str, Callable[[], Awaitable[Any
         "find": lambda: kernel.find("tag", "x", now_us=0),
         "scopes": kernel.scopes,
         "watch": watch,
+        "signal": lambda: kernel.signal(A, b""),
+        "listen": listen,
         "sweep": lambda: kernel.sweep(now_us=0, retention=Retention()),
         "stored": lambda: kernel.stored(A),
         "rewrite": lambda: kernel.rewrite(A),

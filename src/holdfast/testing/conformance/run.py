@@ -34,6 +34,7 @@ from holdfast.testing.conformance import (
     resurrection,
     rewriting,
     settling,
+    signals,
     spaces,
     stamps,
     sweeping,
@@ -61,6 +62,7 @@ CHECKS: tuple[Check, ...] = checks_of(
         ranges,
         limits,
         ending,
+        signals,
         histories,
     ),
 )

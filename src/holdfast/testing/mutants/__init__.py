@@ -16,12 +16,14 @@ from holdfast.testing.mutants import (
     moves,
     reading,
     rewriting,
+    signals,
     sweeping,
 )
 from holdfast.testing.mutants.mutant import Mutant, mutants_of
 
 MUTANTS: tuple[Mutant, ...] = mutants_of(
-    *(committing, conditions, identity, durability, reading, expiry, logs, moves, indexes, sweeping, rewriting, edges)
+    *(committing, conditions, identity, durability, reading, expiry, logs, moves, indexes, sweeping, rewriting),
+    *(edges, signals),
 )
 """Every mutant."""
 

@@ -180,5 +180,19 @@ class StormyKernel(Around):
 
         return self.inside.watch(hint)
 
+    def listen(self, hear: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """See `Kernel.listen`. Signals get lost and come twice, in their order."""
+        store = self._store
+        loop = asyncio.get_running_loop()
+
+        def heard(scope: str, payload: bytes) -> None:
+            if self._dead or loop.is_closed():
+                return
+            for _ in range(1 + store.happens(0.1)):
+                if not store.happens(store.weather.hint_lost):
+                    loop.call_soon(hear, scope, payload)
+
+        return self.inside.listen(heard)
+
 
 __all__ = ["CALM", "STORM", "Crashed", "SimulatedStore", "StormyKernel", "Weather"]

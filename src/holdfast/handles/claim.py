@@ -1,0 +1,74 @@
+"""Exclusive use of a session without a turn: `async with s.claim(worker="w1")`."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from holdfast.errors import Busy, Closed
+from holdfast.handles.fence import hold, holds, lease_lost, let_go
+from holdfast.handles.lease import Lease, Taking, Terms
+from holdfast.handles.store import Store
+from holdfast.handles.unit import Target
+
+
+class Claim:
+    """A block in which one worker has a session to itself, in any process; renewed by itself.
+
+    Every write of this task inside, by any handle, is refused with LeaseLost once the session was taken away, or the
+    claim could not be renewed for its ttl. What others write without a claim or turn is not held off. Raises Busy and
+    NotFound where it begins, LeaseLost where it ends if it was lost meanwhile.
+    """
+
+    def __init__(self, store: Store, target: Target, terms: Terms) -> None:
+        self._store = store
+        self._target = target
+        self._terms = terms
+        self._lease: Lease | None = None
+
+    @property
+    def worker(self) -> str | None:
+        """Who holds it, as was said."""
+        return self._terms.worker
+
+    @property
+    def token(self) -> int:
+        """The fencing token: greater with every claim of the session. For systems outside that can check one."""
+        return self._current().token
+
+    def check(self) -> None:
+        """Raise LeaseLost if it is known to be lost; asks nobody."""
+        self._current().check()
+
+    def _current(self) -> Lease:
+        if self._lease is None:
+            raise Closed("use a claim as `async with s.claim(…) as claim`")
+        return self._lease
+
+    async def __aenter__(self) -> Self:
+        if self._lease is not None:
+            raise Closed("a claim is used once; make another")
+        refuse_held(self._store, self._target.scope)
+        self._lease, _ = await Taking(self._store, self._target, self._terms).run()
+        assert self._lease is not None
+        hold(self._lease)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lease = self._current()
+        let_go(lease)
+        if not await lease.give_back() and error is None:
+            raise lease_lost(lease.scope, "it was claimed by somebody else, or deleted, before it was given back")
+
+
+def refuse_held(store: Store, scope: str) -> None:
+    """Raise Busy if this very task holds the session: it would wait for itself."""
+    if holds(store, scope):
+        raise Busy(
+            f"{scope} is held by this task itself",
+            remedy="Take a session once: leave the claim or turn this task is in, or work in that.",
+            scope=scope,
+            worker=None,
+        )

@@ -1,0 +1,81 @@
+"""Fences: what every write of a task carries while it holds a session.
+
+Held leases stand in a context variable, so that every handle used inside carries them, wherever it was made, and so do
+the tasks that are started inside. A lease that was given back fences nothing more: who still writes by it is told.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Protocol
+
+from holdfast.errors import LeaseLost, NotFound
+from holdfast.handles.store import Store
+from holdfast.kernel.commit import Conflict
+from holdfast.kernel.keys import bucket
+from holdfast.kernel.work import Work
+from holdfast.services import claim
+
+
+class Held(Protocol):
+    """A lease, as far as a write needs to know it."""
+
+    store: Store
+    scope: str
+    token: int
+
+    def check(self) -> None:
+        """Raise LeaseLost where it is known to be over."""
+        ...
+
+
+held: ContextVar[tuple[Held, ...]] = ContextVar("holdfast_held", default=())
+
+
+def carry(store: Store, work: Work) -> None:
+    """Let the commit of this unit fail if a session that this task holds was taken away. Raises LeaseLost at once where
+    that is known.
+
+    Where the backend cannot commit what the unit touches together with the session, only that is asked.
+    """
+    for lease in held.get():
+        if lease.store.writer is store.writer:  # a principal has a store of its own
+            lease.check()
+            if _spans(store, work, lease.scope):
+                try:
+                    claim.fence(work, lease.scope, lease.token)
+                except NotFound:  # this very unit ends the session
+                    continue
+
+
+def hold(lease: Held) -> None:
+    """Let this task, and those it starts, hold it."""
+    held.set((*held.get(), lease))
+
+
+def let_go(lease: Held) -> None:
+    """Let this task hold it no more."""
+    held.set(tuple([other for other in held.get() if other is not lease]))
+
+
+def holds(store: Store, scope: str) -> bool:
+    """Whether this task holds that session."""
+    return any(lease.store.writer is store.writer and lease.scope == scope for lease in held.get())
+
+
+def lost(conflict: Conflict) -> LeaseLost | None:
+    """The error if that is what a refused commit means."""
+    if conflict.key != claim.CELL or conflict.what != "unchanged":
+        return None
+    return lease_lost(conflict.scope, f"it was claimed by somebody else, or given back; token {conflict.expected}")
+
+
+def lease_lost(scope: str, why: str) -> LeaseLost:
+    """The error that says that a session is not held any more."""
+    return LeaseLost(f"{scope} is not held here any more: {why}", scope=scope)
+
+
+def _spans(store: Store, work: Work, scope: str) -> bool:
+    if store.limits.span == "store":
+        return True
+    return all(bucket(touched) == bucket(scope) for touched in work.touched)

@@ -1,0 +1,199 @@
+"""What keeps the leases of one event loop alive: its beats, and what is still to be cleaned up.
+
+One commit per interval, a third of the shortest ttl, however many leases; none at all while no lease is as old as that.
+The scope it beats in is made by the first beat and removed when the store is closed; what a killed process leaves, a
+sweep removes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from holdfast.errors import Closed, HoldfastError
+from holdfast.handles.store import Store
+from holdfast.kernel.commit import Committed, Conflict
+from holdfast.kernel.work import Work
+from holdfast.services import claim
+
+BEATS_PER_TTL = 3
+"""How often a process beats while its shortest lease lasts."""
+
+RETRY_S = 1.0
+"""The pause before cleaning up is tried again."""
+
+DEAD_US = 86_400_000_000
+"""How long after its last beat a sweep removes what a process left."""
+
+KNOWN_MAX = 10_000
+"""Beats of others that are remembered at most."""
+
+
+class Keeper:
+    """The beats of one event loop, and what it saw of others'."""
+
+    def __init__(self, store: Store) -> None:
+        self.holder = f"beat/{store.ids.writer()}"
+        """The scope it beats in."""
+        self.renewed_s = float("-inf")
+        """When the last beat that arrived was sent, by the monotonic clock."""
+        self._store = store
+        self._ttls_s: dict[object, float] = {}
+        self._beaten_s = 0.0
+        self._beats: asyncio.Task[None] | None = None
+        self._has_beaten = False
+        self._cleaning: set[asyncio.Task[None]] = set()
+        self._seen: dict[tuple[str, str, int], tuple[object, float]] = {}
+
+    # --- own beats --------------------------------------------------------------------------------
+
+    def keep(self, lease: object, ttl_s: float) -> None:
+        """Beat for this lease from now on."""
+        shortest = min(self._ttls_s.values(), default=None)
+        self._ttls_s[lease] = ttl_s
+        if shortest is None:
+            self._beaten_s = self._store.clock.monotonic_s()
+        if shortest is None or ttl_s < shortest:
+            self._restart()
+
+    def leave(self, lease: object) -> None:
+        """Beat no more for this lease."""
+        self._ttls_s.pop(lease, None)
+        if not self._ttls_s and self._beats is not None:
+            self._beats.cancel()
+            self._beats = None
+
+    def _restart(self) -> None:
+        if self._beats is not None:
+            self._beats.cancel()
+        self._beats = _start(self._run(), "holdfast beats")
+
+    async def _run(self) -> None:
+        clock = self._store.clock
+        while True:
+            interval_s = min(self._ttls_s.values()) / BEATS_PER_TTL
+            left_s = self._beaten_s + interval_s - clock.monotonic_s()
+            if left_s > 0:
+                await clock.sleep(left_s)
+                continue
+            sent_s = clock.monotonic_s()
+            try:
+                await self._beat()
+            except Closed:
+                return
+            except HoldfastError:
+                await clock.sleep(interval_s / BEATS_PER_TTL)  # until then it is as if it had not been tried
+                continue
+            self.renewed_s = self._beaten_s = sent_s
+
+    async def _beat(self) -> None:
+        work = self._store.work()
+        work.ask(self.holder, "create")
+        claim.beat(work, self.holder, work.now_us)
+        self._has_beaten = True
+        await work.commit()
+
+    # --- the beats of others ----------------------------------------------------------------------
+
+    def stands_still(self, scope: str, key: str, version: int, *, beat: object, asked_s: float, ttl_s: float) -> bool:
+        """Whether whoever wrote that cell has not beaten for that long, as far as it was watched here.
+
+        `asked_s` is when the beat was asked for, which may be long before it was answered.
+        """
+        watched = (scope, key, version)
+        before = self._seen.get(watched)
+        if before is None or before[0] != beat:
+            if len(self._seen) >= KNOWN_MAX:
+                del self._seen[next(iter(self._seen))]
+            self._seen.pop(watched, None)
+            self._seen[watched] = (beat, self._store.clock.monotonic_s())
+            return False
+        return asked_s - before[1] >= ttl_s
+
+    # --- cleaning up ------------------------------------------------------------------------------
+
+    async def surely(self, work: Work, undo: Callable[[Committed], Awaitable[object]]) -> Committed | Conflict:
+        """Commit the unit; if the caller stops waiting and it lands all the same, undo what it did."""
+        sending = asyncio.ensure_future(work.commit())
+        try:
+            return await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            if not sending.cancelled():
+                _ = self.later(lambda: _undone(sending, undo))
+            raise
+
+    async def now_or_later(self, clean: Callable[[], Awaitable[object]]) -> None:
+        """Clean up now, though this task is cancelled meanwhile; what fails is tried again until it succeeds."""
+        await asyncio.shield(self.later(clean))
+
+    def later(self, clean: Callable[[], Awaitable[object]]) -> asyncio.Future[None]:
+        """Clean up; what comes back is done after the first try."""
+        tried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = _start(self._until_done(clean, tried), "holdfast cleaning up")
+        self._cleaning.add(task)
+        task.add_done_callback(self._cleaning.discard)
+        return tried
+
+    async def _until_done(self, clean: Callable[[], Awaitable[object]], tried: asyncio.Future[None]) -> None:
+        try:
+            while True:
+                try:
+                    await clean()
+                except Closed:
+                    return
+                except HoldfastError:
+                    _done(tried)
+                    await self._store.clock.sleep(RETRY_S)
+                else:
+                    return
+        finally:
+            _done(tried)
+
+    async def close(self) -> None:
+        """End the beats, give up cleaning, and remove the scope."""
+        tasks = [task for task in (self._beats, *self._cleaning) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._has_beaten:
+            work = Work(self._store.writer, limits=self._store.limits)
+            work.ask(self.holder, "must_exist")
+            work.drop(self.holder)
+            try:
+                await work.commit()
+            except HoldfastError:  # a sweep will
+                return
+
+
+async def _undone(sending: asyncio.Future[Any], undo: Callable[[Committed], Awaitable[object]]) -> None:
+    outcome = await sending
+    if isinstance(outcome, Committed):
+        await undo(outcome)
+
+
+def _done(tried: asyncio.Future[None]) -> None:
+    if not tried.done():
+        tried.set_result(None)
+
+
+def _start(coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    # An empty context: what is done here is of no request, and holds nothing.
+    return asyncio.get_running_loop().create_task(coroutine, context=contextvars.Context(), name=name)
+
+
+async def remove_dead_beats(store: Store) -> None:
+    """Remove the beats of processes that have not beaten for a day: killed ones. One that lives makes its own anew."""
+    before = f"{max(store.now_us() - DEAD_US, 0):016d}"
+    for found in await store.patiently(lambda: store.kernel.find(claim.BEAT, "", now_us=store.now_us(), hi=before)):
+        work = store.work()
+        await work.head(found.scope)
+        work.drop(found.scope)
+        await work.commit()  # refused: it beats
+
+
+def keeper_of(store: Store) -> Keeper:
+    """The keeper of the running event loop."""
+    return store.of_loop(Keeper, lambda: Keeper(store), Keeper.close)

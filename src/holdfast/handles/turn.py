@@ -1,0 +1,209 @@
+"""The turn: one request to an agent as one atomic, idempotent, exclusive unit of a session.
+
+    entering        one read: answered before? free? what is left of an attempt that crashed? then one commit, the claim
+    turn.step       runs a function and commits what it came to, under the fence
+    the end         one commit: all that was staged, the answer, the end of the claim and of the steps
+
+A turn is a transaction that holds its session: its reads are conditions of the last commit. The claim keeps other
+turns out, not writers that take none; where one of those changed what the turn had read, the last commit is a Conflict,
+nothing of it is kept but the finished steps, and the same request may be sent again.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, NoReturn, Self, TypeVar, overload
+
+from holdfast.errors import Closed
+from holdfast.handles.claim import refuse_held
+from holdfast.handles.fence import hold, let_go, lost
+from holdfast.handles.lease import Lease, Standing, Taking, Terms
+from holdfast.handles.store import Store
+from holdfast.handles.transaction import SessionTransaction
+from holdfast.handles.unit import Target, check_callable, explain, refuse_inside
+from holdfast.kernel import codec
+from holdfast.kernel.commit import Committed
+from holdfast.kernel.work import Work
+from holdfast.model.budget import Account
+from holdfast.model.session import SessionRecord
+from holdfast.services import claim, turn
+
+T = TypeVar("T")
+
+_NOTHING = b"null"
+
+
+class Turn(SessionTransaction):
+    """One request, in a block: `async with s.turn(request_id="req-17") as turn`.
+
+    Turns of one session never overlap, in any process. What is written through it commits as one with its `output` at
+    the end of the block, or not at all; finished steps are kept, and the same request takes up there. A request that
+    was answered before is `replayed`: its `output` is there, and nothing can be written.
+
+    Raises Busy and NotFound where the block begins; LeaseLost at the next write once the session was taken away or the
+    claim could not be renewed for its ttl; at the end of the block what `SessionTransaction` does.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        target: Target,
+        terms: Terms,
+        *,
+        request: str,
+        user: str | None,
+        agent: str | None,
+        on_commit: Callable[[SessionRecord | None, Account | None, int], None],
+    ) -> None:
+        super().__init__(store, target, user=user, agent=agent, on_commit=on_commit)
+        self._terms = terms
+        self._request = request
+        self._everything = turn.everything(request)
+        self._lease: Lease | None = None
+        self._given_back = False
+        self._steps: dict[str, bytes] = {}
+        self._output = _NOTHING
+        self.replayed = False
+        """Whether this request was answered before."""
+
+    @property
+    def request_id(self) -> str:
+        """The request this turn answers."""
+        return self._request
+
+    @property
+    def output(self) -> Any:
+        """The answer: set it in the block; of a replayed request it is the one that was given."""
+        return codec.decode(self._output)
+
+    @output.setter
+    def output(self, value: Any) -> None:
+        self._current()
+        limit = self._store.limits.value_bytes_max
+        self._output = codec.encode(value, bytes_max=limit, what="the output", path="output")
+
+    @overload
+    async def step(
+        self, name: str, fn: Callable[..., Any], *args: Any, key: Any = None, version: Any = None, returns: type[T]
+    ) -> T: ...
+    @overload
+    async def step(
+        self, name: str, fn: Callable[..., Awaitable[T] | T], *args: Any, key: Any = None, version: Any = None
+    ) -> T: ...
+    async def step(
+        self, name: str, fn: Callable[..., Any], *args: Any, key: Any = None, version: Any = None, returns: Any = None
+    ) -> Any:
+        """Run `fn(*args)` unless it finished before in this request, and return what it came to.
+
+        Durable when it returns, whatever becomes of the turn. The same step is one of the same name, arguments (or
+        `key`, where arguments are no plain values) and `version`. The result comes back as from the store the first
+        time too: plain values, or what `returns` says. A step that was cut by a crash runs again.
+
+        Raises what `fn` raises, and keeps nothing then; InvalidValue for arguments or a result that cannot be kept.
+        """
+        self._current()
+        check_callable(fn, "fn")
+        if returns is not None:
+            codec.check_type(returns)
+        identity = turn.step_key(self._request, name, arguments=list(args) if key is None else key, version=version)
+        async with self._store.queue(self._work, identity):
+            raw = self._steps.get(identity)
+            if raw is None:
+                result = fn(*args)
+                if inspect.isawaitable(result):
+                    result = await result
+                limit = self._store.limits.value_bytes_max
+                raw = codec.encode(result, bytes_max=limit, what=f"the result of {name}")
+                await self._keep(identity, name, raw)
+                self._steps[identity] = raw
+        return codec.decode(raw) if returns is None else codec.decode_as(raw, returns, key=name)
+
+    async def _keep(self, key: str, name: str, result: bytes) -> None:
+        self._current()
+        store, lease = self._store, self._held()
+        work = store.work()
+        work.ask(lease.scope, "must_exist", epoch=self._target.epoch)
+        claim.fence(work, lease.scope, lease.token)
+        turn.step(work, lease.scope, key, name=name, result=result, ttl_us=store.answers_ttl_us)
+        outcome = await work.commit()
+        if not isinstance(outcome, Committed):
+            raise lost(outcome) or explain(outcome)
+
+    # --- the block --------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._state != "new":
+            raise Closed("a turn is used once; begin another")
+        refuse_inside(self._store, self._target.scope)
+        refuse_held(self._store, self._target.scope)
+        taking = Taking(self._store, self._target, self._terms, more=self._everything)
+        self._lease, standing = await taking.run(unless=_is_answered)
+        if self._lease is None:
+            self._state = "ended"
+            self._output = turn.answer_in(standing.more) or _NOTHING
+            self.replayed = True
+            return self
+        self._steps = turn.steps_in(standing.more)
+        try:
+            self._begin()
+        except BaseException:
+            await self._lease.give_back()
+            raise
+        hold(self._lease)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if self.replayed:
+            return False
+        lease = self._held()
+        let_go(lease)
+        try:
+            return await super().__aexit__(kind, error, trace)
+        finally:
+            if not self._given_back:
+                await lease.give_back()
+
+    async def _commit(self, work: Work) -> None:
+        lease, store = self._held(), self._store
+        lease.check()
+        claim.fence(work, lease.scope, lease.token)
+        claim.give_back(work, lease.scope)
+        turn.answer(work, lease.scope, self._request, self._output, ttl_us=store.answers_ttl_us)
+        room = max(store.limits.operations_max - work.operations, 0)
+        for key in [*self._steps][:room]:  # what finds no room goes when it expires
+            work.delete(lease.scope, key)
+        await super()._commit(work)
+
+    def _finish(self, outcome: Committed) -> None:
+        self._given_back = True
+        self._held().end()
+        super()._finish(outcome)
+
+    def _check(self) -> None:
+        super()._check()
+        if self._lease is not None:
+            self._lease.check()
+
+    def _held(self) -> Lease:
+        assert self._lease is not None
+        return self._lease
+
+    def _closed(self) -> Closed:
+        if self.replayed:
+            return Closed(
+                f"the request {self._request} was answered before",
+                remedy="Return `turn.output` where `turn.replayed` is true; write nothing then.",
+            )
+        return Closed("this turn has ended" if self._state == "ended" else "use a turn as `async with … as turn`")
+
+    def rollback(self) -> NoReturn:
+        """Leave the block and write nothing: the request counts as never answered, its finished steps are kept."""
+        super().rollback()
+
+
+def _is_answered(standing: Standing) -> bool:
+    return turn.answer_in(standing.more) is not None

@@ -1,0 +1,87 @@
+"""Claims: the cell that says who holds a session, the tickets of those who wait, and the beats of the processes.
+
+    session/7f…   claim                                {"holder": "beat/9f3c…", "worker": "w1", "at_us": …, "ttl_us": …}
+                  claim/queue/0000000000000042.0000    {"holder": "beat/51aa…", …}
+    beat/9f3c…    beat                                 {"at_us": …}        entry: beat, "", order at_us
+
+A claim is written when it is taken and deleted when it is given back, and by nothing between. Its version is the
+fencing token: every write of the holder carries the condition that the cell is not newer, and who takes the session
+away writes it anew. So two holders never both write, whatever their clocks say. Nothing of this shows in the change
+stream.
+
+A process that holds or waits beats in a scope of its own, one commit per interval for all it holds: the log of a
+session tells of what was done in it, and not of how long that took.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from holdfast.errors import Corrupt
+from holdfast.kernel import codec
+from holdfast.kernel.commit import Absent, Cell, Entry, Range, Unchanged
+from holdfast.kernel.work import Work
+from holdfast.model.claim import ClaimRecord, Ticket
+
+CELL = "claim"
+"""The key of the claim in its scope."""
+
+QUEUE = "claim/queue/"
+"""What the keys of all tickets start with; a stamp completes it."""
+
+TICKETS_MAX = 16
+"""So many of those in front are looked at: who is behind them waits for them anyway."""
+
+BEAT = "beat"
+"""The key of the beat in its scope, and the index of all beats."""
+
+_claims = msgspec.json.Decoder(ClaimRecord)
+_tickets = msgspec.json.Decoder(Ticket)
+
+EVERYTHING = Range(CELL, TICKETS_MAX + 1)
+"""The claim, and the first of those who wait."""
+
+
+def decode(cell: Cell) -> ClaimRecord:
+    """The record in a claim's cell."""
+    try:
+        return _claims.decode(cell.value)
+    except codec.UNREADABLE as problem:
+        raise Corrupt(f"a claim that cannot be read: {problem}") from problem
+
+
+def decode_ticket(cell: Cell) -> Ticket:
+    """The ticket in a cell."""
+    try:
+        return _tickets.decode(cell.value)
+    except codec.UNREADABLE as problem:
+        raise Corrupt(f"a ticket that cannot be read: {problem}") from problem
+
+
+def take(work: Work, scope: str, record: ClaimRecord, *, instead_of: Cell | None, ticket: str | None) -> None:
+    """Stage taking the session, on the condition that it is free, or held as it was seen; and giving up the ticket."""
+    work.require(scope, Absent(CELL) if instead_of is None else Unchanged(CELL, instead_of.version))
+    work.put(scope, CELL, msgspec.json.encode(record))
+    if ticket is not None:
+        work.delete(scope, ticket)
+
+
+def fence(work: Work, scope: str, token: int) -> None:
+    """Let the commit fail unless that claim is still the one."""
+    work.require(scope, Unchanged(CELL, token))
+
+
+def give_back(work: Work, scope: str) -> None:
+    """Stage the end of the claim; it needs `fence` beside it."""
+    work.delete(scope, CELL)
+
+
+def queue_up(work: Work, scope: str, ticket: Ticket) -> None:
+    """Stage a ticket behind all there are."""
+    work.append(scope, QUEUE, msgspec.json.encode(ticket))
+
+
+def beat(work: Work, scope: str, at_us: int) -> None:
+    """Stage one beat of a process."""
+    entry = Entry(BEAT, "", f"{at_us:016d}")
+    work.put(scope, BEAT, msgspec.json.encode({"at_us": at_us}), entries=(entry,))

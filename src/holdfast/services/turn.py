@@ -1,0 +1,80 @@
+"""Turns: the answer that a request was given, and what its finished steps came to.
+
+    turn/<request id>/answer            {"at_us": …, "output": …}
+    turn/<request id>/step/<digest>     {"name": "price", "at_us": …, "result": …}
+
+All of one request stands under one prefix, so that one read tells whether it was answered, and what is left of an
+attempt that crashed. The answer's commit removes the steps. Nothing of this shows in the change stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any, overload
+
+import msgspec
+from msgspec import Raw
+
+from holdfast.errors import Corrupt
+from holdfast.kernel import codec
+from holdfast.kernel.commit import Cell, Range
+from holdfast.kernel.keys import check_name, escaped
+from holdfast.kernel.limits import PAGE_MAX
+from holdfast.kernel.work import Work
+from holdfast.model.turn import AnswerRecord, StepRecord
+
+_answers = msgspec.json.Decoder(AnswerRecord)
+_steps = msgspec.json.Decoder(StepRecord)
+
+
+def prefix_of(request: str) -> str:
+    """What the keys of all that is kept of a request start with. Raises InvalidId."""
+    return f"turn/{escaped(check_name(request, 'a request id'))}/"
+
+
+def everything(request: str) -> Range:
+    """All that is kept of a request: the answer first."""
+    return Range(prefix_of(request), PAGE_MAX)
+
+
+def answer_in(cells: Iterable[Cell]) -> bytes | None:
+    """The output of the answer, if it is among these; JSON text."""
+    for cell in cells:
+        if cell.key.endswith("/answer"):
+            return bytes(_decoded(_answers, cell).output)
+    return None
+
+
+def steps_in(cells: Iterable[Cell]) -> dict[str, bytes]:
+    """The results of the finished steps among these, JSON text, by their keys."""
+    return {cell.key: bytes(_decoded(_steps, cell).result) for cell in cells if not cell.key.endswith("/answer")}
+
+
+def answer(work: Work, scope: str, request: str, output: bytes, *, ttl_us: int | None) -> None:
+    """Stage the answer of a request."""
+    record = AnswerRecord(work.now_us, Raw(output))
+    work.put(scope, prefix_of(request) + "answer", msgspec.json.encode(record), ttl_us=ttl_us)
+
+
+def step_key(request: str, name: str, *, arguments: Any, version: Any) -> str:
+    """The key of a step: the same for the same name, arguments and version. Raises InvalidId and InvalidValue."""
+    told = codec.encode([check_name(name, "a step's name"), arguments, version], what="the arguments of a step")
+    return f"{prefix_of(request)}step/{blake2b(told, digest_size=16).hexdigest()}"
+
+
+def step(work: Work, scope: str, key: str, *, name: str, result: bytes, ttl_us: int | None) -> None:
+    """Stage what a step came to."""
+    record = StepRecord(name, work.now_us, Raw(result))
+    work.put(scope, key, msgspec.json.encode(record), ttl_us=ttl_us)
+
+
+@overload
+def _decoded(decoder: msgspec.json.Decoder[AnswerRecord], cell: Cell) -> AnswerRecord: ...
+@overload
+def _decoded(decoder: msgspec.json.Decoder[StepRecord], cell: Cell) -> StepRecord: ...
+def _decoded(decoder: Any, cell: Cell) -> Any:
+    try:
+        return decoder.decode(cell.value)
+    except codec.UNREADABLE as problem:
+        raise Corrupt(f"what is kept of a request cannot be read: {problem}", key=cell.key) from problem

@@ -1,0 +1,72 @@
+"""Many processes run turns on few sessions, are killed, stall for longer than the ttl and supersede each other: each
+session has a serial history, and every request is answered once.
+"""
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from holdfast import Holdfast
+from holdfast.backends.sqlite import SqliteKernel
+from tests.crash.nursery import Nursery, child
+from tests.crash.turning import turns
+
+SESSIONS = ["one", "two"]
+REQUESTS = 12
+
+
+async def _begin(path: Path) -> None:
+    async with Holdfast.over(await SqliteKernel.open(path, durability="process")) as hold:
+        for id in SESSIONS:
+            await hold.sessions.create(id=id)
+
+
+async def _check(path: Path, asked: Path) -> None:
+    """Serial: what each turn read was what the one before it left; nothing of a fenced one is there."""
+    async with Holdfast.over(await SqliteKernel.open(path, durability="process")) as hold:
+        for id in SESSIONS:
+            session = await hold.sessions.get(id)
+            assert session is not None
+            said = [message.content for message in await session.messages.list(limit=1000)]
+            assert sorted(said) == sorted(f"r{number}" for number in range(REQUESTS))
+            assert await session.state.get("count") == REQUESTS
+            answers = []
+            for request in said:
+                async with session.turn(request_id=request, busy="supersede") as turn:
+                    assert turn.replayed
+                    answers.append(turn.output)
+            assert answers == list(range(1, REQUESTS + 1))
+            history = await session.state.history("count", limit=1000)
+            assert [past.value for past in history.items][::-1] == answers
+
+
+def _run(folder: Path, *, processes: int, kills: int, seed: int) -> None:
+    path, asked, chance = folder / "store.db", folder / "asked", Random(seed)
+    asyncio.run(_begin(path))
+    told = {"path": str(path), "asked": str(asked), "sessions": SESSIONS, "requests": REQUESTS}
+    with Nursery() as nursery:
+        for life in range(kills):
+            children = [
+                child("tests.crash.turning:turns", **told, place=place, seed=seed * 100 + life)
+                for place in range(processes)
+            ]
+            nursery.run(*children, kill_after_s=0.05 + 0.35 * chance.random())
+    turns(**told, place=99, seed=seed)  # type: ignore[arg-type]
+    asyncio.run(_check(path, asked))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_turns_of_processes_that_die_and_stall_are_serial_and_answer_each_request_once(
+    tmp_path: Path, seed: int
+) -> None:
+    """No write of a fenced turn is there, and no request was answered twice."""
+    _run(tmp_path, processes=3, kills=4, seed=seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_turns_are_serial_through_many_deaths(tmp_path: Path, seed: int) -> None:
+    """The same for longer."""
+    _run(tmp_path, processes=5, kills=12, seed=seed)
