@@ -26,6 +26,8 @@ from benchmarks import (
     percentiles,
     postgres_set,
     runtime,
+    session_length,
+    session_stats,
     sessions_scale,
     state_get,
     state_set,
@@ -46,6 +48,8 @@ BENCHMARKS = {
     "postgres_set": postgres_set,
     "runtime": runtime,
     "turn": turn,
+    "session_length": session_length,
+    "session_stats": session_stats,
 }
 
 
