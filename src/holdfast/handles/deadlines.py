@@ -27,10 +27,9 @@ class _Known(NamedTuple):
 class Deadlines:
     """Sessions as scopes that the cell `alive` keeps, and what this process knows of those cells. See `Keeper`."""
 
-    key = session.ALIVE
-    prefix = session.PREFIX
-
     def __init__(self) -> None:
+        self.key = session.ALIVE
+        self.prefix = session.PREFIX
         self._known: dict[str, _Known] = {}
 
     def knows(self, scope: str) -> bool:
