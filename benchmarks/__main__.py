@@ -26,9 +26,12 @@ from benchmarks import (
     percentiles,
     postgres_set,
     runtime,
+    session_length,
+    session_stats,
     sessions_scale,
     state_get,
     state_set,
+    turn,
 )
 from benchmarks.effort import QUICK, Effort
 from benchmarks.finding import Finding, show
@@ -44,6 +47,9 @@ BENCHMARKS = {
     "percentiles": percentiles,
     "postgres_set": postgres_set,
     "runtime": runtime,
+    "turn": turn,
+    "session_length": session_length,
+    "session_stats": session_stats,
 }
 
 

@@ -27,6 +27,7 @@ from holdfast.model.config import (
     TelemetryConfig,
     TurnsConfig,
 )
+from holdfast.model.context import Context
 from holdfast.model.event import Event
 from holdfast.model.health import Health
 from holdfast.model.keyring import KeyRing
@@ -34,9 +35,11 @@ from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
+from holdfast.model.session_stats import SessionStats
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
 from holdfast.model.stats import Stats
 from holdfast.model.status import SessionStatus
+from holdfast.model.template import Template
 
 __all__ = [
     "AlreadyExists",
@@ -52,6 +55,7 @@ __all__ = [
     "Claim",
     "Config",
     "Conflict",
+    "Context",
     "Diff",
     "Difference",
     "Event",
@@ -72,6 +76,7 @@ __all__ = [
     "Scope",
     "Session",
     "SessionConfig",
+    "SessionStats",
     "SessionStatus",
     "SessionSurface",
     "SessionTransaction",
@@ -80,6 +85,7 @@ __all__ = [
     "StateConfig",
     "Stats",
     "TelemetryConfig",
+    "Template",
     "Transaction",
     "Turn",
     "TurnsConfig",

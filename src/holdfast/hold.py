@@ -29,7 +29,7 @@ from holdfast.model.stats import Stats
 from holdfast.model.sweep import SweepReport, added
 from holdfast.opening import framed, open_framed
 from holdfast.operations.stats import put_together
-from holdfast.services import session
+from holdfast.services import budget, session
 from holdfast.wrappers.framing import Framing
 from holdfast.wrappers.stack import stacked
 
@@ -159,6 +159,7 @@ class Holdfast(Face):
         retention_us = None if kept_for is None else to_us(kept_for, "older_than")
         if dry_run:
             return await count_due(store, retention_us=retention_us)
+        await remove_dead_beats(store)
         budget = store.config.sweep.budget
         total = SweepReport(more=True)
         while total.more:
@@ -198,8 +199,9 @@ class Holdfast(Face):
         return await self._store.probe.health(version=await asyncio.to_thread(system.version))
 
 
-FRESH = frozenset({session.CELL, "alive", "claim", "beat"})
-"""Cells that say whether a session is there, what it is and whose turn it is: only an exact cache answers for them."""
+FRESH = frozenset({session.CELL, session.ALIVE, budget.CELL, "claim", "beat"})
+"""Cells that say whether a session is there, what it is, what is left of its budget and whose turn it is: only an exact
+cache answers for them."""
 
 
 def check_parts(*, config: object, clock: object, ids: object, keys: object = None) -> None:

@@ -45,6 +45,18 @@ GOALS = {
         for kind in ("state writes ≤ 20", "session writes ≤ 20", "reads ≤ 10")
     },
     "runtime": {"5 sessions, batched p99 of runtime.set ≤ 5"},
+    "turn": {
+        "the final commit of a turn p50 / state.set ≤ 1.6",
+        "a whole turn p50 / state.set ≤ 2.6",
+        "a repeated request p50 until its answer is there ≤ 200",
+    },
+    "session_length": {
+        "messages.add, 200 messages p50 / of 10 ≤ 1.3", "s.log, 200 messages p50 / of 10 ≤ 1.3",
+        "context, 200 messages p50 ≤ 2",
+    },
+    "session_stats": {
+        f"stats{of}, 100 sessions median ≤ 300" for of in ("", " of one mode", " of one user in twenty")
+    },
 }  # fmt: skip
 """What each benchmark is held to, as its quick form puts it."""
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from holdfast import Holdfast
+from holdfast import Budget, Holdfast, Usage
 from tests.cli.program import execute, invoke, start
 
 
@@ -52,6 +52,23 @@ def test_pages_continue_at_the_cursor_that_stands_on_stderr(store: str) -> None:
     assert [row["id"] for row in first.rows + second.rows] == ["bare", "trip"]
     assert ids(store, "--all", "--limit", "1") == ["bare", "trip"]
     assert len(invoke("-s", store, "session", "list", "--all", "-o", "json").rows[0]) == 2
+
+
+def test_show_has_what_is_used_of_each_budget(store: str) -> None:
+    async def work() -> None:
+        async with Holdfast.open(f"sqlite:///{store}") as hold:
+            s = await hold.sessions.create(id="b", budget=Budget(tokens=1000, wall_time="1m"))
+            await s.iterate(reserve=Usage(tokens=250, cost="0.5", wall_time=1.5))
+
+    asyncio.run(work())
+    shown = invoke("-s", store, "session", "show", "b", "-o", "json").rows[0]
+    assert shown["budget"] == [
+        {"budget": "iterations", "used": 1, "reserved": 0, "limit": 100, "percent": 1.0},
+        {"budget": "tokens", "used": 250, "reserved": 0, "limit": 1000, "percent": 25.0},
+        {"budget": "cost", "used": "0.5", "reserved": "0", "limit": None, "percent": None},
+        {"budget": "wall_time_s", "used": 1.5, "reserved": 0.0, "limit": 60.0, "percent": 2.5},
+    ]
+    assert "25.0" in invoke("-s", store, "session", "show", "b", "-o", "table").out
 
 
 def test_show_has_the_record_the_state_and_the_last_messages_and_events(store: str) -> None:

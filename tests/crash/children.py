@@ -1,14 +1,16 @@
 """What forked children do. Each opens the store itself, after the fork."""
 
 import asyncio
+import contextlib
 import itertools
 import mmap
 import os
 import signal
 import time
+from pathlib import Path
 from random import Random
 
-from holdfast import Config, Holdfast
+from holdfast import BudgetExceeded, Config, Holdfast, Usage
 from holdfast.backends.sqlite import SqliteKernel, checkpoint
 from holdfast.backends.sqlite.writer import Writer
 from holdfast.backends.sqlite.writes import Writes
@@ -122,6 +124,43 @@ def doomed(*, marks: str, at: str | None, count: int, place: int, **more) -> Non
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def iterating(*, path: str, notes: str, tasks: int, tries: int) -> None:
+    """So many tasks that iterate in session `s` until its budget is used up; how often they were let in is noted."""
+
+    async def work() -> None:
+        async with Holdfast.over(await SqliteKernel.open(path)) as hold:
+            s = await hold.sessions.get("s")
+            Path(notes).write_text("0")
+            let_in = 0
+
+            async def task() -> None:
+                nonlocal let_in
+                with contextlib.suppress(BudgetExceeded):
+                    for _ in range(tries):
+                        async with s.iterate(reserve=Usage(tokens=10, cost="0.1")) as it:
+                            let_in += 1
+                            await asyncio.sleep(0)
+                            it.spent(tokens=10, cost="0.1")
+
+            await asyncio.gather(*(task() for _ in range(tasks)))
+            Path(notes).write_text(str(let_in))
+
+    asyncio.run(work())
+
+
+def killed_in_an_iteration(*, path: str) -> None:
+    """Reserves, and is killed before it settles."""
+
+    async def work() -> None:
+        async with Holdfast.over(await SqliteKernel.open(path)) as hold:
+            s = await hold.sessions.get("s")
+            async with s.iterate(reserve=Usage(tokens=4000)) as it:
+                it.spent(tokens=7)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    asyncio.run(work())
+
+
 def forgetful(**more) -> None:
     """Doomed, with a writer that now and then acknowledges a batch which it rolls back."""
     commit, count = Writer._commit, itertools.count(1)
@@ -150,4 +189,4 @@ def hasty(**more) -> None:
     doomed(**more)
 
 
-__all__ = ["FAILPOINTS", "clients", "doomed", "forgetful", "hasty"]
+__all__ = ["FAILPOINTS", "clients", "doomed", "forgetful", "hasty", "iterating", "killed_in_an_iteration"]

@@ -161,6 +161,38 @@ async def _(stage: Stage) -> None:
     await stage.hold.sessions.delete("s1")
 
 
+@feature("s.context")
+async def _(stage: Stage) -> None:
+    await stage.s.context()
+
+
+@feature("s.size")
+async def _(stage: Stage) -> None:
+    await stage.s.size()
+
+
+@feature("sessions.create(template=…), 2 values of state")
+async def _(stage: Stage) -> None:
+    await stage.hold.sessions.templates.add("review", mode="code_review", state={"open": [], "done": []})
+    stage.begin()
+    await stage.hold.sessions.create(id="new", template="review")
+
+
+@feature("sessions.templates.add")
+async def _(stage: Stage) -> None:
+    await stage.hold.sessions.templates.add("review", mode="code_review", tags=["ci"])
+
+
+@feature("sessions.stats, 4 sessions")
+async def _(stage: Stage) -> None:
+    await stage.hold.sessions.stats()
+
+
+@feature("sessions.stats(user=…), 4 of its sessions")
+async def _(stage: Stage) -> None:
+    await stage.hold.sessions.stats(user="ada")
+
+
 @feature("await s.iterate(reserve=…)")
 async def _(stage: Stage) -> None:
     await stage.s.iterate(reserve=Usage(tokens=4000))

@@ -13,9 +13,11 @@ from holdfast.handles.messages import Messages
 from holdfast.handles.own_area import Area
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.sessions import Sessions
+from holdfast.handles.templates import Templates
 from holdfast.handles.transaction import SessionsInTransaction
 from holdfast.kernel.contract import Kernel
 from holdfast.model.keyring import Rekeyed
+from holdfast.model.session_stats import Durations
 from holdfast.model.stats import CacheStats, CallStats, KindStats, WriterStats
 from tests.docs.runner import ROOT
 
@@ -25,6 +27,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),
     "claim": (holdfast.Claim,),
+    "context": (holdfast.Context,),
     "event": (holdfast.Event,),
     "health": (holdfast.Health,),
     "holdfast": (holdfast.Holdfast, Principal),
@@ -34,12 +37,14 @@ TOLD: dict[str, tuple[type, ...]] = {
     "runtime": (Runtime,),
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),
+    "session_stats": (holdfast.SessionStats, Durations),
     "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff, holdfast.Why),
     "stats": (holdfast.Stats, CallStats, CacheStats, WriterStats, KindStats),
+    "template": (holdfast.Template, Templates),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
     "turn": (holdfast.Turn,),
 }
-NOT_TOLD = {"place", "covers", "over"}  # for the library's own use
+NOT_TOLD = {"place", "covers", "over", "named"}  # for the library's own use
 INHERITED_FROM_TUPLE = {"count", "index"}
 
 

@@ -8,21 +8,28 @@ from typing import Any, TypedDict, assert_type
 import msgspec
 
 from holdfast import (
+    Budget,
     Change,
     Changes,
+    Context,
     Event,
     History,
     Holdfast,
     Message,
     Page,
+    Progress,
     Scope,
     Session,
+    SessionStats,
     SessionStatus,
     SessionTransaction,
     Snapshot,
     State,
+    Template,
     Transaction,
+    Usage,
 )
+from holdfast.handles.iteration import Iteration
 from holdfast.handles.surface import SessionSurface
 
 
@@ -149,3 +156,25 @@ async def many_scopes(hold: Holdfast) -> None:
     assert_type(hold.changes(user="ada"), Changes)
     with hold.acting(by="ada", trace_id="t"):
         pass
+
+
+async def budgets(hold: Holdfast, s: Session) -> None:
+    async with s.iterate(data={"phase": "search"}, reserve=Usage(tokens=1, cost=0.5, wall_time="1m")) as it:
+        assert_type(it.number, int)
+        it.spent(tokens=1, cost="0.1")
+    assert_type(await s.iterate(), Iteration)
+    assert_type(s.iterations, int)
+    assert_type(s.progress, Progress)
+    assert_type(s.progress.per_budget, dict[str, float])
+    assert_type(s.budget, Budget)
+    assert_type(await s.log_tool_call("search", arguments={"q": 1}, duration=0.5), Event)
+    assert_type(await s.context(), Context)
+    assert_type(await s.size(), dict[str, int])
+    await s.update(budget=Budget(tokens=None, cost=1))
+    assert_type(await s.resume(budget=Budget(iterations=5)), Session)
+    assert_type(await hold.sessions.templates.add("review", budget=Budget()), Template)
+    assert_type(await hold.sessions.stats(mode="planner"), SessionStats)
+    async with hold.sessions.work("Fix the bug", template="review") as made:
+        assert_type(made, Session)
+    async with s.transaction() as tx, tx.iterate() as inside:
+        assert_type(inside, Iteration)

@@ -21,11 +21,13 @@ from holdfast.kernel.keys import check_name
 from holdfast.kernel.part import missing
 from holdfast.model.budget import Account, Budget, Progress, progress_of
 from holdfast.model.claim import Busy
+from holdfast.model.context import Context
 from holdfast.model.duration import Duration
 from holdfast.model.moment import to_datetime
 from holdfast.model.session import SessionRecord
 from holdfast.model.state import Why
 from holdfast.model.status import SessionStatus
+from holdfast.operations import context, size
 from holdfast.services import budget as budgets
 from holdfast.services import session
 
@@ -222,6 +224,30 @@ class Session(SessionSurface):
         record, seq = await self._unit.change(self._target, lambda work: change.stage(work, self.id))
         self._saw(record, seq)
         return self
+
+    async def context(self) -> Context:
+        """What whoever takes the session up needs first: task, status, state, iterations, the last ten events.
+
+        One read, of one moment, however long its history is. Like `refresh` it brings what others changed. Raises
+        NotFound if the session was deleted.
+        """
+        place = self.state.place
+        told, seen = await Alone(self._store).look(lambda work: context.context(work, place))
+        if seen.head.epoch != self._target.epoch:
+            raise missing(self._target.scope)
+        self._saw(seen.record, seen.version)
+        self._account = seen.account
+        self._expires_us = seen.expires_us
+        self._active_us = seen.head.at_us
+        return told
+
+    async def size(self) -> dict[str, int]:
+        """The bytes it takes by kind: "session", "state", "temp", "runtime", "message", "event".
+
+        Keys and values, without the log. Reads all of it, a page of at most 10,000 values or 8 MiB at once; what is
+        written meanwhile is counted as it was or as it is.
+        """
+        return await self._unit.read(self._target, lambda work: size.size(work, self._target.scope))
 
     def changes(self, *, after: After = "now", kinds: Iterable[str] | None = None) -> Changes:
         """The stream of this session's changes, from its creation to its deletion, which ends it. See `Changes`."""

@@ -40,7 +40,9 @@ Cost = Decimal | float | int | str
 """A cost in whatever currency the application counts in: an exact decimal, or what can be read as one."""
 
 _NONE = Decimal(0)
-_EXACT = Context(prec=64, rounding=ROUND_HALF_EVEN)
+EXACT = Context(prec=64, rounding=ROUND_HALF_EVEN)
+"""How costs are reckoned: no sum of them needs as many digits."""
+
 _STEP = Decimal(1).scaleb(-COST_PLACES)
 
 
@@ -57,7 +59,7 @@ def to_cost(cost: Cost, what: str = "cost") -> Decimal:
         raise InvalidValue(f"{what} must be a decimal number, not {shown(cost)}", path=what) from None
     if not exact.is_finite() or not 0 <= exact <= AMOUNT_MAX:
         raise InvalidValue(f"{what} must be from 0 to {AMOUNT_MAX:,}, not {shown(str(exact))}", path=what)
-    rounded = exact.quantize(_STEP, context=_EXACT)
+    rounded = exact.quantize(_STEP, context=EXACT)
     if rounded != exact and not isinstance(cost, float):
         raise InvalidValue(f"{what} has more than {COST_PLACES} decimal places: {shown(str(exact))}", path=what)
     return _plain(rounded)
@@ -65,8 +67,8 @@ def to_cost(cost: Cost, what: str = "cost") -> Decimal:
 
 def _plain(cost: Decimal) -> Decimal:
     """Without zeros at its end, and without an exponent above 0: 30, neither 30.00 nor 3E+1."""
-    short = cost.normalize(_EXACT)
-    return short if short.as_tuple().exponent <= 0 else short.quantize(Decimal(1), context=_EXACT)  # type: ignore[operator]
+    short = cost.normalize(EXACT)
+    return short if short.as_tuple().exponent <= 0 else short.quantize(Decimal(1), context=EXACT)  # type: ignore[operator]
 
 
 def _count(count: int, what: str) -> int:
@@ -178,7 +180,7 @@ class Amounts(Struct, frozen=True, omit_defaults=True):
         return Amounts(
             min(self.iterations + other.iterations, AMOUNT_MAX),
             min(self.tokens + other.tokens, AMOUNT_MAX),
-            _plain(min(_EXACT.add(self.cost, other.cost), Decimal(AMOUNT_MAX))),
+            _plain(min(EXACT.add(self.cost, other.cost), Decimal(AMOUNT_MAX))),
             min(self.tool_calls + other.tool_calls, AMOUNT_MAX),
             min(self.wall_us + other.wall_us, AMOUNT_MAX),
         )
@@ -188,7 +190,7 @@ class Amounts(Struct, frozen=True, omit_defaults=True):
         return Amounts(
             max(self.iterations - other.iterations, 0),
             max(self.tokens - other.tokens, 0),
-            _plain(max(_EXACT.subtract(self.cost, other.cost), _NONE)),
+            _plain(max(EXACT.subtract(self.cost, other.cost), _NONE)),
             max(self.tool_calls - other.tool_calls, 0),
             max(self.wall_us - other.wall_us, 0),
         )

@@ -1,7 +1,7 @@
 """A page of sessions: one find and one read when there is at most one filter, a zig-zag merge of several indexes else.
 
 Every index holds its entries in the same order (created, scope), so sessions that pass all filters are where the
-index ranges meet. Each range is read in pages and leaps to the furthest place that any other one stands at.
+index ranges meet.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from holdfast.errors import InvalidValue, shown
-from holdfast.kernel.commit import Found, Read, View
+from holdfast.kernel.commit import Read, View
 from holdfast.kernel.keys import check_name
+from holdfast.kernel.merge import Place, Stream, meet
 from holdfast.kernel.work import Work
 from holdfast.model.session import SessionRecord
 from holdfast.services import budget, session
-
-Place = tuple[str, str]
-"""Where a session stands in every index: (order, scope)."""
 
 _CURSOR = re.compile(r"([0-9]{16})\.(session/(.+))", re.DOTALL)
 
@@ -50,101 +48,21 @@ async def page(
 
     A session that was deleted, or ceased to pass, between the find and the read is left out.
     """
-    wanted = list(filters.items()) or [("session.all", "")]
+    wanted = list(filters.items()) or [(session.ALL, "")]
     streams = [
         Stream(work, index, value, lo=lo, hi=hi, newest=newest, size=limit if len(wanted) == 1 else BUFFER)
         for index, value in wanted
     ]
     rows: list[View] = []
     while len(rows) < limit:
-        places = await _meet(streams, after, limit - len(rows))
-        rows += await _read(work, [scope for _, scope in places], filters, expired=expired)
-        if len(places) < limit - len(rows) and not places:
+        met = await meet(streams, after, limit - len(rows))
+        if not met:
             return rows, None
-        after = places[-1]
+        rows += await _read(work, [entry.scope for entry in met], filters, expired=expired)
+        after = (met[-1].order, met[-1].scope)
         if streams[0].is_at_end(after):
             return rows, None
     return rows, None if after is None else ".".join(after)
-
-
-class Stream:
-    """One index range, read in pages, that can leap forward."""
-
-    def __init__(
-        self, work: Work, index: str, value: str, *, lo: str | None, hi: str | None, newest: bool, size: int
-    ) -> None:
-        self._work = work
-        self._index, self._value = index, value
-        self._lo, self._hi = lo, hi
-        self._newest = newest
-        self._size = size
-        self._page: Sequence[Found] = ()
-        self._next = 0
-        self._ended = False
-
-    async def beyond(self, place: Place | None, *, inclusive: bool) -> Place | None:
-        """The first place beyond that one in the direction of reading, None at the end."""
-        while True:
-            while self._next < len(self._page):
-                here = self._here()
-                if place is None or self._is_beyond(here, place) or (inclusive and here == place):
-                    return here
-                self._next += 1
-            if self._ended:
-                return None
-            await self._turn(place, inclusive=inclusive)
-
-    def is_at_end(self, place: Place) -> bool:
-        """Whether nothing can follow that place, as far as is known without reading on."""
-        return self._ended and all(not self._is_beyond((found.order, found.scope), place) for found in self._page)
-
-    def _here(self) -> Place:
-        found = self._page[self._next]
-        return found.order, found.scope
-
-    def _is_beyond(self, here: Place, place: Place) -> bool:
-        return here < place if self._newest else here > place
-
-    async def _turn(self, place: Place | None, *, inclusive: bool) -> None:
-        """Read the page that begins at `place`, or the next one if that lies ahead of what was read."""
-        after = self._page[-1].cursor if self._page else None
-        if place is not None and (after is None or not self._is_beyond(after[:2], place)):
-            # Just before the place in the direction of reading: keys sort after "" and before "\U0010ffff".
-            beyond = self._newest != inclusive
-            after = (*place, "" if beyond else "\U0010ffff")
-        self._page = await self._work.find(
-            self._index,
-            self._value,
-            lo=self._lo,
-            hi=self._hi,
-            after=after,
-            limit=self._size,
-            reverse=self._newest,
-        )
-        self._next = 0
-        self._ended = len(self._page) < self._size
-
-
-async def _meet(streams: Sequence[Stream], after: Place | None, limit: int) -> list[Place]:
-    """Up to `limit` places that all streams have in common, beyond `after`."""
-    places: list[Place] = []
-    inclusive = False
-    while len(places) < limit:
-        target = await streams[0].beyond(after, inclusive=inclusive)
-        if target is None:
-            break
-        met = True
-        for stream in streams[1:]:
-            place = await stream.beyond(target, inclusive=True)
-            if place is None:
-                return places
-            if place != target:
-                after, inclusive, met = place, True, False
-                break
-        if met:
-            places.append(target)
-            after, inclusive = target, False
-    return places
 
 
 async def _read(work: Work, scopes: Sequence[str], filters: Mapping[str, str], *, expired: bool) -> list[View]:

@@ -1,6 +1,7 @@
 """Sessions: one record cell each, with an index entry for every filter that a list offers, and the cells of its time.
 
-    session     the record      index session.all     value ""           order: created, as 16 digits of microseconds
+    session     the record      index session.all     value ""           order: created, as 16 digits of microseconds;
+                                                                         carries the figures of the session
                                 index session.user    value "ada"        and so for app, agent, mode, channel, status
                                                                          and tag
     alive       its deadline    the session exists as long as this cell does, which expires with it
@@ -29,6 +30,7 @@ from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Bounds
 from holdfast.model.deadline import NEVER, Deadline
 from holdfast.model.session import SessionRecord, clean_tags, failure
+from holdfast.model.session_stats import pack
 from holdfast.model.status import SessionStatus
 
 CELL = "session"
@@ -42,6 +44,9 @@ ALIVE = "alive"
 
 DUE = "due"
 """The key of the cell, and the name of the index, by which a sweep finds whose time has come."""
+
+ALL = "session.all"
+"""The index of all sessions; its entries carry what statistics need."""
 
 NAMED = ("user", "app", "agent", "mode", "channel")
 """The fields that hold one name each, and are listed by it."""
@@ -269,7 +274,7 @@ def _due(what: str, at_us: int) -> tuple[Entry, ...]:
 
 def _entries(record: SessionRecord) -> tuple[Entry, ...]:
     order = order_of(record.created_us)
-    entries = [Entry("session.all", "", order), Entry("session.status", record.status.value, order)]
+    entries = [Entry(ALL, "", order, pack(record)), Entry("session.status", record.status.value, order)]
     entries += [
         Entry(f"session.{field}", name, order) for field in NAMED if (name := getattr(record, field)) is not None
     ]

@@ -24,6 +24,7 @@ from holdfast.model.config import (
     TelemetryConfig,
     TurnsConfig,
 )
+from holdfast.model.context import Context
 from holdfast.model.duration import Duration
 from holdfast.model.event import Event
 from holdfast.model.health import Health
@@ -32,10 +33,12 @@ from holdfast.model.message import Message
 from holdfast.model.page import Page
 from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
+from holdfast.model.session_stats import SessionStats
 from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot, Why
 from holdfast.model.stats import Stats
 from holdfast.model.status import SessionStatus
 from holdfast.model.sweep import SweepReport
+from holdfast.model.template import Template
 from holdfast.services.message import Order
 from holdfast.sync.portal import timeout
 
@@ -53,6 +56,7 @@ __all__ = [
     "Claim",
     "Config",
     "Conflict",
+    "Context",
     "Diff",
     "Difference",
     "Event",
@@ -73,6 +77,7 @@ __all__ = [
     "Scope",
     "Session",
     "SessionConfig",
+    "SessionStats",
     "SessionStatus",
     "SessionSurface",
     "SessionTransaction",
@@ -81,6 +86,7 @@ __all__ = [
     "StateConfig",
     "Stats",
     "TelemetryConfig",
+    "Template",
     "Transaction",
     "Turn",
     "TurnsConfig",
@@ -305,6 +311,8 @@ class Session(SessionSurface):
         budget: Budget | None = None,
         if_version: int | None = None,
     ) -> Session: ...
+    def context(self) -> Context: ...
+    def size(self) -> dict[str, int]: ...
     def changes(self, *, after: After = "now", kinds: Iterable[str] | None = None) -> Changes: ...
     def why(self, key: str) -> Why | None: ...
     def at(self, version: int) -> Past: ...
@@ -442,6 +450,7 @@ class Face:
     def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]: ...
 
 class Sessions:
+    templates: Templates
     def create(
         self,
         *,
@@ -456,8 +465,10 @@ class Sessions:
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
+        template: str | None = None,
         on_exists: Literal["fail", "return"] = "fail",
     ) -> Session: ...
+    def work(self, task: str | None = None, **fields: Any) -> Working: ...
     def get(self, id: str) -> Session | None: ...
     def open(
         self,
@@ -492,6 +503,20 @@ class Sessions:
         cursor: str | None = None,
     ) -> Page[Session]: ...
     def iterate(self, *, limit: int = 200, cursor: str | None = None, **filters: Any) -> Items[Session]: ...
+    def stats(
+        self,
+        *,
+        user: str | None = None,
+        app: str | None = None,
+        mode: str | None = None,
+        channel: str | None = None,
+        status: SessionStatus | str | None = None,
+        tag: str | None = None,
+        agent: str | None = None,
+        expired: bool = False,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+    ) -> SessionStats: ...
     def update(
         self,
         id: str,
@@ -502,6 +527,34 @@ class Sessions:
         if_version: int | None = None,
     ) -> Session: ...
     def delete(self, id: str) -> bool: ...
+
+class Templates:
+    def add(
+        self,
+        name: str,
+        *,
+        mode: str | None = None,
+        app: str | None = None,
+        agent: str | None = None,
+        channel: str | None = None,
+        task: str | None = None,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
+        state: Mapping[str, Any] | None = None,
+        on_exists: Literal["fail", "replace"] = "fail",
+    ) -> Template: ...
+    def get(self, name: str) -> Template | None: ...
+    def list(self) -> list[Template]: ...
+    def remove(self, name: str) -> bool: ...
+    def named(self, name: str) -> Template: ...
+
+class Working:
+    def __enter__(self) -> Session: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 class Holdfast(Face):
     @classmethod

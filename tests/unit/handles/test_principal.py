@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import AlreadyExists, Conflict, Holdfast, NotFound, Scope, Session, Transaction
+from holdfast import AlreadyExists, Conflict, Holdfast, NotFound, Scope, Session, SessionStats, Transaction
 from holdfast.errors import InvalidValue, UseTransaction
 from holdfast.handles.face import Principal
 from holdfast.handles.sessions import Sessions
@@ -57,6 +57,9 @@ SESSIONS: dict[str, tuple[Try, Any]] = {
     "iterate": (lambda on: _iterated(on.iterate(app="travel")), ["adas"]),
     "update": (lambda on: on.update("bos", metadata={"a": 1}), NotFound),
     "delete": (lambda on: on.delete("bos"), False),
+    "stats": (lambda on: _count(on.stats(user="bo")), 0),
+    "work": (lambda on: on.work(id="bos").__aenter__(), AlreadyExists),
+    "templates": (lambda on: on.templates.add("theirs", on_exists="replace"), NotFound),
 }
 """Verb -> what is tried, and what comes of it: an error or an answer. A new verb has to be entered here."""
 
@@ -157,6 +160,8 @@ SURFACE: dict[str, Try] = {
     "messages.list": lambda s: s.messages.list(),
     "log": lambda s: s.log("noted"),
     "events": lambda s: s.events(),
+    "iterate": lambda s: s.iterate(),
+    "log_tool_call": lambda s: s.log_tool_call("search"),
     "pause": lambda s: s.pause(),
 }
 
@@ -373,6 +378,10 @@ async def test_principals_of_one_store_share_it_and_nothing_else(stores: Stores)
 
     await asyncio.gather(*[live(name, face) for name, face in faces.items()])
     assert [len((await face.sessions.list()).items) for face in faces.values()] == [5, 5, 5]
+
+
+async def _count(stats: Awaitable[SessionStats]) -> int:
+    return (await stats).count
 
 
 async def _ids(listing: Awaitable[Any]) -> list[str]:

@@ -27,7 +27,7 @@ async def gate(kernel: Gated, *, opened: bool) -> None:
 
 def waiting(hold: Holdfast, count: int) -> None:
     """Until that many commits wait to be sent."""
-    while hold.stats()["writer_waiting"] != count:
+    while hold.stats().writer.waiting != count:
         pass
 
 

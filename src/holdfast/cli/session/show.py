@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from holdfast.cli.output import Format, OutputOption, chosen, write_line, write_rows, write_table, write_text
-from holdfast.cli.session.record import fields_of, the_session
+from holdfast.cli.session.record import budget_of, fields_of, the_session
 from holdfast.cli.store import opened, run
 
 
@@ -18,7 +18,7 @@ def show_session(
     last: Annotated[int, typer.Option("--last", "-n", min=1, max=1000, help="How many messages and events.")] = 10,
     output: OutputOption = None,
 ) -> None:
-    """Show a session: its record, state, runtime state, last messages and events.
+    """Show a session: its record, budget, state, runtime state, last messages and events.
 
     \b
     holdfast -s app.db session show 0197a2c4-…
@@ -31,6 +31,7 @@ def show_session(
             events = (await session.events(limit=last, order="newest")).items[::-1]
             return {
                 "session": fields_of(session),
+                "budget": budget_of(session),
                 "state": (await session.state.snapshot()).values,
                 "runtime": await session.runtime.all(),
                 "messages": [msgspec.structs.asdict(message) for message in await session.messages.last(last)],
@@ -45,6 +46,7 @@ def show_session(
 
 def _write_pages(document: dict[str, Any]) -> None:
     write_table([{"field": name, "value": value} for name, value in document["session"].items() if value])
+    _write_page("budget", document["budget"], ("budget", "used", "reserved", "limit", "percent"))
     for name in ("state", "runtime"):
         _write_page(name, [{"key": key, "value": value} for key, value in document[name].items()], ("key", "value"))
     _write_page("messages", document["messages"], ("at", "role", "content", "metadata"))

@@ -1,0 +1,35 @@
+"""The context of a session: what whoever takes it up needs first."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from holdfast.model.budget import Progress
+from holdfast.model.event import Event
+from holdfast.model.status import SessionStatus
+
+
+class Context(Struct, frozen=True):
+    """What a session is about and where it stands, all of one moment.
+
+    task, mode, status  as in its record
+    state       its own state, of the default namespace
+    iterations  how many began
+    progress    how much of its budget is used
+    events      the newest entries of its event log, the oldest of them first
+    version     the version of the session's scope at that moment: `s.changes` and `s.state.diff` go on from there
+    at          when it was last written
+    """
+
+    task: str | None
+    mode: str | None
+    status: SessionStatus
+    state: dict[str, Any]
+    iterations: int
+    progress: Progress
+    events: tuple[Event, ...]
+    version: int
+    at: datetime
