@@ -75,9 +75,9 @@ class ImpatientWriter(Writer):
 
 
 class ImpatientStore(Store):
-    def __init__(self, kernel, *, clock, ids, config):
-        super().__init__(kernel, clock=clock, ids=ids, config=config)
-        self.writer = ImpatientWriter(kernel, clock=clock, ids=ids)
+    def __init__(self, stack, *, clock, ids, config):
+        super().__init__(stack, clock=clock, ids=ids, config=config)
+        self.writer = ImpatientWriter(self.kernel, clock=clock, ids=ids)
 
 
 def test_a_writer_that_sends_an_unknown_commit_again_under_a_new_id_is_found():
@@ -100,9 +100,9 @@ class HopefulWriter(Writer):
 
 
 class HopefulStore(Store):
-    def __init__(self, kernel, *, clock, ids, config):
-        super().__init__(kernel, clock=clock, ids=ids, config=config)
-        self.writer = HopefulWriter(kernel, clock=clock, ids=ids)
+    def __init__(self, stack, *, clock, ids, config):
+        super().__init__(stack, clock=clock, ids=ids, config=config)
+        self.writer = HopefulWriter(self.kernel, clock=clock, ids=ids)
 
 
 def test_a_writer_that_takes_a_lost_reply_for_success_is_found():
