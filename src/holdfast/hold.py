@@ -159,7 +159,6 @@ class Holdfast(Face):
         retention_us = None if kept_for is None else to_us(kept_for, "older_than")
         if dry_run:
             return await count_due(store, retention_us=retention_us)
-        await remove_dead_beats(store)
         budget = store.config.sweep.budget
         total = SweepReport(more=True)
         while total.more:

@@ -14,8 +14,10 @@ from holdfast.hold import Holdfast
 from holdfast.kernel.commit import Committed, ScopeCommit, View
 from holdfast.kernel.feed import Feed, Follower
 from holdfast.kernel.writer import Lane, Writer
+from holdfast.opening import framed
 from holdfast.testing.simulation import Scenario, SimulationFailed, Weather, simulate
 from holdfast.wrappers.around import Around
+from holdfast.wrappers.stack import Stack
 
 SEEDS = range(1, 9)
 SILENT = Weather(hint_lost=1.0)
@@ -46,7 +48,12 @@ def on(kernel_of):
 
 def with_store(store_of):
     """Open the store with a broken part of its own."""
-    return lambda kernel, clock, ids, config: Holdfast(store_of(kernel, clock=clock, ids=ids, config=config))
+
+    def opened(kernel, clock, ids, config):
+        kept = framed(kernel, config)
+        return Holdfast(store_of(Stack(kept, None, None), clock=clock, ids=ids, config=config), kept)
+
+    return opened
 
 
 # --- writers ----------------------------------------------------------------------------------------
