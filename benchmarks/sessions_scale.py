@@ -37,7 +37,7 @@ from holdfast.handles.session import Session
 ACTIVE = 1_000
 USERS = 20
 PAGE = 50
-PER_COMMIT = 40
+PER_COMMIT = 30
 GOAL = Goal(at_most=1.5)
 
 

@@ -11,6 +11,9 @@ from holdfast.testing.history import Effect, Entry, Violation, violations
 from holdfast.testing.place import Place
 from holdfast.testing.recording import entry_of, load
 
+UNTOLD = frozenset({"alive", "due", "active", "claim", "budget"})
+"""Areas that no change tells of: until when a session lives, when it was last used, whose turn it is."""
+
 
 class Aftermath:
     """Follows one store through many deaths. `entries` is the whole log of every scope, as far back as it ever went."""
@@ -60,6 +63,8 @@ class Aftermath:
         shown: dict[str, object] = {}
         for cell in view.ranges[0]:
             area = cell.key.partition("/")[0]
+            if area in UNTOLD:
+                continue
             value = codec.decode(cell.value)
             if area == "message" or area == "event":
                 shown.setdefault(area, []).append(value["content" if area == "message" else "data"])

@@ -15,8 +15,8 @@ move the mark like any other. (Tried: telling one's own commits from those of ot
 cannot be read at one moment.)
 
 Bounded, where it has none: what was read is answered again for at most `ttl_s`, by a clock that only grows; one's own
-commits are seen at once, and a conflict makes what is remembered of its scopes forgotten. Never with one of the keys in
-`fresh`, and never over several scopes, which would not be one cut.
+commits and rewrites are seen at once, and a conflict makes what is remembered of its scopes forgotten. Never with one
+of the keys in `fresh`, and never over several scopes, which would not be one cut.
 
 Ranges are never remembered.
 """
@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from holdfast.errors import Compacted, HoldfastError
-from holdfast.kernel.commit import Commit, Moved, Outcome, Read, Retention, Swept, View
+from holdfast.kernel.commit import Commit, Moved, Outcome, Read, Record, Retention, Rewrite, Swept, View
 from holdfast.kernel.contract import Clock, Kernel
 from holdfast.wrappers.around import Around
 from holdfast.wrappers.kept import Kept
@@ -204,3 +204,14 @@ class Bounded(Caching):
                     for commit in commits:
                         for part in commit.scopes:
                             self._kept.forget(part.scope)
+
+    async def rewrite(self, scope: str, *, cells: Sequence[Rewrite] = (), records: Sequence[Record] = ()) -> int:
+        """See `Kernel.rewrite`. Seen at once like one's own commits."""
+        with self._lock:
+            self._commits += 1
+        try:
+            return await super().rewrite(scope, cells=cells, records=records)
+        finally:
+            with self._lock:
+                self._commits += 1
+                self._kept.forget(scope)

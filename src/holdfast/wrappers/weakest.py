@@ -14,9 +14,9 @@ from random import Random
 from msgspec.structs import replace
 
 from holdfast.errors import HoldfastError
-from holdfast.kernel.commit import Commit, Moved, Outcome, Read, View
+from holdfast.kernel.commit import Commit, Moved, Outcome, Read, Record, Rewrite, View
 from holdfast.kernel.contract import Clock, Kernel
-from holdfast.kernel.limits import KIB, MIB, Traits, check_commit
+from holdfast.kernel.limits import KIB, MIB, Traits, check_commit, check_rewrites
 from holdfast.wrappers.around import Around
 from holdfast.wrappers.faults import Chances, Faults, Plan
 
@@ -86,6 +86,11 @@ class Weakened(Around):
         except HoldfastError as refusal:
             return refusal
         return None
+
+    async def rewrite(self, scope: str, *, cells: Sequence[Rewrite] = (), records: Sequence[Record] = ()) -> int:
+        """See `Kernel.rewrite`. What is beyond the traits is refused."""
+        check_rewrites(cells, self.traits)
+        return await super().rewrite(scope, cells=cells, records=records)
 
     async def moved(self, after: str | None = None, *, limit: int = 1000) -> Moved:
         """See `Kernel.moved`. In any order, and some of it twice where the limit has room."""
