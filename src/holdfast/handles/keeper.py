@@ -1,6 +1,8 @@
 """What keeps the leases of one event loop alive: its beats, and what is still to be cleaned up.
 
 One commit per interval, a third of the shortest ttl, however many leases; none at all while no lease is as old as that.
+With the beats, sessions that are held are kept alive that would expire before the lease does: only those cost a commit
+of their own. So such a session is there as long as its holder is believed in, and lapses by itself when it is not.
 The scope it beats in is made by the first beat and removed when the store is closed; what a killed process leaves, a
 sweep removes.
 """
@@ -41,6 +43,7 @@ class Keeper:
         """When the last beat that arrived was sent, by the monotonic clock."""
         self._store = store
         self._ttls_s: dict[object, float] = {}
+        self._with_beats: dict[object, Callable[[], Awaitable[object]]] = {}
         self._beaten_s = 0.0
         self._beats: asyncio.Task[None] | None = None
         self._has_beaten = False
@@ -49,10 +52,12 @@ class Keeper:
 
     # --- own beats --------------------------------------------------------------------------------
 
-    def keep(self, lease: object, ttl_s: float) -> None:
-        """Beat for this lease from now on."""
+    def keep(self, lease: object, ttl_s: float, also: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Beat for this lease from now on, and do that too with every beat."""
         shortest = min(self._ttls_s.values(), default=None)
         self._ttls_s[lease] = ttl_s
+        if also is not None:
+            self._with_beats[lease] = also
         if shortest is None:
             self._beaten_s = self._store.clock.monotonic_s()
         if shortest is None or ttl_s < shortest:
@@ -61,6 +66,7 @@ class Keeper:
     def leave(self, lease: object) -> None:
         """Beat no more for this lease."""
         self._ttls_s.pop(lease, None)
+        self._with_beats.pop(lease, None)
         if not self._ttls_s and self._beats is not None:
             self._beats.cancel()
             self._beats = None
@@ -81,12 +87,14 @@ class Keeper:
             sent_s = clock.monotonic_s()
             try:
                 await self._beat()
+                self.renewed_s = sent_s
+                await asyncio.gather(*(also() for also in self._with_beats.values()))
             except Closed:
                 return
             except HoldfastError:
                 await clock.sleep(interval_s / BEATS_PER_TTL)  # until then it is as if it had not been tried
                 continue
-            self.renewed_s = self._beaten_s = sent_s
+            self._beaten_s = sent_s
 
     async def _beat(self) -> None:
         work = self._store.work()
