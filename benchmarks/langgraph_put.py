@@ -4,7 +4,6 @@ A put as a graph makes it: the next checkpoint of a thread with twenty channels,
 with synchronous=FULL on both sides, theirs by default, at 1, 16 and 64 tasks, each in a thread of its own. Then the
 same with a channel of 10,000 messages in the thread that did not change.
 Goals: four times the rate of theirs at 64 tasks, and the long thread within 1.5 times the latency of the small one.
-Run by itself: `python -m benchmarks.langgraph_put`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, create_ch
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from benchmarks.effort import Effort
-from benchmarks.finding import Finding, ratio, show
+from benchmarks.finding import Finding, ratio
 from benchmarks.pairs import NO_GOAL, Goal, Sample, rotate
 from holdfast import Holdfast
 from holdfast.adapters.langgraph import HoldfastSaver
@@ -110,7 +109,3 @@ async def _put_on(
         checkpoint["channel_versions"] = {**checkpoint["channel_versions"], "key03": version}
         config = await saver.aput(config, checkpoint, {"source": "loop", "step": step}, {"key03": version})
         latencies.append(time.perf_counter() - begun)
-
-
-if __name__ == "__main__":
-    show(measure(Effort()), title="langgraph_put")

@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -23,11 +22,6 @@ from holdfast.adapters.langgraph import HoldfastSaver
 from holdfast.backends.memory import MemoryKernel
 from holdfast.errors import InvalidId, InvalidValue, NotFound
 from tests.unit.kernel.gated import Gated
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'store.db'}"
 
 
 @pytest.fixture
@@ -76,7 +70,7 @@ async def test_it_passes_the_base_of_the_conformance_suite_and_does_what_it_says
     assert report.passed_all()
     async with holdfast.Holdfast.open("memory://") as opened:
         detected = DetectedCapabilities.from_instance(HoldfastSaver(opened)).detected
-    assert detected == {*BASE_CAPABILITIES, Capability.COPY_THREAD}
+    assert detected == {*BASE_CAPABILITIES, Capability.COPY_THREAD, Capability.PRUNE}
     tried = {name for name, one in report.results.items() if one.tests_passed}
     assert tried == {one.value for one in detected}
 
@@ -270,6 +264,7 @@ def test_every_method_is_there_for_threads_too(url: str) -> None:
         assert found.pending_writes == [("task", "a", 2)]
         assert [one.config for one in saver.list(place(), limit=1)] == [config]
         saver.copy_thread("t", "copy")
+        saver.prune(["copy"])
         saver.delete_thread("t")
         assert (saver.get_tuple(place()), saver.get(place("copy"))) == (None, one.checkpoint)
 

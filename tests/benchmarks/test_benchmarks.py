@@ -37,6 +37,9 @@ GOALS = {
             "memory / after the first round ≤ 1.1",
         )
     },
+    "langgraph_put": {
+        "put, 64 tasks rate / AsyncSqliteSaver ≥ 4", "put, one small channel p50 / 10 messages ≤ 1.5",
+    },
     "memory_size": {f"5 sessions in memory:// {what} ≤ 100" for what in ("the whole process, peak", "what they added")},
     "postgres_set": {"postgres state.set, 64 tasks rate / unnest by hand ≥ 0.5"},
     "percentiles": {

@@ -1,6 +1,8 @@
 """What keeps the leases of one event loop alive: its beats, and what is still to be cleaned up.
 
 One commit per interval, a third of the shortest ttl, however many leases; none at all while no lease is as old as that.
+With the beats, sessions that are held are kept alive that would expire before the lease does: only those cost a commit
+of their own. So such a session is there as long as its holder is believed in, and lapses by itself when it is not.
 The scope it beats in is made by the first beat and removed when the store is closed; what a killed process leaves, a
 sweep removes.
 """
@@ -40,6 +42,7 @@ class Keeper:
         """When the last beat that arrived was sent, by the monotonic clock."""
         self._store = store
         self._ttls_s: dict[object, float] = {}
+        self._with_beats: dict[object, Callable[[], Awaitable[object]]] = {}
         self._beaten_s = self._due_s = 0.0
         self._beats: asyncio.Task[None] | None = None
         self._has_beaten = False
@@ -48,8 +51,10 @@ class Keeper:
 
     # --- own beats --------------------------------------------------------------------------------
 
-    def keep(self, lease: object, ttl_s: float) -> None:
-        """Beat for this lease from now on."""
+    def keep(self, lease: object, ttl_s: float, also: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Beat for this lease from now on, and do that too with every beat."""
+        if also is not None:
+            self._with_beats[lease] = also
         if not self._ttls_s:
             self._beaten_s = self._store.clock.monotonic_s()
         self._ttls_s[lease] = ttl_s
@@ -59,6 +64,7 @@ class Keeper:
     def leave(self, lease: object) -> None:
         """Beat no more for this lease. Who beats is left asleep: mostly the next lease comes before it is due."""
         self._ttls_s.pop(lease, None)
+        self._with_beats.pop(lease, None)
 
     def _restart(self) -> None:
         if self._beats is not None:
@@ -78,12 +84,14 @@ class Keeper:
             sent_s = clock.monotonic_s()
             try:
                 await self._beat()
+                self.renewed_s = sent_s
+                await asyncio.gather(*(also() for also in self._with_beats.values()))
             except Closed:
                 return
             except HoldfastError:
                 await clock.sleep(interval_s / BEATS_PER_TTL)  # until then it is as if it had not been tried
                 continue
-            self.renewed_s = self._beaten_s = sent_s
+            self._beaten_s = sent_s
         self._beats = None
 
     async def _beat(self) -> None:

@@ -69,7 +69,7 @@ class Lease:
         self._ttl_s = ttl_s
         self._sent_s = sent_s
         self._over = ""
-        keeper.keep(self, ttl_s)
+        keeper.keep(self, ttl_s, self._keep_alive)
 
     def check(self) -> None:
         """Raise LeaseLost where it is known to be over: given back, or not renewed for its ttl."""
@@ -79,6 +79,23 @@ class Lease:
                 return
             self._over = f"it could not be renewed for {since_s:.3g} s, longer than its ttl"
         raise lease_lost(self.scope, self._over)
+
+    async def _keep_alive(self) -> None:
+        """Let the session live as long as this lease would from now on, and a while longer, if it would expire before.
+
+        So it is not done with every beat, and where one fails there is time for the next.
+        """
+        store = self.store
+        if not store.deadlines.knows(self.scope):
+            await store.work().peek([Read(self.scope)])
+        now_us, ttl_us = store.now_us(), round(self._ttl_s * 1_000_000)
+        if self._over or not store.deadlines.are_to_move(self.scope, now_us, now_us + ttl_us):
+            return
+        work = store.work()
+        work.ask(self.scope, "must_exist", epoch=self._target.epoch)
+        claim.fence(work, self.scope, self.token)
+        work.touch(self.scope, least_us=claim.kept_to_us(now_us, ttl_us))
+        await work.commit()  # refused: it is held no more
 
     def end(self) -> None:
         """It was given back, in a commit of its holder's or by `give_back`."""
@@ -185,6 +202,7 @@ class Taking:
         ttl_us = round(terms.ttl_s * 1_000_000)
         record = ClaimRecord(self._keeper.holder, work.now_us, ttl_us, terms.worker, terms.request)
         claim.take(work, self._scope, record, instead_of=standing.held, ticket=self._ticket)
+        work.touch(self._scope, least_us=claim.kept_to_us(record.at_us, ttl_us))
         if self._more is not None:
             work.require(self._scope, Untouched(self._more.prefix, standing.head.seq))
         outcome = await self._keeper.surely(work, lambda landed: self._lease(landed, sent_s).give_back())

@@ -353,7 +353,7 @@ class Retention(Struct, frozen=True):
 
 
 class Swept(Struct, frozen=True):
-    """What one sweep removed. `more`: the budget ran out before the work."""
+    """What one sweep or purge removed. `more`: the budget ran out before the work."""
 
     cells: int = 0
     records: int = 0

@@ -284,9 +284,10 @@ class Work(Reads):
         """
         self._staging(scope, scope).end()
 
-    def touch(self, scope: str) -> None:
-        """Let the commit renew what keeps the scope alive, though it writes nothing there."""
-        self.part(scope).touched = True
+    def touch(self, scope: str, *, least_us: int = 0) -> None:
+        """Let the commit renew what keeps the scope alive, though it writes nothing there: to `least_us` at least."""
+        part = self.part(scope)
+        part.touched, part.least_us = True, max(part.least_us, least_us)
 
     def savepoint(self, scope: str) -> Callable[[], None]:
         """What takes back all that is staged for the scope from now on, but for its end."""

@@ -226,7 +226,7 @@ async def test_a_commit_cancelled_on_its_way_still_lands_and_the_driver_is_not_d
 
 
 async def test_who_must_know_of_a_missed_commit_is_told_once_it_lands_wherever_its_caller_was_cancelled() -> None:
-    """Before it was sent, and on its way: whoever has to take it back learns its number. One that is refused is none."""
+    """Before it was sent, and on its way: whoever has to take it back learns its number."""
     writer, kernel = gated()
     kernel.gate.clear()
     missed: list[Committed] = []

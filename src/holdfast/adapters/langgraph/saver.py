@@ -37,8 +37,9 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from holdfast import sync
 from holdfast.adapters.langgraph import cells
+from holdfast.adapters.langgraph.pruning import prune
 from holdfast.adapters.langgraph.thread import Thread
-from holdfast.errors import InvalidValue, NotFound
+from holdfast.errors import InvalidValue, NotFound, shown
 from holdfast.hold import Holdfast
 from holdfast.sync.face import bare
 from holdfast.sync.portal import portal
@@ -176,6 +177,25 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
                 await self._write(str(target_thread_id), partial(Thread.put_raw, puts=page), begins=True)
 
         await self._read(str(source_thread_id), copy, None)
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Delete the checkpoints that are not the latest of their namespace, or with "delete" all of them.
+
+        With a checkpoint go its writes, and the values that nothing leads to any more; what a DeltaChannel is rebuilt
+        from stays. The thread's session stays, with what else it holds. Prune a thread while no run writes to it: one
+        that goes on from a checkpoint that is gone would lose its values.
+        """
+        if strategy not in ("keep_latest", "delete"):
+            raise InvalidValue(f'strategy must be "keep_latest" or "delete", not {shown(strategy)}', path="strategy")
+
+        async def take(thread: Thread) -> None:
+            if strategy == "delete":
+                await thread.delete(reversed(await thread.keys()))
+            else:
+                await prune(thread, self.serde.loads_typed)
+
+        for id in thread_ids:
+            await self._read(str(id), take, None)
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -319,6 +339,10 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """See `acopy_thread`."""
         portal().call(self.acopy_thread, source_thread_id, target_thread_id)
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """See `aprune`."""
+        portal().call(self.aprune, thread_ids, strategy=strategy)
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """A version above the present one, and like no other of the same number."""

@@ -13,6 +13,9 @@ AREA = "langgraph"
 PAGE = 100
 ATTEMPTS = 10
 
+LEADING = ("b/", "w/", "c/")
+"""What keys of values begin with that are not parts of others; what leads to others comes after them."""
+
 
 class Thread:
     """One thread's cells."""
@@ -75,9 +78,9 @@ class Thread:
             if after is None:
                 return found
 
-    async def raw(self) -> AsyncIterator[dict[str, bytes]]:
-        """Every cell as it is kept, parts first, page by page."""
-        for prefix in ("p/", "b/", "w/", "c/"):
+    async def raw(self, *prefixes: str) -> AsyncIterator[dict[str, bytes]]:
+        """Every cell as it is kept, or those under these prefixes, parts first, page by page."""
+        for prefix in prefixes or ("p/", *LEADING):
             after: str | None = None
             while True:
                 page = await self._area.page(prefix, limit=PAGE, after=after)
@@ -85,6 +88,14 @@ class Thread:
                 after = page.next
                 if after is None:
                     break
+
+    async def keys(self, *prefixes: str) -> list[str]:
+        """The keys of every cell, or of those under these prefixes, in the order of `raw`."""
+        return [key async for page in self.raw(*prefixes) for key in page]
+
+    async def parts_in_use(self) -> set[str]:
+        """The keys of the parts that some value was cut into."""
+        return {part async for page in self.raw(*LEADING) for value in page.values() for part in cells.parts_of(value)}
 
     async def put_raw(self, puts: Mapping[str, bytes]) -> None:
         """Store cells as they are."""

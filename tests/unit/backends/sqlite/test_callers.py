@@ -113,7 +113,7 @@ async def test_closing_leaves_one_file_and_no_thread(tmp_path: Path) -> None:
     await kernel.scopes(limit=1_000)
     await kernel.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["store.db", "store.db-lock"]
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("holdfast")] == []
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("holdfast-sqlite")] == []
 
 
 async def test_a_kernel_of_a_shared_store_closes_without_it(tmp_path: Path) -> None:

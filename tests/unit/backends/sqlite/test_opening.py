@@ -249,7 +249,7 @@ async def closed_aside() -> list[str]:
     for thread in threading.enumerate():
         if thread.name == "holdfast-sqlite-close":
             thread.join()
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("holdfast")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("holdfast-sqlite")]
 
 
 @pytest.mark.parametrize("times", [1, 2])

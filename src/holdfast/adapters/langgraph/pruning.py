@@ -1,0 +1,78 @@
+"""Taking what nobody needs any more out of a thread.
+
+Of each namespace the latest checkpoint is kept, with its channels' values and what tasks wrote beside it. A channel
+that LangGraph keeps as its writes (a DeltaChannel) is rebuilt from the checkpoints before: these stay too, back to the
+one that holds the channel's value. A checkpoint's metadata name such channels.
+
+Checkpoints go before the values that they led to, so that a prune which is cut short leaves nothing that leads nowhere;
+the next one takes up what it left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from typing import Any
+
+from holdfast.adapters.langgraph import cells
+from holdfast.adapters.langgraph.cells import CheckpointCell, Typed
+from holdfast.adapters.langgraph.thread import Thread
+
+DELTAS = "counters_since_delta_snapshot"
+"""Where LangGraph's metadata name the channels whose value is not in every checkpoint."""
+
+Loads = Callable[[Typed], Any]
+
+
+async def prune(thread: Thread, loads: Loads) -> None:
+    """Delete what the latest checkpoint of each namespace does not need."""
+    checkpoints = {key: cells.decode_checkpoint(raw) for key, raw in (await thread.all("c/")).items()}
+    blobs = set(await thread.keys("b/"))
+    kept = _kept(checkpoints, blobs, loads)
+    await thread.delete([key for key in checkpoints if key not in kept])
+    beside = {_writes_beside(key) for key in kept}
+    await thread.delete([key for key in await thread.keys("w/") if _writes_beside(key) not in beside])
+    needed = {blob for key in kept for blob in _values(checkpoints[key], loads).values()}
+    await thread.delete([key for key in blobs if key not in needed])
+    parts = await thread.keys("p/")
+    if parts:
+        needed = await thread.parts_in_use()
+        await thread.delete([key for key in parts if key not in needed])
+
+
+def _kept(checkpoints: Mapping[str, CheckpointCell], blobs: Set[str], loads: Loads) -> set[str]:
+    """The keys of the checkpoints that stay."""
+    latest: dict[str, str] = {}
+    for key in checkpoints:  # in order, so the last of each namespace is its latest
+        latest[key.rpartition("/")[0]] = key
+    kept = set(latest.values())
+    for key in latest.values():
+        kept |= _ancestors(key, checkpoints, blobs, loads)
+    return kept
+
+
+def _ancestors(key: str, checkpoints: Mapping[str, CheckpointCell], blobs: Set[str], loads: Loads) -> set[str]:
+    """The checkpoints before one that its channels are rebuilt from."""
+    cell = checkpoints[key]
+    values = _values(cell, loads)
+    missing = {channel for channel in loads(cell.metadata).get(DELTAS, ()) if values.get(channel) not in blobs}
+    found: set[str] = set()
+    while missing and cell.parent is not None:
+        key = cells.checkpoint_key(cell.namespace, cell.parent)
+        if key not in checkpoints:
+            break
+        found.add(key)
+        cell = checkpoints[key]
+        values = _values(cell, loads)
+        missing = {channel for channel in missing if values.get(channel) not in blobs}
+    return found
+
+
+def _values(cell: CheckpointCell, loads: Loads) -> dict[str, str]:
+    """Of each channel the key of the value it has in a checkpoint, if it has one."""
+    versions = loads(cell.checkpoint)["channel_versions"]
+    return {channel: cells.blob_key(cell.namespace, channel, version) for channel, version in versions.items()}
+
+
+def _writes_beside(key: str) -> str:
+    """What the key of a checkpoint and those of the writes beside it have in common: namespace and id."""
+    return "/".join(key.split("/")[1:3])
