@@ -77,7 +77,7 @@ class CountingKernel(Kernel):
 
     def _count(self, commit: Commit) -> None:
         count = self.count
-        count.verbs.append("commit")
+        count.verbs.append("commit" if commit.durable else "commit without a barrier")
         for part in commit.scopes:
             count.scopes += 1
             count.checks += len(part.checks)

@@ -114,8 +114,12 @@ class Kernel(ABC):
         sending the same commit again settles it.
 
         Durable (G6): an outcome Committed is returned only once `traits.durability` holds for it; before that nobody
-        sees the commit. Outcomes TooLarge, Unsupported and InvalidValue say that this one commit was never sent
-        (see `limits.check_commit`). Raising instead of returning says the same of every commit of the batch: with
+        sees the commit. One that need not be durable (`Commit.durable`) may be returned, and seen by everybody, before
+        that, and is durable at the latest when a later one of the space is that had to be. Only what ends every opening
+        of the store may take it: nobody is left who saw it, and nothing stays that came after it.
+
+        Outcomes TooLarge, Unsupported and InvalidValue say that this one commit was never sent (see
+        `limits.check_commit`). Raising instead of returning says the same of every commit of the batch: with
         Unavailable and the store's conditions none was applied, with Indeterminate each may have been.
         """
 
