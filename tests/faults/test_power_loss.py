@@ -117,7 +117,7 @@ def small_log(monkeypatch):
 
 @pytest.mark.parametrize("durability", ["fsync", "process"])
 async def test_after_a_power_cut_the_store_keeps_what_it_promised(durability, tmp_path):
-    cuts = await cut_again_and_again(tmp_path, durability=durability, seed=1, cuts_max=80, each=0.05)
+    cuts = await cut_again_and_again(tmp_path, durability=durability, seed=1, cuts_max=30, each=0.05)
     kinds = {cut.kind for cut in cuts}
     assert "write" in kinds
     assert "sync" in kinds or durability == "process"
