@@ -25,6 +25,7 @@ from holdfast.kernel.commit import Cell, Committed, Head, Present, Range, Read, 
 from holdfast.kernel.follower import Follower
 from holdfast.kernel.live import Live
 from holdfast.kernel.part import missing
+from holdfast.kernel.work import Work
 from holdfast.model import claim as model
 from holdfast.model.claim import ClaimRecord, Ticket
 from holdfast.model.duration import Duration, to_seconds
@@ -108,8 +109,7 @@ class Lease:
 
         async def clean() -> None:
             nonlocal there
-            work = self.store.work()
-            work.ask(self.scope, "must_exist", epoch=self._target.epoch)
+            work = _unit(self.store, self._target)
             claim.fence(work, self.scope, self.token)
             claim.give_back(work, self.scope)
             there = isinstance(await work.commit(), Committed)
@@ -187,8 +187,8 @@ class Taking:
     async def _take(self, standing: Standing) -> Lease | None:
         """None if somebody was faster, or changed meanwhile what else was asked for."""
         terms, sent_s = self._terms, self._store.clock.monotonic_s()
-        work = self._store.work()
-        work.ask(self._scope, "must_exist", epoch=self._target.epoch)
+        work = _unit(self._store, self._target)
+        work.durable = terms.request is None  # the token of a claim may be known outside
         ttl_us = round(terms.ttl_s * 1_000_000)
         record = ClaimRecord(self._keeper.holder, work.now_us, ttl_us, terms.worker, terms.request)
         claim.take(work, self._scope, record, instead_of=standing.held, ticket=self._ticket)
@@ -214,8 +214,7 @@ class Taking:
         self._follower = self._store.feed().follow()
         await self._follower.add(self._scope, after=None)
         self._following = asyncio.ensure_future(self._follow(self._follower))
-        work = self._store.work()
-        work.ask(self._scope, "must_exist", epoch=self._target.epoch)
+        work = _unit(self._store, self._target)
         ttl_us = round(self._terms.ttl_s * 1_000_000)
         claim.queue_up(work, self._scope, Ticket(self._keeper.holder, work.now_us, ttl_us, self._terms.worker))
         outcome = await self._keeper.surely(work, lambda landed: self._withdraw(self._ticket_of(landed)))
@@ -277,8 +276,7 @@ class Taking:
         return removed
 
     async def _withdraw(self, ticket: str) -> None:
-        work = self._store.work()
-        work.ask(self._scope, "must_exist", epoch=self._target.epoch)
+        work = _unit(self._store, self._target)
         work.require(self._scope, Present(ticket))
         work.delete(self._scope, ticket)
         await work.commit()  # refused: it is gone already
@@ -304,3 +302,12 @@ class Taking:
         by = f" by {who}" if who else ""
         waited = "" if self._terms.busy == "reject" else f", and was for all of {self._terms.wait_s:g} s"
         return Busy(f"{self._scope} is held{by}{waited}", scope=self._scope, worker=who)
+
+
+def _unit(store: Store, target: Target) -> Work:
+    """A unit of work on the session that need not be durable: who holds it and who waits is worth nothing once no
+    process is left that could."""
+    work = store.work()
+    work.durable = False
+    work.ask(target.scope, "must_exist", epoch=target.epoch)
+    return work

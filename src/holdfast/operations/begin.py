@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from holdfast.kernel.work import Work
-from holdfast.model.event import START, EventRecord
 from holdfast.model.session import SessionRecord
-from holdfast.services import event, session, state
+from holdfast.services import session, state
 from holdfast.services.state import Place
 
 

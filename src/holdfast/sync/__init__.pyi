@@ -26,6 +26,7 @@ from holdfast.model.config import (
 )
 from holdfast.model.context import Context
 from holdfast.model.duration import Duration
+from holdfast.model.erasure import ErasureReport
 from holdfast.model.event import Event
 from holdfast.model.health import Health
 from holdfast.model.keyring import KeyRing, Rekeyed
@@ -99,7 +100,7 @@ After = str | int | Literal["now", "beginning"]
 T = TypeVar("T")
 D = TypeVar("D")
 Listed = list[Message]
-SessionOrder = Literal["newest", "oldest"]
+SessionOrder = Literal["newest", "oldest", "recent"]
 
 class Items(Iterator[Item]):
     def __next__(self) -> Item: ...
@@ -498,6 +499,8 @@ class Sessions:
         expired: bool = False,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        updated_after: datetime | None = None,
+        updated_before: datetime | None = None,
         order: SessionOrder = "newest",
         limit: int = 50,
         cursor: str | None = None,
@@ -516,6 +519,8 @@ class Sessions:
         expired: bool = False,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        updated_after: datetime | None = None,
+        updated_before: datetime | None = None,
     ) -> SessionStats: ...
     def update(
         self,
@@ -579,6 +584,7 @@ class Holdfast(Face):
     ) -> None: ...
     def as_principal(self, *, user: str, also: Sequence[Scope] = ()) -> Principal: ...
     def sweep(self, *, older_than: Duration | None = None, dry_run: bool = False) -> SweepReport: ...
+    def erase(self, *, user: str) -> ErasureReport: ...
     def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed: ...
     def stats(self) -> Stats: ...
     def health(self) -> Health: ...
