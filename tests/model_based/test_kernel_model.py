@@ -1,8 +1,8 @@
 """Every kernel does what an obviously right model does, whatever is asked of it in whatever order.
 
 Commits of all shapes over several scopes and two spaces, reads, ranges, finds, logs, moves, repeated sends, drops,
-sweeps, purges and passing time. After every step all that a kernel shows is compared with the model. The SQLite store is
-open twice on one file, as two processes have it, and each call goes to either.
+sweeps, purges and passing time. After every step all that a kernel shows is compared with the model. The SQLite store
+is open twice on one file, as two processes have it, and each call goes to either.
 """
 
 import asyncio
