@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from holdfast import system
 from holdfast.errors import InvalidValue, shown
+from holdfast.handles.erasure import Erasure
 from holdfast.handles.expiry import count_due, sweep_sessions, sweep_store
 from holdfast.handles.face import Face, Principal
 from holdfast.handles.keeper import remove_dead_beats
@@ -22,6 +23,7 @@ from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import listed
 from holdfast.model.config import Config
 from holdfast.model.duration import Duration, to_us
+from holdfast.model.erasure import ErasureReport
 from holdfast.model.health import Health
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.scope import Scope
@@ -169,6 +171,25 @@ class Holdfast(Face):
             swept = await sweep_store(store, budget=budget)
             total = added(total, SweepReport(0, 0, swept.cells, swept.records, swept.scopes))
         return total
+
+    async def erase(self, *, user: str) -> ErasureReport:
+        """Remove everything of a user for good, and not only from sight; returns what was removed.
+
+        Their sessions of any status, expired ones too, whoever uses them: what is under way there gets NotFound or
+        LeaseLost. Their own scope, with all its namespaces. And what sessions of theirs that were deleted or expired
+        before have left in the store: values, messages, events, index rows, and the log with all that it told, and of
+        whom; so also what sessions have left of which nobody can tell any more whose they were. Then the store's files
+        are scrubbed, so that a search of them finds nothing, for which writers may wait as long as it takes to copy
+        the store.
+
+        What stays: of each of those scopes its name, its numbers and the time of its end, for thirty days, which a
+        sweep removes; and the user's name where others' scopes have it, as the cause of what the user did there.
+
+        Not one commit: it may be interrupted at any moment, also by a crash, and called again, which finishes it. It
+        runs beside whoever is writing, and goes on until it finds no session of theirs: let them in no more before.
+        A user of whom there is nothing leaves the report empty.
+        """
+        return await Erasure(self._store, check_name(user, "a user")).run()
 
     async def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed:
         """Encrypt everything anew under the ring's active key, in place and beside whoever is writing.

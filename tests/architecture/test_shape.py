@@ -14,6 +14,7 @@ TOLD_WITH: Mapping[str, str] = {
     "cause": "change",
     "deadline": "session",
     "duration": "config",
+    "erasure": "holdfast",
     "moment": "config",
     "page": "session",
     "settings": "config",

@@ -105,14 +105,14 @@ def at_random(chance: Random, count: int):
 @pytest.mark.parametrize("durability", ["fsync", "process"])
 def test_killed_at_a_failpoint_a_store_has_everything_acknowledged_and_nothing_half(durability, tmp_path):
     """G1, G4, G6. The process's end loses nothing in either mode."""
-    ends = deaths(tmp_path, at_failpoints(Random(durability), 90), durability=durability)
+    ends = deaths(tmp_path, at_failpoints(Random(durability), 40), durability=durability)
     assert ends["batch.written"] > 0.5 * ends.total(), f"most died elsewhere: {ends}"
     assert len(ends) >= 6
 
 
 @pytest.mark.parametrize("durability", ["fsync", "process"])
 def test_killed_at_random_a_store_has_everything_acknowledged_and_nothing_half(durability, tmp_path):
-    ends = deaths(tmp_path, at_random(Random(durability), 60), durability=durability)
+    ends = deaths(tmp_path, at_random(Random(durability), 24), durability=durability)
     assert sum(ends[name] for name in WRITING) > 0.1 * ends.total(), f"most died elsewhere: {ends}"
 
 

@@ -77,7 +77,7 @@ class CountingKernel(Kernel):
 
     def _count(self, commit: Commit) -> None:
         count = self.count
-        count.verbs.append("commit")
+        count.verbs.append("commit" if commit.durable else "commit without a barrier")
         for part in commit.scopes:
             count.scopes += 1
             count.checks += len(part.checks)
@@ -143,6 +143,16 @@ class CountingKernel(Kernel):
     async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
         self.count.verbs.append("sweep")
         return await self._inner.sweep(now_us=now_us, retention=retention, budget=budget)
+
+    async def ended(self, *, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        names = await self._inner.ended(after=after, limit=limit)
+        self.count.verbs.append("ended")
+        self.count.rows += len(names)
+        return names
+
+    async def purge(self, scope: str, *, budget: int = 10_000) -> Swept:
+        self.count.verbs.append("purge")
+        return await self._inner.purge(scope, budget=budget)
 
     async def stored(
         self, scope: str, *, after: str | None = None, limit: int = 1000, bytes_max: int | None = None

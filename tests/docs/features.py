@@ -500,6 +500,16 @@ async def _(stage: Stage) -> None:
     await stage.hold.sweep()
 
 
+@feature("hold.erase, a user of 4 sessions")
+async def _(stage: Stage) -> None:
+    await stage.hold.erase(user="ada")
+
+
+@feature("hold.erase, a user of whom there is nothing")
+async def _(stage: Stage) -> None:
+    await stage.hold.erase(user="cy")
+
+
 @feature("hold.stats")
 async def _(stage: Stage) -> None:
     await stage.hold.stats()

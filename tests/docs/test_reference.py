@@ -16,6 +16,7 @@ from holdfast.handles.sessions import Sessions
 from holdfast.handles.templates import Templates
 from holdfast.handles.transaction import SessionsInTransaction
 from holdfast.kernel.contract import Kernel
+from holdfast.model.erasure import ErasureReport
 from holdfast.model.keyring import Rekeyed
 from holdfast.model.session_stats import Durations
 from holdfast.model.stats import CacheStats, CallStats, KindStats, WriterStats
@@ -30,7 +31,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "context": (holdfast.Context,),
     "event": (holdfast.Event,),
     "health": (holdfast.Health,),
-    "holdfast": (holdfast.Holdfast, Principal),
+    "holdfast": (holdfast.Holdfast, Principal, ErasureReport),
     "kernel": (Kernel,),
     "keyring": (holdfast.KeyRing, Rekeyed),
     "message": (holdfast.Message, Messages),

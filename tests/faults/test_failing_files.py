@@ -139,8 +139,8 @@ async def fail_every(tmp_path: Path, call, reason, times, *, what, like: Path | 
         n += step
 
 
-STEPS = {"write": 3, "read": 3, "size": 2}
-"""In the quick run, of the most frequent calls only every so many-th fails; the soak leaves none out."""
+STEPS = {"write": 11, "read": 11, "size": 7, "sync": 3, "lock": 5, "open": 2}
+"""In the quick run, of most calls only every so many-th fails; the soak leaves none out."""
 
 
 @pytest.mark.parametrize(("call", "reason", "times"), EVERY)

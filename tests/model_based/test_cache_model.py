@@ -227,14 +227,14 @@ def play_on_memory(script: list[tuple[Any, ...]], entries_max: int) -> None:
     asyncio.run(main())
 
 
-@settings(patient, max_examples=200)
+@settings(patient, max_examples=60)
 @given(script=st.lists(steps, min_size=6, max_size=25), entries_max=st.sampled_from([3, 8, 1000]))
 def test_a_cached_memory_answers_as_the_bare_one(script: list[tuple[Any, ...]], entries_max: int) -> None:
     """G6, G8, G12: exact through other openings' commits, lost replies, drops, sweeps and clocks set back."""
     play_on_memory(script, entries_max)
 
 
-@settings(patient, max_examples=20)
+@settings(patient, max_examples=10)
 @given(script=st.lists(steps, min_size=6, max_size=15), entries_max=st.sampled_from([8, 1000]))
 def test_a_cached_sqlite_answers_as_the_bare_one(script: list[tuple[Any, ...]], entries_max: int) -> None:
     """The same, opened three times on one file as three processes have it."""

@@ -430,11 +430,11 @@ quick = settings(
 )
 
 TestMemoryKernel = MemoryMachine.TestCase
-TestMemoryKernel.settings = settings(quick, max_examples=100)
+TestMemoryKernel.settings = settings(quick, max_examples=50)
 TestWeakTraits = WeakTraitsMachine.TestCase
 TestWeakTraits.settings = settings(quick, max_examples=30)
 TestSqliteKernel = SqliteMachine.TestCase
-TestSqliteKernel.settings = settings(quick, max_examples=40)
+TestSqliteKernel.settings = settings(quick, max_examples=20)
 
 
 @pytest.mark.soak

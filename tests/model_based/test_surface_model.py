@@ -534,11 +534,11 @@ quick = settings(
 )
 
 TestMemorySurface = MemorySurface.TestCase
-TestMemorySurface.settings = settings(quick, max_examples=200)
+TestMemorySurface.settings = settings(quick, max_examples=60)
 TestWeakestSurface = WeakestSurface.TestCase
-TestWeakestSurface.settings = settings(quick, max_examples=60)
+TestWeakestSurface.settings = settings(quick, max_examples=30)
 TestSqliteSurface = SqliteSurface.TestCase
-TestSqliteSurface.settings = settings(quick, max_examples=60)
+TestSqliteSurface.settings = settings(quick, max_examples=20)
 
 
 @pytest.mark.soak

@@ -21,10 +21,10 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Coroutine
-from contextvars import Context
 from typing import Literal
 
 from holdfast.errors import Closed, HoldfastError, NotFound, Unavailable
+from holdfast.handles.background import start
 from holdfast.handles.buffer import Batch, Buffer, Life, Send, Values, may_pass, size_of
 from holdfast.kernel.commit import Committed, Conflict
 from holdfast.kernel.contract import Clock
@@ -337,11 +337,8 @@ class Buffers:
 
     def _spawn(self, run: Coroutine[object, object, None], why: cause.Cause) -> None:
         """A task of the running loop that carries nobody's context but the cause."""
-        context = Context()
-        context.run(cause.current.set, why)
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(run, context=context, name="holdfast runtime")
-        self._tasks[task] = loop
+        task = start(run, "runtime", why=why)
+        self._tasks[task] = asyncio.get_running_loop()
         task.add_done_callback(self._tasks.pop)
 
 

@@ -45,19 +45,20 @@ class Deadlines:
         if known is None or known.version < cell.version:
             self._remember(scope, _Known(cell.version, cell.expires_us, session.decode_deadline(cell)))
 
-    def renewal(self, scope: str, now_us: int) -> Renewal | None:
+    def renewal(self, scope: str, now_us: int, least_us: int = 0) -> Renewal | None:
         """See `Keeper.renewal`."""
         known = self._known.get(scope)
-        if known is None or known.deadline.slide_us is None:
+        if known is None or known.expires_us is None:
             return None
-        expires_us = known.deadline.moved(now_us, known.expires_us)
-        if expires_us is None:
+        expires_us = max(known.deadline.moved(now_us, known.expires_us) or 0, least_us)
+        if expires_us <= known.expires_us:
             return None
         return session.renewal(known.deadline, expires_us, known.version)
 
-    def are_to_move(self, scope: str, now_us: int) -> bool:
-        """Whether an access now prolongs the life of the session by so much that it matters."""
-        return self.renewal(scope, now_us) is not None
+    def are_to_move(self, scope: str, now_us: int, least_us: int = 0) -> bool:
+        """Whether an access now prolongs the life of the session by so much that it matters, or it would not last to
+        `least_us`."""
+        return self.renewal(scope, now_us, least_us) is not None
 
     def expires_us(self, scope: str, otherwise: int | None) -> int | None:
         """When the session expires, as far as this process knows, or what somebody saw who knows nothing newer."""

@@ -63,6 +63,11 @@ def holds(store: Store, scope: str) -> bool:
     return any(lease.store.writer is store.writer and lease.scope == scope for lease in held.get())
 
 
+def is_fenced(store: Store) -> bool:
+    """Whether this task holds any session of that store, so that what it writes carries a fence."""
+    return any(lease.store.writer is store.writer for lease in held.get())
+
+
 def lost(conflict: Conflict) -> LeaseLost | None:
     """The error if that is what a refused commit means."""
     if conflict.key != claim.CELL or conflict.what != "unchanged":

@@ -1,6 +1,8 @@
 """What keeps the leases of one event loop alive: its beats, and what is still to be cleaned up.
 
 One commit per interval, a third of the shortest ttl, however many leases; none at all while no lease is as old as that.
+With the beats, sessions that are held are kept alive that would expire before the lease does: only those cost a commit
+of their own. So such a session is there as long as its holder is believed in, and lapses by itself when it is not.
 The scope it beats in is made by the first beat and removed when the store is closed; what a killed process leaves, a
 sweep removes.
 """
@@ -8,11 +10,10 @@ sweep removes.
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from holdfast.errors import Closed, HoldfastError
+from holdfast.handles.background import start
 from holdfast.handles.store import Store
 from holdfast.kernel.commit import Committed, Conflict
 from holdfast.kernel.work import Work
@@ -41,7 +42,8 @@ class Keeper:
         """When the last beat that arrived was sent, by the monotonic clock."""
         self._store = store
         self._ttls_s: dict[object, float] = {}
-        self._beaten_s = 0.0
+        self._with_beats: dict[object, Callable[[], Awaitable[object]]] = {}
+        self._beaten_s = self._due_s = 0.0
         self._beats: asyncio.Task[None] | None = None
         self._has_beaten = False
         self._cleaning: set[asyncio.Task[None]] = set()
@@ -49,47 +51,52 @@ class Keeper:
 
     # --- own beats --------------------------------------------------------------------------------
 
-    def keep(self, lease: object, ttl_s: float) -> None:
-        """Beat for this lease from now on."""
-        shortest = min(self._ttls_s.values(), default=None)
-        self._ttls_s[lease] = ttl_s
-        if shortest is None:
+    def keep(self, lease: object, ttl_s: float, also: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Beat for this lease from now on, and do that too with every beat."""
+        if also is not None:
+            self._with_beats[lease] = also
+        if not self._ttls_s:
             self._beaten_s = self._store.clock.monotonic_s()
-        if shortest is None or ttl_s < shortest:
+        self._ttls_s[lease] = ttl_s
+        if self._beats is None or self._beaten_s + ttl_s / BEATS_PER_TTL < self._due_s:
             self._restart()
 
     def leave(self, lease: object) -> None:
-        """Beat no more for this lease."""
+        """Beat no more for this lease. Who beats is left asleep: mostly the next lease comes before it is due."""
         self._ttls_s.pop(lease, None)
-        if not self._ttls_s and self._beats is not None:
-            self._beats.cancel()
-            self._beats = None
+        self._with_beats.pop(lease, None)
 
     def _restart(self) -> None:
         if self._beats is not None:
             self._beats.cancel()
-        self._beats = _start(self._run(), "holdfast beats")
+        self._due_s = float("-inf")
+        self._beats = start(self._run(), "beats")
 
     async def _run(self) -> None:
         clock = self._store.clock
-        while True:
+        while self._ttls_s:
             interval_s = min(self._ttls_s.values()) / BEATS_PER_TTL
-            left_s = self._beaten_s + interval_s - clock.monotonic_s()
+            self._due_s = self._beaten_s + interval_s
+            left_s = self._due_s - clock.monotonic_s()
             if left_s > 0:
                 await clock.sleep(left_s)
                 continue
             sent_s = clock.monotonic_s()
             try:
                 await self._beat()
+                self.renewed_s = sent_s
+                await asyncio.gather(*(also() for also in self._with_beats.values()))
             except Closed:
                 return
             except HoldfastError:
                 await clock.sleep(interval_s / BEATS_PER_TTL)  # until then it is as if it had not been tried
                 continue
-            self.renewed_s = self._beaten_s = sent_s
+            self._beaten_s = sent_s
+        self._beats = None
 
     async def _beat(self) -> None:
         work = self._store.work()
+        work.durable = False  # it tells that this process lives, to those who live
         work.ask(self.holder, "create")
         claim.beat(work, self.holder, work.now_us)
         self._has_beaten = True
@@ -116,13 +123,8 @@ class Keeper:
 
     async def surely(self, work: Work, undo: Callable[[Committed], Awaitable[object]]) -> Committed | Conflict:
         """Commit the unit; if the caller stops waiting and it lands all the same, undo what it did."""
-        sending = asyncio.ensure_future(work.commit())
-        try:
-            return await asyncio.shield(sending)
-        except asyncio.CancelledError:
-            if not sending.cancelled():
-                _ = self.later(lambda: _undone(sending, undo))
-            raise
+        work.missed = lambda landed: self.later(lambda: undo(landed))
+        return await work.commit()
 
     async def now_or_later(self, clean: Callable[[], Awaitable[object]]) -> None:
         """Clean up now, though this task is cancelled meanwhile; what fails is tried again until it succeeds."""
@@ -131,7 +133,7 @@ class Keeper:
     def later(self, clean: Callable[[], Awaitable[object]]) -> asyncio.Future[None]:
         """Clean up; what comes back is done after the first try."""
         tried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = _start(self._until_done(clean, tried), "holdfast cleaning up")
+        task = start(self._until_done(clean, tried), "cleaning up")
         self._cleaning.add(task)
         task.add_done_callback(self._cleaning.discard)
         return tried
@@ -168,20 +170,9 @@ class Keeper:
                 return
 
 
-async def _undone(sending: asyncio.Future[Any], undo: Callable[[Committed], Awaitable[object]]) -> None:
-    outcome = await sending
-    if isinstance(outcome, Committed):
-        await undo(outcome)
-
-
 def _done(tried: asyncio.Future[None]) -> None:
     if not tried.done():
         tried.set_result(None)
-
-
-def _start(coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    # An empty context: what is done here is of no request, and holds nothing.
-    return asyncio.get_running_loop().create_task(coroutine, context=contextvars.Context(), name=name)
 
 
 async def remove_dead_beats(store: Store) -> None:

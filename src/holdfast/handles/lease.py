@@ -25,6 +25,7 @@ from holdfast.kernel.commit import Cell, Committed, Head, Present, Range, Read, 
 from holdfast.kernel.follower import Follower
 from holdfast.kernel.live import Live
 from holdfast.kernel.part import missing
+from holdfast.kernel.work import Work
 from holdfast.model import claim as model
 from holdfast.model.claim import ClaimRecord, Ticket
 from holdfast.model.duration import Duration, to_seconds
@@ -68,7 +69,7 @@ class Lease:
         self._ttl_s = ttl_s
         self._sent_s = sent_s
         self._over = ""
-        keeper.keep(self, ttl_s)
+        keeper.keep(self, ttl_s, self._keep_alive)
 
     def check(self) -> None:
         """Raise LeaseLost where it is known to be over: given back, or not renewed for its ttl."""
@@ -78,6 +79,23 @@ class Lease:
                 return
             self._over = f"it could not be renewed for {since_s:.3g} s, longer than its ttl"
         raise lease_lost(self.scope, self._over)
+
+    async def _keep_alive(self) -> None:
+        """Let the session live as long as this lease would from now on, and a while longer, if it would expire before.
+
+        So it is not done with every beat, and where one fails there is time for the next.
+        """
+        store = self.store
+        if not store.deadlines.knows(self.scope):
+            await store.work().peek([Read(self.scope)])
+        now_us, ttl_us = store.now_us(), round(self._ttl_s * 1_000_000)
+        if self._over or not store.deadlines.are_to_move(self.scope, now_us, now_us + ttl_us):
+            return
+        work = store.work()
+        work.ask(self.scope, "must_exist", epoch=self._target.epoch)
+        claim.fence(work, self.scope, self.token)
+        work.touch(self.scope, least_us=claim.kept_to_us(now_us, ttl_us))
+        await work.commit()  # refused: it is held no more
 
     def end(self) -> None:
         """It was given back, in a commit of its holder's or by `give_back`."""
@@ -91,8 +109,7 @@ class Lease:
 
         async def clean() -> None:
             nonlocal there
-            work = self.store.work()
-            work.ask(self.scope, "must_exist", epoch=self._target.epoch)
+            work = _unit(self.store, self._target)
             claim.fence(work, self.scope, self.token)
             claim.give_back(work, self.scope)
             there = isinstance(await work.commit(), Committed)
@@ -180,11 +197,12 @@ class Taking:
     async def _take(self, standing: Standing) -> Lease | None:
         """None if somebody was faster, or changed meanwhile what else was asked for."""
         terms, sent_s = self._terms, self._store.clock.monotonic_s()
-        work = self._store.work()
-        work.ask(self._scope, "must_exist", epoch=self._target.epoch)
+        work = _unit(self._store, self._target)
+        work.durable = terms.request is None  # the token of a claim may be known outside
         ttl_us = round(terms.ttl_s * 1_000_000)
         record = ClaimRecord(self._keeper.holder, work.now_us, ttl_us, terms.worker, terms.request)
         claim.take(work, self._scope, record, instead_of=standing.held, ticket=self._ticket)
+        work.touch(self._scope, least_us=claim.kept_to_us(record.at_us, ttl_us))
         if self._more is not None:
             work.require(self._scope, Untouched(self._more.prefix, standing.head.seq))
         outcome = await self._keeper.surely(work, lambda landed: self._lease(landed, sent_s).give_back())
@@ -206,8 +224,7 @@ class Taking:
         self._follower = self._store.feed().follow()
         await self._follower.add(self._scope, after=None)
         self._following = asyncio.ensure_future(self._follow(self._follower))
-        work = self._store.work()
-        work.ask(self._scope, "must_exist", epoch=self._target.epoch)
+        work = _unit(self._store, self._target)
         ttl_us = round(self._terms.ttl_s * 1_000_000)
         claim.queue_up(work, self._scope, Ticket(self._keeper.holder, work.now_us, ttl_us, self._terms.worker))
         outcome = await self._keeper.surely(work, lambda landed: self._withdraw(self._ticket_of(landed)))
@@ -269,8 +286,7 @@ class Taking:
         return removed
 
     async def _withdraw(self, ticket: str) -> None:
-        work = self._store.work()
-        work.ask(self._scope, "must_exist", epoch=self._target.epoch)
+        work = _unit(self._store, self._target)
         work.require(self._scope, Present(ticket))
         work.delete(self._scope, ticket)
         await work.commit()  # refused: it is gone already
@@ -296,3 +312,12 @@ class Taking:
         by = f" by {who}" if who else ""
         waited = "" if self._terms.busy == "reject" else f", and was for all of {self._terms.wait_s:g} s"
         return Busy(f"{self._scope} is held{by}{waited}", scope=self._scope, worker=who)
+
+
+def _unit(store: Store, target: Target) -> Work:
+    """A unit of work on the session that need not be durable: who holds it and who waits is worth nothing once no
+    process is left that could."""
+    work = store.work()
+    work.durable = False
+    work.ask(target.scope, "must_exist", epoch=target.epoch)
+    return work

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Any, TypeVar, overload
 
+from holdfast.handles.fence import is_fenced
 from holdfast.handles.measured import measured
 from holdfast.handles.unit import Alone, Direct, Target, Unit, refuse_inside
 from holdfast.kernel import codec
@@ -37,7 +38,8 @@ class Runtime:
     committed (its session was deleted elsewhere) is given up, and the next write, `clear` or `flush` raises what the
     commit would have raised, with how many were `lost`.
 
-    In a transaction a write is part of that, whatever the configuration.
+    In a transaction a write is part of that, whatever the configuration. While its task holds a claim a write is
+    committed at once, with what waits: later nothing would tell that the session had been taken away meanwhile.
     """
 
     __slots__ = ("_target", "_unit")
@@ -60,7 +62,7 @@ class Runtime:
         limit = store.config.state.value_bytes_max
         raws = codec.encode_entries(values, bytes_max=limit, entries_max=store.limits.operations_max)
         runtime.check(raws, value_bytes_max=min(limit, store.limits.value_bytes_max))
-        if raws and isinstance(self._unit, Alone) and store.buffers.takes_in:
+        if raws and isinstance(self._unit, Alone) and store.buffers.takes_in and not is_fenced(store):
             if store.buffers.fits(raws):
                 return await self._buffer(raws)
             await self.flush()

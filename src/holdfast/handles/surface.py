@@ -188,7 +188,7 @@ class SessionSurface:
         """Access it, and nothing else: where access prolongs its life, and by enough to matter, that is a commit; else
         one read. Raises NotFound if it is gone."""
         scope, store = self._target.scope, self._unit.store
-        await self._unit.read(self._target, lambda work: work.get(scope, session.ALIVE))
+        await self._unit.read(self._target, lambda work: work.look_for(scope))
         if store.deadlines.are_to_move(scope, store.now_us()):
             await self._unit.write(self._target, lambda work: work.touch(scope))
         return self

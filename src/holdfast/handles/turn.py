@@ -12,7 +12,7 @@ nothing of it is kept but the finished steps, and the same request may be sent a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar, overload
 
@@ -24,7 +24,7 @@ from holdfast.handles.store import Store
 from holdfast.handles.transaction import SessionTransaction
 from holdfast.handles.unit import Target, check_callable, explain, refuse_inside
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Committed
+from holdfast.kernel.commit import Cell, Committed
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account
 from holdfast.model.session import SessionRecord
@@ -60,7 +60,7 @@ class Turn(SessionTransaction):
         super().__init__(store, target, user=user, agent=agent, on_commit=on_commit)
         self._terms = terms
         self._request = request
-        self._everything = turn.everything(request)
+        self._beginning = turn.beginning(request)
         self._lease: Lease | None = None
         self._given_back = False
         self._steps: dict[str, bytes] = {}
@@ -138,21 +138,27 @@ class Turn(SessionTransaction):
             raise Closed("a turn is used once; begin another")
         refuse_inside(self._store, self._target.scope)
         refuse_held(self._store, self._target.scope)
-        taking = Taking(self._store, self._target, self._terms, more=self._everything)
+        taking = Taking(self._store, self._target, self._terms, more=self._beginning)
         self._lease, standing = await taking.run(unless=_is_answered)
         if self._lease is None:
             self._state = "ended"
             self._output = turn.answer_in(standing.more) or _NOTHING
             self.replayed = True
             return self
-        self._steps = turn.steps_in(standing.more)
         try:
+            self._steps = turn.steps_in(await self._all(standing.more))
             self._begin()
         except BaseException:
             await self._lease.give_back()
             raise
         hold(self._lease)
         return self
+
+    async def _all(self, cells: tuple[Cell, ...]) -> Sequence[Cell]:
+        """Everything that is kept of the request: now that the session is held, nobody adds to it."""
+        if len(cells) < turn.READ_AT_ONCE:
+            return cells
+        return await self._store.work().all(self._held().scope, self._beginning.prefix)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

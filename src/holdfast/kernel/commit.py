@@ -183,19 +183,22 @@ class Commit(Struct, gc=False):
     `cause` is opaque text in bytes (who, which request, …), kept in every record it makes.
     `id` and `at_us` are given by the writer at the send, both anew when it is sent under a new id and neither when it
     is sent again under the same one; see `CommitId` and `Kernel.commit`.
+    `durable`: False for what is of use only while its writer lives; a backend may answer before its barrier then, see
+    `Kernel.commit`.
     """
 
     scopes: tuple[ScopeCommit, ...]
     at_us: int
     cause: bytes = b""
     id: CommitId = CommitId("", 0)
+    durable: bool = True
 
 
 # --- outcomes -------------------------------------------------------------------------------------
 
 
 class Committed(Struct, frozen=True, gc=False):
-    """Applied and as durable as the backend's traits say. `seqs` has the new seq of every scope written.
+    """Applied and, if it was to be, as durable as the backend's traits say. `seqs` has the seq of every scope written.
 
     `replayed`: this commit id had been applied before; the seqs are those of that first time.
     """
@@ -350,7 +353,7 @@ class Retention(Struct, frozen=True):
 
 
 class Swept(Struct, frozen=True):
-    """What one sweep removed. `more`: the budget ran out before the work."""
+    """What one sweep or purge removed. `more`: the budget ran out before the work."""
 
     cells: int = 0
     records: int = 0

@@ -1,6 +1,6 @@
 """What a backend owes.
 
-A kernel is one space of one open store. It keeps bytes and knows nothing of sessions. The guarantees G1…G22 are
+A kernel is one space of one open store. It keeps bytes and knows nothing of sessions. The guarantees G1…G23 are
 listed in `holdfast.testing.guarantees` and proved by the conformance kit; the docstrings here say which verb
 owes which. What a backend cannot keep it declares in `traits`, and the call that would need it raises Unsupported.
 
@@ -16,8 +16,8 @@ A commit is taken at any time from 1970 to 2286, in whatever order, and at no ot
 
 Every verb may raise Closed (after `close`, or in a forked child), Unavailable, Corrupt, and the store's own
 conditions (StoreLocked, StoreFull, ReadOnlyStore). A verb that raises has changed nothing, unless it raises
-Indeterminate, which only `commit` and `rewrite` may (the latter can be repeated without a thought). Cancelling a verb
-never harms the store: it only stops waiting.
+Indeterminate, which only `commit`, `rewrite` and `purge` may (the latter two can be repeated without a thought).
+Cancelling a verb never harms the store: it only stops waiting.
 """
 
 from __future__ import annotations
@@ -114,8 +114,12 @@ class Kernel(ABC):
         sending the same commit again settles it.
 
         Durable (G6): an outcome Committed is returned only once `traits.durability` holds for it; before that nobody
-        sees the commit. Outcomes TooLarge, Unsupported and InvalidValue say that this one commit was never sent
-        (see `limits.check_commit`). Raising instead of returning says the same of every commit of the batch: with
+        sees the commit. One that need not be durable (`Commit.durable`) may be returned, and seen by everybody, before
+        that, and is durable at the latest when a later one of the space is that had to be. Only what ends every opening
+        of the store may take it: nobody is left who saw it, and nothing stays that came after it.
+
+        Outcomes TooLarge, Unsupported and InvalidValue say that this one commit was never sent (see
+        `limits.check_commit`). Raising instead of returning says the same of every commit of the batch: with
         Unavailable and the store's conditions none was applied, with Indeterminate each may have been.
         """
 
@@ -142,13 +146,13 @@ class Kernel(ABC):
 
     @abstractmethod
     def mark(self) -> int | None:
-        """A number that is none of the earlier ones once anything was committed, swept or rewritten since (G6).
+        """A number that is none of the earlier ones once anything was committed, swept, purged or rewritten since (G6).
 
         By whomever, in whatever process: while the number stays, every answer of `read` stays, but for what `now_us`
         makes of it. It may move without a reason. Where it is a number, the greatest seq that `moved` tells of a scope
-        is that of its last commit before the call or a higher one, and `Moved.sweeps` is another one after a sweep that
-        removed, or a rewrite that replaced, anything; so `moved` tells what of an earlier answer is not to be trusted.
-        Always None where it cannot be known so cheaply: `traits.cache` says which. Never waits.
+        is that of its last commit before the call or a higher one, and `Moved.sweeps` is another one after a sweep or
+        purge that removed, or a rewrite that replaced, anything; so `moved` tells what of an earlier answer is not to
+        be trusted. Always None where it cannot be known so cheaply: `traits.cache` says which. Never waits.
         """
 
     @abstractmethod
@@ -206,6 +210,28 @@ class Kernel(ABC):
         Changes nothing that any verb shows but the reach of `log` and `moved` (G12, G16): no seq, no record, and it
         works on a full store. The newest record of a scope, and so the record at `floor`, is never trimmed while its
         head lives. Once a tombstone is removed the scope is as if it never was (NO_HEAD).
+        """
+
+    @abstractmethod
+    async def ended(self, *, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        """Names of the scopes greater than `after` that were ever dropped, in order, at most `limit` (G23).
+
+        Whether they live again or not; of a dropped one until its tombstone is removed.
+        """
+
+    @abstractmethod
+    async def purge(self, scope: str, *, budget: int = 10_000) -> Swept:
+        """Remove what the ended lives of a scope have left, up to `budget` rows of it: their cells and entries, and the
+        records before that of the last drop (G23).
+
+        The present life is not touched, so it may run beside any writer, and beside one that makes the scope anew. Seq,
+        epoch and the record of the last drop stay: numbers go on, a late write is recognised, a follower who was as far
+        learns of the end. (What that record says, `rewrite` replaces.) Nothing changes that any verb shows but the
+        reach of `log`, and what rests on it as after a trim: a commit of an ended life that is sent again, and its
+        `outcome`, are Indeterminate. No seq, no record, no hint; and it works on a full store.
+
+        As durable as a commit when it returns. One that raised may have gone a part of its way; calling it again goes
+        on, and does nothing where nothing is left. What was removed may still stand in the store's files: see `scrub`.
         """
 
     @abstractmethod

@@ -46,8 +46,8 @@ class Keeper(Protocol):
         """Take note of the cell as it was read, or committed; None: it is not there."""
         ...
 
-    def renewal(self, scope: str, now_us: int) -> Renewal | None:
-        """What a commit now should put besides; None most of the time."""
+    def renewal(self, scope: str, now_us: int, least_us: int = 0) -> Renewal | None:
+        """What a commit now should put besides, so that the cell lasts to `least_us` too; None most of the time."""
         ...
 
 

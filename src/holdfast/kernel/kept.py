@@ -18,19 +18,15 @@ async def commit_kept(
 ) -> Committed | Conflict:
     """Send the parts, with what renews their cells as far as there is room for so many more writes.
 
-    A cell that was written since it was known is not renewed: the commit is sent again without that. What a condition
-    on a cell says that did not hold, is told of the scope.
+    A cell that was written since it was known is looked at anew, and the commit sent again. For a unit that has read it
+    it is unchanged if it was only renewed: of the same value, to expire at another time. What a condition on a cell
+    says that did not hold, is told of the scope.
     """
     renewals: dict[str, Renewal] = {}
     for part in parts:
-        if not part.may_be_renewed:
-            continue
-        if not keeper.knows(part.scope):
+        if part.may_be_renewed and not keeper.knows(part.scope):
             await reads.peek((Read(part.scope),))
-        renewal = keeper.renewal(part.scope, reads.now_us)
-        if renewal is not None and len(renewal.puts) <= room:
-            renewals[part.scope] = renewal
-            room -= len(renewal.puts)
+        room -= _renew(part, keeper, renewals, reads.now_us, room)
     while True:
         now_us = reads.now_us
         scopes = [part.to_commit(now_us, renewals.get(part.scope)) for part in parts]
@@ -45,13 +41,42 @@ async def commit_kept(
             return outcome
         renewed = renewals.pop(outcome.scope, None)
         found = outcome.found if isinstance(outcome.found, Cell) else None
-        if outcome.what == "present" or (renewed is not None and found is None):
-            return as_need(outcome, exists=False)
         if outcome.what == "absent":
             return as_need(outcome, exists=True)
-        if renewed is None:
-            return outcome  # of the cell as the unit read it
+        if found is None and (outcome.what == "present" or renewed is not None):
+            return as_need(outcome, exists=False)
+        part = next(part for part in parts if part.scope == outcome.scope)
+        was_only_renewed = _rebase(part, keeper.key, found)
+        if renewed is None and not was_only_renewed:
+            return outcome
         keeper.learn(outcome.scope, found)
+        room += 0 if renewed is None else len(renewed.puts)
+        room -= _renew(part, keeper, renewals, reads.now_us, room)
+
+
+def _renew(part: Part, keeper: Keeper, renewals: dict[str, Renewal], now_us: int, room: int) -> int:
+    """Let the part carry what renews its cell, if that is to be renewed; returns how many writes it takes."""
+    if not part.may_be_renewed:
+        return 0
+    renewal = keeper.renewal(part.scope, now_us, part.least_us)
+    if renewal is None or len(renewal.puts) > room:
+        return 0
+    renewals[part.scope] = renewal
+    return len(renewal.puts)
+
+
+def _rebase(part: Part, key: str, found: Cell | None) -> bool:
+    """Whether the unit has read the cell, and it was only renewed since: then it is taken to have read that.
+
+    Not if the unit itself puts the cell to expire before that.
+    """
+    read, put = part.found.get(key), part.puts.get(key)
+    if read is None or found is None or read.value != found.value:
+        return False
+    if put is not None and put.expires_us is not None and put.expires_us < (found.expires_us or put.expires_us + 1):
+        return False
+    part.found[key] = found
+    return True
 
 
 def _learn(scopes: Sequence[ScopeCommit], keeper: Keeper, committed: Committed) -> None:

@@ -48,14 +48,15 @@ class Part:
     """What a unit knows of, and wants from, one scope."""
 
     __slots__ = (
-        "appends", "asked", "checks", "deletes", "drop", "epoch", "found", "head", "kept", "life", "lines", "made",
-        "need", "puts", "ranges", "scope", "touched", "ttls_us",
+        "appends", "asked", "checks", "deletes", "drop", "epoch", "found", "head", "kept", "least_us", "life", "lines",
+        "made", "need", "puts", "ranges", "scope", "touched", "ttls_us",
     )  # fmt: skip
 
     def __init__(self, scope: str, kept: str | None = None) -> None:
         self.scope = scope
         self.kept = kept  # the key of the cell that keeps it alive, if one does
         self.touched = False  # whether it is to be kept alive though nothing is written
+        self.least_us = 0  # to when it is to be kept alive at least
         self.need: Need | None = None  # what the handles take the scope to be
         self.epoch: int | None = None  # the life of the scope that they are of, where they know it
         self.asked = False  # whether that is a condition of the commit by itself, and not only where it was read

@@ -65,11 +65,15 @@ from holdfast.kernel.writer import Writer
 class Work(Reads):
     """One unit of work on one kernel."""
 
-    __slots__ = ("_bytes", "_limits", "_open", "_parts", "cause", "guard", "operations")
+    __slots__ = ("_bytes", "_limits", "_open", "_parts", "cause", "durable", "guard", "missed", "operations")
 
     def __init__(self, writer: Writer, *, limits: Traits, cause: bytes = b"", keeper: Keeper | None = None) -> None:
         super().__init__(writer, keeper)
         self.cause = cause
+        self.durable = True
+        """Whether the commit is to outlive a failure of the machine; see `Kernel.commit`."""
+        self.missed: Callable[[Committed], object] | None = None
+        """Called if the commit landed though whoever waited for it was cancelled; without it, it may not be sent."""
         self.guard: Callable[[], None] | None = None
         """Called at every touch, if whoever owns the unit set it: raises where it may not be used."""
         self._limits = limits
@@ -280,9 +284,10 @@ class Work(Reads):
         """
         self._staging(scope, scope).end()
 
-    def touch(self, scope: str) -> None:
-        """Let the commit renew what keeps the scope alive, though it writes nothing there."""
-        self.part(scope).touched = True
+    def touch(self, scope: str, *, least_us: int = 0) -> None:
+        """Let the commit renew what keeps the scope alive, though it writes nothing there: to `least_us` at least."""
+        part = self.part(scope)
+        part.touched, part.least_us = True, max(part.least_us, least_us)
 
     def savepoint(self, scope: str) -> Callable[[], None]:
         """What takes back all that is staged for the scope from now on, but for its end."""
@@ -348,10 +353,10 @@ class Work(Reads):
         return self._send([part.to_commit(now_us) for part in parts], now_us)
 
     def _send(self, scopes: Sequence[ScopeCommit], now_us: int) -> Awaitable[Committed | Conflict]:
-        commit = Commit(tuple(scopes), now_us, self.cause)
+        commit = Commit(tuple(scopes), now_us, self.cause, durable=self.durable)
         if self.operations > self._limits.operations_max or self._bytes > self._limits.commit_bytes_max:
             check_commit(commit, self._limits)
-        return self._writer.commit(commit)
+        return self._writer.commit(commit, missed=self.missed)
 
     def discard(self) -> None:
         """End the unit without a commit, and forget what it read."""

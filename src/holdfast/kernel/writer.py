@@ -61,8 +61,11 @@ class Writer:
         self._lanes: dict[asyncio.AbstractEventLoop, Lane] = {}
         self._closed = False
 
-    async def commit(self, commit: Commit) -> Committed | Conflict:
-        """Send one commit and wait for its outcome.
+    async def commit(
+        self, commit: Commit, *, missed: Callable[[Committed], object] | None = None
+    ) -> Committed | Conflict:
+        """Send one commit and wait for its outcome. With `missed`, cancelling the caller does not hinder it, and that
+        is called if it lands.
 
         Raises what the kernel's outcome says (TooLarge, Unsupported, InvalidValue: never sent), Unavailable (surely
         not applied), Indeterminate (unknown: the reply was lost and could not be had again), Diverged (applied, but the
@@ -76,7 +79,8 @@ class Writer:
             lane = self._open_lane(loop)
         if lane.is_full:
             await lane.wait_for_room()
-        outcome = await lane.submit(commit)
+        future = lane.submit(commit)
+        outcome = await (future if missed is None else _not_missed(future, missed))
         if isinstance(outcome, HoldfastError):
             raise _own(outcome)
         return outcome
@@ -305,6 +309,21 @@ class Lane:
             if part.drop:  # once its tombstone is swept its count begins anew
                 known.pop(part.scope, None)
         return outcome
+
+
+async def _not_missed(future: asyncio.Future[Outcome], missed: Callable[[Committed], object]) -> Outcome:
+    """The outcome, for a caller whose cancellation does not reach the commit."""
+
+    def tell(done: asyncio.Future[Outcome]) -> None:
+        outcome = done.result()
+        if isinstance(outcome, Committed):
+            missed(outcome)
+
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        future.add_done_callback(tell)
+        raise
 
 
 def _answer(future: asyncio.Future[Outcome], outcome: Outcome) -> None:

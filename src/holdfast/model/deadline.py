@@ -15,11 +15,15 @@ MATTERS_US = 60_000_000
 """By how much a deadline moves at least, or by a sixteenth of its slide if that is less."""
 
 
-class Deadline(Struct, frozen=True, array_like=True):
-    """When a session ends by itself: at `fixed_us`, and `slide_us` after the last access. Neither: never."""
+class Deadline(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """When a session ends by itself: at `fixed_us`, and `slide_us` after the last access. Neither: never.
+
+    `extensions` counts how often it was extended, so that who has read it can tell that from an access.
+    """
 
     fixed_us: int | None = None
     slide_us: int | None = None
+    extensions: int = 0
 
     def at(self, now_us: int) -> int | None:
         """When it ends if it was accessed now and never again."""
@@ -38,7 +42,8 @@ class Deadline(Struct, frozen=True, array_like=True):
 
     def extended(self, to_us: int) -> Deadline:
         """The same, with an end that is not before `to_us`, whatever is accessed."""
-        return self if self.fixed_us is None else Deadline(max(self.fixed_us, to_us), self.slide_us)
+        fixed_us = None if self.fixed_us is None else max(self.fixed_us, to_us)
+        return Deadline(fixed_us, self.slide_us, self.extensions + 1)
 
 
 NEVER = Deadline()

@@ -10,7 +10,7 @@ from holdfast.kernel.work import Work
 from holdfast.model.budget import Budget, bounds_of, is_raised
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
-from holdfast.services import budget, event, runtime, session, state
+from holdfast.services import budget, claim, event, runtime, session, state
 
 MOVE_OPERATIONS = 4
 """What a move writes at most: the record, the entry, and the two cells of the deadline."""
@@ -49,6 +49,11 @@ async def move(work: Work, scope: str, wanted: Move) -> SessionRecord:
         error=wanted.error,
         budget_raised=is_raised(before.budget, raised.budget),
     )
+    if after.status.is_open and not before.status.is_open:
+        deadline = after.deadline(work.now_us)
+        held_us, expires_us = await claim.keeps_to_us(work, scope), deadline.at(work.now_us)
+        if expires_us is not None and expires_us < held_us:
+            session.put_deadline(work, scope, deadline, held_us)
     told = {name: value for name in ("reason", "error") if (value := getattr(wanted, name)) is not None}
     event.note_move(work, scope, wanted.id, before=before.status, after=after.status, data=told or None)
     return after

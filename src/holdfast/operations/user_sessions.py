@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from holdfast.errors import Compacted, Diverged, Gone
 from holdfast.kernel.commit import Cell, Head, Read, Record
 from holdfast.kernel.limits import PAGE_BYTES, PAGE_MAX
 from holdfast.kernel.lives import Standing
@@ -43,6 +44,31 @@ class UserSessions:
             for view in await self._work().peek(reads[first : first + self._at_once]):
                 standing[view.scope] = self._standing(view.head, view.cells.get(session.CELL))
         return standing
+
+    async def may_have_had(self, scope: str, head: Head) -> bool:
+        """Whether a life of that scope that has ended was theirs, or nobody can tell any more whose it was.
+
+        One read where its only life is kept from its beginning, which names the user.
+        """
+        place, limit = max(0, head.floor - 1), 1
+        users: set[str | None] = set()
+        while place < head.seq:
+            try:
+                records = await self._work().log(scope, after=place, limit=limit, bytes_max=PAGE_BYTES)
+            except (Compacted, Gone, Diverged):  # trimmed or forgotten meanwhile
+                return True
+            for record in records:
+                if record.epoch == head.epoch:
+                    return False
+                users |= _users(record)
+                if self._user in users or (record.op == "drop" and not users):
+                    return True
+                if users and record.epoch + 1 == head.epoch:
+                    return False  # the last of them, and somebody else's
+                if record.op == "drop":
+                    users.clear()
+            place, limit = records[-1].seq, PAGE_MAX
+        return False
 
     def begins(self, record: Record) -> bool:
         """See `Admission.begins`."""

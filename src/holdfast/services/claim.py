@@ -66,6 +66,17 @@ def take(work: Work, scope: str, record: ClaimRecord, *, instead_of: Cell | None
         work.delete(scope, ticket)
 
 
+def kept_to_us(now_us: int, ttl_us: int) -> int:
+    """To when a session lives at least that is held with such a ttl, and whose holder is alive now."""
+    return now_us + ttl_us + ttl_us // 3
+
+
+async def keeps_to_us(work: Work, scope: str) -> int:
+    """To when a session lives at least because it is held; 0 for one that is not."""
+    cell = await work.get(scope, CELL)
+    return 0 if cell is None else kept_to_us(work.now_us, decode(cell).ttl_us)
+
+
 def fence(work: Work, scope: str, token: int) -> None:
     """Let the commit fail unless that claim is still the one."""
     work.require(scope, Unchanged(CELL, token))

@@ -20,9 +20,11 @@ from holdfast.errors import Corrupt
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Range
 from holdfast.kernel.keys import check_name, escaped
-from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model.turn import AnswerRecord, StepRecord
+
+READ_AT_ONCE = 64
+"""Of what is kept of a request so much is read before it is known whether there is more."""
 
 _answers = msgspec.json.Decoder(AnswerRecord)
 _steps = msgspec.json.Decoder(StepRecord)
@@ -33,9 +35,9 @@ def prefix_of(request: str) -> str:
     return f"turn/{escaped(check_name(request, 'a request id'))}/"
 
 
-def everything(request: str) -> Range:
-    """All that is kept of a request: the answer first."""
-    return Range(prefix_of(request), PAGE_MAX)
+def beginning(request: str) -> Range:
+    """What is kept of a request, the answer first: all, where that is less than `READ_AT_ONCE`."""
+    return Range(prefix_of(request), READ_AT_ONCE)
 
 
 def answer_in(cells: Iterable[Cell]) -> bytes | None:

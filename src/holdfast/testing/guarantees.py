@@ -93,6 +93,11 @@ GUARANTEES: tuple[Guarantee, ...] = (
         "Unless it is lost, a signal reaches whoever listens on its space, whole and in its sender's order, "
         "and leaves no trace.",
     ),
+    Guarantee(
+        "G23",
+        "purged for good",
+        "Purging leaves of ended lives the last drop and nothing else, and shows in nothing but the reach of the log.",
+    ),
 )
 
 BY_NUMBER = {guarantee.number: guarantee for guarantee in GUARANTEES}

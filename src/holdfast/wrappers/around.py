@@ -36,6 +36,8 @@ Verb = Literal[
     "scopes",
     "signal",
     "sweep",
+    "ended",
+    "purge",
     "stored",
     "rewrite",
     "scrub",
@@ -120,6 +122,14 @@ class Around(Kernel):
     async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
         """See `Kernel.sweep`."""
         return await self.call("sweep", lambda: self.inside.sweep(now_us=now_us, retention=retention, budget=budget))
+
+    async def ended(self, *, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        """See `Kernel.ended`."""
+        return await self.call("ended", lambda: self.inside.ended(after=after, limit=limit))
+
+    async def purge(self, scope: str, *, budget: int = 10_000) -> Swept:
+        """See `Kernel.purge`."""
+        return await self.call("purge", lambda: self.inside.purge(scope, budget=budget))
 
     async def stored(
         self, scope: str, *, after: str | None = None, limit: int = 1000, bytes_max: int | None = None

@@ -59,6 +59,13 @@ class Caching(Around):
         finally:
             self._forget()
 
+    async def purge(self, scope: str, *, budget: int = 10_000) -> Swept:
+        """See `Kernel.purge`. Heads that are remembered may reach further back than the log by now."""
+        try:
+            return await super().purge(scope, budget=budget)
+        finally:
+            self._forget()
+
     async def close(self) -> None:
         """See `Kernel.close`."""
         self._forget()

@@ -238,7 +238,7 @@ class Plain:
     def commit(self, commit: Commit) -> Commit:
         """See `Frames.commit`."""
         scopes = tuple([self._part(part) for part in commit.scopes])
-        return Commit(scopes, commit.at_us, frame.pack(commit.cause, compress=False), commit.id)
+        return Commit(scopes, commit.at_us, frame.pack(commit.cause, compress=False), commit.id, commit.durable)
 
     def _part(self, part: ScopeCommit) -> ScopeCommit:
         puts: tuple[Put, ...] = tuple([replace(put, value=self._packed(put.key, put.value)) for put in part.puts])

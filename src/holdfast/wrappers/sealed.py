@@ -92,7 +92,7 @@ class SealedFrames:
             cause = self._seal.close(
                 place, pack(cause, compress=False), nonce=own, kind=AT_KEY if single else AT_COMMIT
             )
-        return Commit(scopes, commit.at_us, cause, commit.id)
+        return Commit(scopes, commit.at_us, cause, commit.id, commit.durable)
 
     def hash(self, index: str, value: str) -> str:
         """What stands for a value in an index."""

@@ -51,7 +51,9 @@ def copy(finished: Path, tmp_path: Path) -> tuple[Path, Path]:
     return root, store
 
 
-@pytest.mark.parametrize("files", [1, 3, 60])
+@pytest.mark.parametrize(
+    "files", [1, pytest.param(3, marks=pytest.mark.soak), pytest.param(60, marks=pytest.mark.soak)]
+)
 def test_the_worker_is_killed_twice_the_follower_cut_off_once_and_every_figure_holds(
     tmp_path: Path, files: int
 ) -> None:
@@ -100,6 +102,7 @@ def test_the_default_is_this_folder_and_a_store_in_it_that_is_not_counted(tmp_pa
     assert not (tmp_path / "elsewhere.db").exists()
 
 
+@pytest.mark.soak
 def test_a_module_in_the_folder_is_not_taken_for_one_of_the_library(tmp_path: Path) -> None:
     for name in ("asyncio.py", "msgspec.py", "typing.py"):
         (tmp_path / name).write_text("raise SystemExit('the wrong module')\n")
@@ -174,6 +177,7 @@ def test_files_that_changed_or_vanished_since_are_told_and_the_figures_hold(
     assert "2 files changed or vanished since they were read" in again.out
 
 
+@pytest.mark.soak
 def test_asked_to_it_forgets_the_earlier_run_and_starts_anew(copy: tuple[Path, Path]) -> None:
     root, store = copy
     first = look(store, root, events)
@@ -183,6 +187,7 @@ def test_asked_to_it_forgets_the_earlier_run_and_starts_anew(copy: tuple[Path, P
     assert look(store, root, events) != first
 
 
+@pytest.mark.soak
 def test_two_folders_may_share_a_store(copy: tuple[Path, Path], tmp_path: Path) -> None:
     root, store = copy
     other = plant(tmp_path / "other", files=2)
@@ -210,6 +215,7 @@ def test_a_second_demo_of_the_folder_is_told_that_one_is_at_work(copy: tuple[Pat
     assert (of_another_folder.code, holding(of_another_folder)) == (0, FIGURES)
 
 
+@pytest.mark.soak
 def test_of_a_large_tree_the_figures_speak_of_the_list_and_tell_what_it_leaves_out(tmp_path: Path) -> None:
     root, store = plant(tmp_path / "tree", files=2), tmp_path / "demo.db"
     for name in ("y", "z"):
@@ -261,7 +267,7 @@ def wait_until_gone(pids: list[int]) -> None:
         os.close(handle)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.soak)])
 def test_an_interrupted_run_leaves_no_process_and_the_next_one_goes_on(tmp_path: Path, how: signal.Signals) -> None:
     root, store = plant(tmp_path / "tree", files=400), tmp_path / "demo.db"
     with start("demo", str(root), "--store", str(store)) as process:

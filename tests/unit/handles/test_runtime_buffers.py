@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import gc
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import TypeVar
 
 import pytest
 
-from holdfast import Buffered, Config, Conflict, Holdfast, NotFound, RuntimeConfig, Session
+from holdfast import Buffered, Config, Conflict, Holdfast, LeaseLost, NotFound, RuntimeConfig, Session
 from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.errors import Closed, TooLarge, Unavailable, UseTransaction
 from holdfast.kernel.commit import Commit, Outcome
 from holdfast.model.config import Limits
 from holdfast.testing.clock import ManualClock, SeededIds, settle
 from holdfast.wrappers.around import Around
+from tests.unit.handles.exclusive import apart
 from tests.unit.stores import StillClock, Stores
+
+T = TypeVar("T")
 
 
 class TimedClock(StillClock):
@@ -322,6 +327,66 @@ async def test_a_cancelled_caller_takes_nothing_with_it(stores: Stores) -> None:
         await writing
     await s.runtime.flush()
     assert await other.runtime.all() == {"step": 1}
+
+
+@pytest.mark.parametrize("runtime", [BATCHED, CHECKPOINT], ids=["batched", "checkpoint"])
+async def test_a_write_under_a_claim_does_not_wait_and_carries_the_fence(
+    stores: Stores, runtime: RuntimeConfig
+) -> None:
+    """What waits is committed with it or before. Once the session was taken away the write is refused, and with it
+    nothing of what waits is lost; without the claim it waits again."""
+    s, other = await opened(stores, runtime)
+    await s.runtime.set("waits", 1)
+    with pytest.raises(LeaseLost, match="before it was given back"):
+        async with s.claim():
+            assert not isinstance(await s.runtime.set("step", 1), Buffered)
+            assert await other.runtime.all() == {"step": 1, "waits": 1}
+            await apart(s.runtime.set("waits", 2))
+            await apart(_taken(other))
+            with pytest.raises(LeaseLost):
+                await s.runtime.set("step", 2)
+            with pytest.raises(LeaseLost):
+                await s.runtime.clear("step")
+    assert isinstance(await s.runtime.set("step", 3), Buffered)
+    await s.runtime.flush()
+    assert await other.runtime.all() == {"step": 3, "waits": 2}
+
+
+async def _taken(session: Session) -> None:
+    async with session.claim(busy="supersede"):
+        pass
+
+
+def test_a_loop_that_ends_while_runtime_state_waits_says_nothing_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither of the batch, which another loop commits, nor of the beats for a session that was held."""
+    store = MemoryStore()
+    config = Config(runtime=RuntimeConfig(persistence="batched"))
+
+    def run(write: Callable[[], Coroutine[object, object, T]]) -> T:
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(write())
+        finally:
+            loop.close()
+
+    opened: list[Session] = []
+
+    async def begin() -> None:
+        s = await Holdfast.over(MemoryKernel(store), config=config).sessions.create(id="s")
+        async with s.turn(request_id="r"):
+            pass
+        await s.runtime.set("step", 1)
+        opened.append(s)
+
+    async def end() -> object:
+        await opened[0].runtime.flush()
+        return await opened[0].runtime.get("step")
+
+    run(begin)
+    assert run(end) == 1
+    opened.clear()
+    gc.collect()
+    assert caplog.messages == []
 
 
 async def test_threads_and_loops_share_one_buffer(stores: Stores) -> None:

@@ -9,7 +9,7 @@ from holdfast import Busy, Config, Conflict, Holdfast, LeaseLost, Session, Turn,
 from holdfast.errors import Closed, InvalidId, InvalidValue, NotFound, TypeMismatch, UseTransaction
 from holdfast.handles.lease import Taking, terms
 from holdfast.services import claim
-from holdfast.services.turn import everything
+from holdfast.services.turn import beginning
 from tests.unit.handles.exclusive import apart, cells, process, tickets, until
 from tests.unit.stores import StillClock, Stores
 
@@ -81,7 +81,7 @@ async def test_a_request_that_was_answered_since_it_was_looked_for_is_not_answer
     """The claim is taken only if nothing of the request was written since that look; a finished step counts too."""
     other = await (await stores.open()).sessions.get("s")
     assert other is not None
-    taking = Taking(other._store, other._target, terms("queue", None, "60s"), more=everything("r"))
+    taking = Taking(other._store, other._target, terms("queue", None, "60s"), more=beginning("r"))
     before = await taking._look()
     with pytest.raises(ValueError, match="after its step"):
         async with s.turn(request_id="r") as turn:

@@ -225,6 +225,26 @@ async def test_a_commit_cancelled_on_its_way_still_lands_and_the_driver_is_not_d
     assert kernel.batches == [["user/a"], ["user/a"]]
 
 
+async def test_who_must_know_of_a_missed_commit_is_told_once_it_lands_wherever_its_caller_was_cancelled() -> None:
+    """Before it was sent, and on its way: whoever has to take it back learns its number."""
+    writer, kernel = gated()
+    kernel.gate.clear()
+    missed: list[Committed] = []
+    sent = asyncio.create_task(writer.commit(put("user/a"), missed=missed.append))
+    await settle()
+    absent = Commit((ScopeCommit("user/b", "must_exist", puts=(Put("k", b""),)),), 0)
+    tasks = [sent, *(asyncio.create_task(writer.commit(one, missed=missed.append)) for one in (put("user/a"), absent))]
+    await settle()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    kernel.gate.set()
+    await writer.commit(put("user/a"), missed=missed.append)
+    await settle()
+    assert [task.cancelled() for task in tasks] == [True] * 3
+    assert missed == [Committed({"user/a": 1}), Committed({"user/a": 2})]
+
+
 async def test_the_pump_does_not_carry_the_context_of_the_caller_that_started_it() -> None:
     from contextvars import ContextVar
 

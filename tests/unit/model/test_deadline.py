@@ -60,6 +60,6 @@ def test_a_fixed_deadline_and_none_are_never_moved_by_access() -> None:
 
 
 def test_extending_moves_the_fixed_end_and_leaves_the_slide() -> None:
-    assert Deadline(1_000, 50).extended(2_000) == Deadline(2_000, 50)
-    assert Deadline(3_000, 50).extended(2_000) == Deadline(3_000, 50)
-    assert Deadline(None, 50).extended(2_000) == Deadline(None, 50)
+    assert Deadline(1_000, 50).extended(2_000) == Deadline(2_000, 50, 1)
+    assert Deadline(3_000, 50).extended(2_000) == Deadline(3_000, 50, 1)
+    assert Deadline(None, 50).extended(2_000) == Deadline(None, 50, 1)

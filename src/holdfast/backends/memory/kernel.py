@@ -242,6 +242,26 @@ class MemoryKernel(Kernel):
             space.sweeps += bool(cells or records or scopes)
             return Swept(cells, records, scopes, more)
 
+    async def ended(self, *, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        """See `Kernel.ended`."""
+        with self._lock:
+            check_limit(limit)
+            space = self._open()
+            names = islice(space.names, bisect_right(space.names, after), None)
+            return tuple(islice((name for name in names if space.scopes[name].head.epoch), limit))
+
+    async def purge(self, scope: str, *, budget: int = 10_000) -> Swept:
+        """See `Kernel.purge`. Cells and entries went with the drop."""
+        with self._lock:
+            space = self._open()
+            data = space.scopes.get(scope)
+            left = 0 if data is None else data.before_last_drop()
+            if data is None or not left:
+                return Swept()
+            removed = _trim(data, min(left, budget))
+            space.sweeps += bool(removed)
+            return Swept(records=removed, more=removed < left)
+
     async def stored(
         self, scope: str, *, after: str | None = None, limit: int = 1000, bytes_max: int | None = None
     ) -> tuple[Stored, ...]:

@@ -76,6 +76,13 @@ class ScopeData:
             return []
         return self.records[max(0, after + 1 - self.records[0].seq) :]
 
+    def before_last_drop(self) -> int:
+        """How many records stand before that of the last drop; 0 if it is trimmed."""
+        for place in range(len(self.records) - 1, -1, -1):
+            if self.records[place].op == "drop":
+                return place
+        return 0
+
     def first_since(self, position: int) -> int:
         """The seq of the first record at that position or later; of the last one if there is none."""
         place = bisect_left(self.positions, position)

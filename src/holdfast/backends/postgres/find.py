@@ -20,6 +20,7 @@ _SELECT = """
 FORWARD = _SELECT.format(order="ASC", sign=">", below="<=")
 REVERSE = _SELECT.format(order="DESC", sign="<", below="<=")
 SCOPES = "SELECT name FROM holdfast.scopes WHERE space = $1 AND name > $2 AND live ORDER BY name LIMIT $3"
+ENDED = "SELECT name FROM holdfast.scopes WHERE space = $1 AND name > $2 AND epoch > 0 ORDER BY name LIMIT $3"
 
 
 class Wanted(NamedTuple):
@@ -61,5 +62,5 @@ async def find_entries(connection: Connection, statement: str, space: int, wante
 
 
 async def scope_names(connection: Connection, statement: str, space: int, after: str, limit: int) -> tuple[str, ...]:
-    """See `Kernel.scopes`."""
+    """See `Kernel.scopes` and `Kernel.ended`."""
     return tuple(row[0].decode() for row in await connection.fetch(statement, space, raw(after), limit))

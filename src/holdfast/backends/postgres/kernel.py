@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
-from holdfast.backends.postgres import find, log, read, rewrite, stats, sweep
+from holdfast.backends.postgres import find, log, purge, read, rewrite, stats, sweep
 from holdfast.backends.postgres.connections import Row
 from holdfast.backends.postgres.settings import Settings
 from holdfast.backends.postgres.statements import placed
@@ -194,13 +194,23 @@ class PostgresKernel(Kernel):
 
     async def sweep(self, *, now_us: int, retention: Retention, budget: int = 10_000) -> Swept:
         """See `Kernel.sweep`."""
+        return await sweep.Sweep(self._ask, self._open().space, now_us, retention, budget).run()
+
+    async def ended(self, *, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        """See `Kernel.ended`."""
         store = self._open()
+        check_limit(limit)
+        statement = placed(find.ENDED, store.settings.schema)
+        return await store.look(lambda line: find.scope_names(line, statement, store.space, after, limit))
 
-        async def ask(statement: str, *arguments: object) -> list[Row]:
-            placed_there = placed(statement, store.settings.schema)
-            return await store.look(lambda line: line.fetch(placed_there, *arguments))
+    async def purge(self, scope: str, *, budget: int = 10_000) -> Swept:
+        """See `Kernel.purge`."""
+        return await purge.purge(self._ask, self._open().space, scope, budget)
 
-        return await sweep.Sweep(ask, store.space, now_us, retention, budget).run()
+    async def _ask(self, statement: str, *arguments: object) -> list[Row]:
+        store = self._open()
+        placed_there = placed(statement, store.settings.schema)
+        return await store.look(lambda line: line.fetch(placed_there, *arguments))
 
     async def outcome(self, scope: str, commit_id: CommitId) -> Committed | None:
         """See `Kernel.outcome`."""

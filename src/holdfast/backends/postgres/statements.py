@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 
-FUNCTIONS = ("read", "commit", "sweep", "rewrite")
+FUNCTIONS = ("read", "commit", "sweep", "purge", "rewrite")
 """The files of functions, in the order in which they may be made."""
 
 

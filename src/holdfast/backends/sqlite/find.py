@@ -23,6 +23,7 @@ _STATEMENTS = {
     (True, True): _SELECT.format(after=_AFTER.format(sign="<"), order="DESC"),
 }
 _SCOPES = "SELECT name FROM scopes WHERE space = ? AND name > ? AND live ORDER BY name LIMIT ?"
+_ENDED = "SELECT name FROM scopes WHERE space = ? AND name > ? AND epoch > 0 ORDER BY name LIMIT ?"
 
 
 class Wanted(NamedTuple):
@@ -56,3 +57,8 @@ def find_entries(cursor: Cursor, space: int, wanted: Wanted) -> tuple[Found, ...
 def scope_names(cursor: Cursor, space: int, after: str, limit: int) -> tuple[str, ...]:
     """See `Kernel.scopes`."""
     return tuple(row[0] for row in cursor.execute(_SCOPES, (space, after, limit)).fetchall())
+
+
+def ended_names(cursor: Cursor, space: int, after: str, limit: int) -> tuple[str, ...]:
+    """See `Kernel.ended`."""
+    return tuple(row[0] for row in cursor.execute(_ENDED, (space, after, limit)).fetchall())

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from holdfast.backends.sqlite.evidence import first_seq
-from holdfast.backends.sqlite.find import Wanted, find_entries, scope_names
+from holdfast.backends.sqlite.find import Wanted, ended_names, find_entries, scope_names
 from holdfast.backends.sqlite.heads import SpaceCache
 from holdfast.backends.sqlite.log import read_log, read_log_back, read_moved
+from holdfast.backends.sqlite.purge import Purge
 from holdfast.backends.sqlite.read import read_views, rows_at_most
 from holdfast.backends.sqlite.rewrite import read_stored, rewrite
 from holdfast.backends.sqlite.stats import count
@@ -240,6 +241,16 @@ class SqliteKernel(Kernel):
         store = self._open()
         limits = Limits(self._space.id, now_us, retention)
         return await Sweep(limits, budget, look=store.look, act=store.act).run()
+
+    async def ended(self, *, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        """See `Kernel.ended`. In a reader thread: it passes over the scopes that were never dropped."""
+        check_limit(limit)
+        return await self._open().look(ended_names, self._space.id, after, limit)
+
+    async def purge(self, scope: str, *, budget: int = 10_000) -> Swept:
+        """See `Kernel.purge`."""
+        store = self._open()
+        return await Purge(self._space.id, scope, budget, look=store.look, act=store.act).run()
 
     async def stored(
         self, scope: str, *, after: str | None = None, limit: int = 1000, bytes_max: int | None = None

@@ -151,11 +151,14 @@ class Sweep:
 
     async def _sweep_garbage(self) -> None:
         while self._left > 0 and (epochs := await self._look(find_garbage, self._limits.space)):
-            while epochs and self._left > 0:
-                removed, done = await self._remove_garbage(epochs)
-                epochs = epochs[done:]
-                self._cells += removed
-                self._left -= removed
+            await self._remove_epochs(epochs)
+
+    async def _remove_epochs(self, epochs: list[Ended]) -> None:
+        while epochs and self._left > 0:
+            removed, done = await self._remove_garbage(epochs)
+            epochs = epochs[done:]
+            self._cells += removed
+            self._left -= removed
 
     async def _sweep_records(self) -> None:
         after: str | None = ""

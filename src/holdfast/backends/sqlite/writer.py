@@ -16,6 +16,7 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import apsw
 
@@ -41,6 +42,8 @@ checkpoint.done. It may raise (the batch fails) or end
 the process."""
 
 
+Synchronous = Literal["FULL", "NORMAL"]
+
 STAGES: dict[What, tuple[Given, ...]] = {"adds": ("growth",), "removes": ("growth", "all")}
 """What is given up of the reserve when no space is left, at the first and the second try to make some."""
 
@@ -60,6 +63,7 @@ class Writer:
         self.reserve = Reserve(opening.path, self._turns.fd, max_pages=opening.max_pages)
         self.was_full = False
         self._tried = 0  # how many of `STAGES` were tried since a transaction last succeeded
+        self._synchronous: Synchronous = "FULL"
         try:
             self.connection = self._connect()
         except BaseException:
@@ -89,6 +93,7 @@ class Writer:
         try:
             with self._turns.held():
                 self.check_place()
+                self._synchronise("FULL")
                 self.cursor.execute("BEGIN IMMEDIATE")
                 try:
                     self._reach(f"{name}.begun")
@@ -233,6 +238,8 @@ class Writer:
         self._turns.enter()
         try:
             self.check_place()
+            waits = any(commit.durable for call in calls for commit in call.commits)
+            self._synchronise("FULL" if waits else "NORMAL")
             self.cursor.execute("BEGIN IMMEDIATE")
             self._reach("batch.begun")
             self.reserve.begin(self.connection)
@@ -258,6 +265,13 @@ class Writer:
         finally:
             self._turns.leave()
         self._reach("batch.committed")
+
+    def _synchronise(self, how: Synchronous) -> None:
+        """Let the next COMMIT wait for the disk (FULL) or not. One that does waits for all before it, whosever they
+        are: they stand in one log."""
+        if how != self._synchronous and self._opening.durability == "fsync":
+            self.cursor.execute(f"PRAGMA synchronous={how}")
+            self._synchronous = how
 
     def _commit(self) -> None:
         """COMMIT, and see where that went: nothing may be acknowledged if `lost` is set after it."""

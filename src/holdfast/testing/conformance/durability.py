@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
-from holdfast.kernel.commit import Append, CommitId, Committed, Entry, Put, Read, ScopeCommit
+from holdfast.kernel.commit import (
+    Absent,
+    Append,
+    Commit,
+    CommitId,
+    Committed,
+    Conflict,
+    Entry,
+    Put,
+    Read,
+    ScopeCommit,
+)
 from holdfast.kernel.contract import Kernel
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench, same_picture
@@ -28,9 +39,16 @@ async def _seen(bench: Bench, kernel: Kernel, scope: str, position: str, seqs: r
     expect.holds(reported.get(scope, 0) >= last, f"moved reports {scope} at {last}, found {reported!r}")
 
 
-async def _write(bench: Bench, scope: str, seq: int) -> CommitId:
+def _undurable(bench: Bench, part: ScopeCommit) -> Commit:
+    commit = bench.build(part)
+    commit.durable = False
+    return commit
+
+
+async def _write(bench: Bench, scope: str, seq: int, *, durable: bool = True) -> CommitId:
     put = Put("k", str(seq).encode(), entries=(Entry("at", "x", f"{seq:03d}"),))
     commit = bench.build(ScopeCommit(scope, "create", puts=(put,), appends=(Append("l/", b""),)))
+    commit.durable = durable
     expect.same(await bench.send(commit), Committed({scope: seq}), "the outcome")
     return commit.id
 
@@ -94,6 +112,33 @@ async def it_is_all_there_after_reopening(bench: Bench) -> None:
     expect.same(await bench.put("session/c", {"k": b""}), 3, "the seq of the scope made again")
     expect.same((await bench.head("session/c")).epoch, 1, "its epoch")
     expect.holds({A, "session/c"} <= set(await bench.moves(position)), "a position from before is still good")
+
+
+@proves("G6", needs=("second",))
+async def a_commit_that_need_not_be_durable_is_done_like_any_other(bench: Bench) -> None:
+    """Once it is acknowledged every verb of every kernel shows it, later commits are judged by it, and it takes the
+    next number."""
+    other = await bench.second()
+    for seq in (1, 2, 3):
+        position = await bench.position()
+        await _write(bench, A, seq, durable=seq == 3)
+        for reader in (bench.kernel, other):
+            await _seen(bench, reader, A, position, range(1, seq + 1))
+    refused = await bench.send(_undurable(bench, ScopeCommit(A, checks=(Absent("k"),), puts=(Put("k", b""),))))
+    expect.holds(isinstance(refused, Conflict), f"a condition that does not hold is a Conflict, found {refused!r}")
+
+
+@proves("G6", needs=("reopen",))
+async def a_durable_commit_keeps_those_before_it_that_need_not_be(bench: Bench) -> None:
+    """What was acknowledged before a durable commit of the space, to whatever scope, is there after reopening."""
+    await _write(bench, A, 1)
+    await _write(bench, A, 2, durable=False)
+    await _write(bench, "session/b", 1)
+    for _ in range(2):
+        await bench.reopen()
+        await _seen(bench, bench.kernel, A, "", range(1, 3))
+        await _seen(bench, bench.kernel, "session/b", "", range(1, 2))
+    await _write(bench, A, 3, durable=False)
 
 
 @proves("G6")

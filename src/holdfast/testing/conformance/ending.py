@@ -40,6 +40,8 @@ def _verbs(bench: Bench, kernel: Kernel) -> dict[str, Callable[[], Awaitable[Any
         "signal": lambda: kernel.signal(A, b""),
         "listen": listen,
         "sweep": lambda: kernel.sweep(now_us=0, retention=Retention()),
+        "ended": kernel.ended,
+        "purge": lambda: kernel.purge(A),
         "stored": lambda: kernel.stored(A),
         "rewrite": lambda: kernel.rewrite(A),
         "scrub": kernel.scrub,

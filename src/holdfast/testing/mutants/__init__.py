@@ -14,6 +14,7 @@ from holdfast.testing.mutants import (
     indexes,
     logs,
     moves,
+    purging,
     reading,
     rewriting,
     signals,
@@ -23,7 +24,7 @@ from holdfast.testing.mutants.mutant import Mutant, mutants_of
 
 MUTANTS: tuple[Mutant, ...] = mutants_of(
     *(committing, conditions, identity, durability, reading, expiry, logs, moves, indexes, sweeping, rewriting),
-    *(edges, signals),
+    *(edges, signals, purging),
 )
 """Every mutant."""
 

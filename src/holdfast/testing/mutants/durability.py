@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from holdfast.backends.memory import MemoryKernel, MemoryStore
-from holdfast.kernel.commit import Commit, Found, Moved, Outcome, Read, Record, Retention, Swept, View
+from holdfast.kernel.commit import Commit, Committed, Found, Moved, Outcome, Read, Record, Retention, Swept, View
 from holdfast.testing.mutants.mutant import breaks
 
 # --- G6 -------------------------------------------------------------------------------------------
@@ -66,6 +66,45 @@ class AcknowledgedBeforeItIsDone(MemoryKernel):
             data.cells = {key: cell for key, cell in data.cells.items() if cell.version < data.head.seq}
             data.keys = sorted(data.cells)
         return outcomes
+
+
+@breaks("G6")
+class WhatNeedNotBeDurableWaits(MemoryKernel):
+    """A commit that need not be durable is answered, and applied with the next one."""
+
+    _waiting: tuple[Commit, ...] = ()
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
+        """Promise each scope its next seq."""
+        if any(commit.durable for commit in commits):
+            waiting, self._waiting = self._waiting, ()
+            return (await super().commit([*waiting, *commits]))[len(waiting) :]
+        self._waiting += tuple(commits)
+        seqs = [{part.scope: self._data.head(part.scope).seq + 1 for part in commit.scopes} for commit in commits]
+        return [Committed(each) for each in seqs]
+
+
+@breaks("G6")
+class WhatNeedNotBeDurableEndsWithItsOpening(MemoryKernel):
+    """Cells of commits that need not be durable are kept in memory only, whatever comes after them."""
+
+    _kept: tuple[tuple[str, int], ...] = ()
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
+        """Remember what was written so."""
+        outcomes = await super().commit(commits)
+        for commit, outcome in zip(commits, outcomes, strict=True):
+            if isinstance(outcome, Committed) and not commit.durable:
+                self._kept += tuple(outcome.seqs.items())
+        return outcomes
+
+    async def close(self) -> None:
+        """Forget it."""
+        for scope, seq in self._kept:
+            data = self._data.scopes[scope]
+            data.cells = {key: cell for key, cell in data.cells.items() if cell.version != seq}
+            data.keys = sorted(data.cells)
+        await super().close()
 
 
 @breaks("G6")

@@ -1,0 +1,146 @@
+"""Erasing a user: all they have is ended, then what ended lives have left is purged, then the files are scrubbed.
+
+    note that a scrub is owed           before anything is removed, or nobody would know after a crash
+    end their sessions and their scope  until a look finds none
+    purge                               every scope that was ever dropped and that is theirs, or may be
+    all of it again                     as long as somebody makes sessions for them meanwhile
+    scrub, and strike out the note
+
+Each step may be the last one of this process. Whoever calls again goes on: what was ended is found among the scopes
+that were ever dropped, by what their logs say of whose they were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from holdfast.errors import Indeterminate, Unavailable
+from holdfast.handles.store import Store
+from holdfast.handles.surface import scope_name
+from holdfast.kernel.commit import Committed, Head, Read, Swept
+from holdfast.kernel.limits import PAGE_MAX
+from holdfast.kernel.work import Work
+from holdfast.model.erasure import ErasureReport
+from holdfast.model.scope import Scope
+from holdfast.operations import erase
+from holdfast.operations.user_sessions import UserSessions
+from holdfast.services import session
+
+T = TypeVar("T")
+
+BATCH = 32
+"""Scopes ended at once, so that they share the barriers."""
+
+
+class Erasure:
+    """One call of `Holdfast.erase`; used once."""
+
+    def __init__(self, store: Store, user: str) -> None:
+        self._store = store
+        self._own = scope_name(Scope.user(user))
+        self._sessions = UserSessions(self._work, user, record_bytes_max=store.limits.value_bytes_max)
+        self._note: str | None = None
+        self._report = ErasureReport()
+
+    async def run(self) -> ErasureReport:
+        """See `Holdfast.erase`."""
+        self._store.check_open()
+        await self._end_all()
+        await self._purge_all()
+        while await self._end_all():
+            await self._purge_all()
+        if self._note is not None or await erase.is_owed(self._work()):
+            self._report = replace(self._report, scrubbed=await self._ask(self._store.kernel.scrub))
+        if self._note is not None and self._report.scrubbed:
+            while not await erase.settle(self._work(), self._note):
+                pass
+        return self._report
+
+    def _work(self) -> Work:
+        """A unit of work for which expired sessions exist, and whose commit names nobody."""
+        return Work(self._store.writer, limits=self._store.limits)
+
+    async def _owe(self) -> None:
+        if self._note is None:
+            self._note = self._store.ids.uuid7(self._store.now_us())
+            work = self._work()
+            erase.owe(work, self._note)
+            await work.commit()
+
+    # --- what is there ----------------------------------------------------------------------------
+
+    async def _end_all(self) -> bool:
+        """End the sessions and the scope of the user until none is found; whether there was any."""
+        found = False
+        while there := await self._there():
+            found = True
+            await self._owe()
+            lives = [*there.items()]
+            for first in range(0, len(lives), BATCH):
+                await asyncio.gather(*(self._end(scope, head) for scope, head in lives[first : first + BATCH]))
+        return found
+
+    async def _there(self) -> dict[str, Head]:
+        there = await self._sessions.present()
+        [own] = await self._work().peek([Read(self._own)])
+        return there | {self._own: own.head} if own.head.live else there
+
+    async def _end(self, scope: str, head: Head) -> None:
+        work = self._work()
+        erase.end_scope(work, scope, head.epoch)
+        if isinstance(await self._store.commit(work), Committed) and session.is_scope(scope):
+            self._report = replace(self._report, sessions=self._report.sessions + 1)
+
+    # --- what is left -----------------------------------------------------------------------------
+
+    async def _purge_all(self) -> None:
+        """Purge every scope of which a life has ended that was theirs, or may have been."""
+        ended = partial(self._store.kernel.ended, limit=PAGE_MAX)
+        after = ""
+        while names := await self._ask(partial(ended, after=after)):
+            reads = [Read(name) for name in names if name == self._own or session.is_scope(name)]
+            for view in await self._work().peek(reads):
+                if view.scope == self._own or await self._sessions.may_have_had(view.scope, view.head):
+                    await self._purge(view.scope)
+            after = names[-1]
+
+    async def _purge(self, scope: str) -> None:
+        first = await erase.oldest(self._work(), scope)
+        if first is not None and (first.op != "drop" or first.cause):
+            await self._owe()
+        removed = Swept(more=True)
+        cells = records = 0
+        while removed.more:
+            removed = await self._ask(lambda: self._store.kernel.purge(scope))
+            cells, records = cells + removed.cells, records + removed.records
+        if cells or records:
+            await self._owe()
+        if await self._forget_cause(scope) or cells or records:
+            told = self._report
+            self._report = replace(
+                told, scopes=told.scopes + 1, cells=told.cells + cells, records=told.records + records
+            )
+
+    async def _forget_cause(self, scope: str) -> bool:
+        """Leave of the drop's record that it was dropped, and not who did it; whether it said so."""
+        first = await erase.oldest(self._work(), scope)
+        if first is None or first.op != "drop" or not first.cause:
+            return False
+        record = replace(first, cause=b"")
+        return bool(await self._ask(lambda: self._store.kernel.rewrite(scope, records=[record])))
+
+    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call that does no harm when repeated, again while the store is out of reach."""
+
+        async def asked() -> T:
+            try:
+                return await call()
+            except Indeterminate as lost:
+                raise Unavailable(str(lost)) from lost
+
+        return await self._store.patiently(asked)

@@ -1,0 +1,330 @@
+"""Erasing a user: everything of theirs is gone for good, and nothing of anybody else's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast import Holdfast, LeaseLost, NotFound, Scope
+from holdfast.backends.memory.kernel import _trim
+from holdfast.errors import InvalidId, Unavailable
+from holdfast.kernel.contract import Kernel
+from holdfast.model.erasure import ErasureReport
+from holdfast.testing.clock import ManualClock
+from holdfast.wrappers.around import Around, Verb
+from tests.unit.handles import canary
+from tests.unit.handles.canary import CANARY, fill
+from tests.unit.stores import StillClock, Stores
+
+
+@asynccontextmanager
+async def stores_of(backend: str, folder: Path) -> AsyncIterator[Stores]:
+    stores = Stores(backend, folder)
+    try:
+        yield stores
+    finally:
+        await stores.close()
+
+
+NAME = "ada-51d7"
+DAY_S = 86_400
+
+
+# --- what is gone ----------------------------------------------------------------------------------------------------
+
+
+async def test_sessions_of_every_status_and_the_users_scope_are_gone(hold: Holdfast, clock: ManualClock) -> None:
+    """G23: active, paused, ended, expired; values, all namespaces. A second call finds nothing."""
+    ids = [f"s{number}" for number in range(4)]
+    for id in ids:
+        s = await hold.sessions.create(id=id, user="ada", ttl="1h" if id == "s3" else None)
+        await s.messages.add("user", "hello")
+    first, second = [await hold.sessions.get(id) for id in ids[1:3]]
+    assert first is not None
+    assert second is not None
+    await first.pause()
+    await second.complete()
+    clock.advance(3600)
+    await hold.state(Scope.user("ada")).set("name", "Ada")
+    await hold.state(Scope.user("ada"), "prefs").set("theme", "dark")
+
+    report = await hold.erase(user="ada")
+
+    assert (report.sessions, report.scopes) == (4, 5)
+    assert report.records > 0
+    assert [await hold.sessions.get(id) for id in ids] == [None] * 4
+    assert (await hold.sessions.list(user="ada", expired=True)).items == ()
+    assert await hold.state(Scope.user("ada")).get("name") is None
+    assert await hold.state(Scope.user("ada"), "prefs").get("theme") is None
+    assert await hold.erase(user="ada") == ErasureReport(scrubbed=report.scrubbed)
+
+
+async def test_nothing_of_anybody_else_is_touched(hold: Holdfast) -> None:
+    """Isolation: sessions of others and of nobody, other scopes, and what is left of others' deleted sessions."""
+    await fill(hold, "ada")
+    bos = await hold.sessions.create(id="bos", user="bo")
+    nobodys = await hold.sessions.create(id="nobodys")
+    for s in (bos, nobodys):
+        await s.state.set("k", 1)
+        await s.messages.add("user", "hello")
+    await hold.state(Scope.user("bo")).set("k", 1)
+    await hold.state(Scope.user("ada2")).set("k", 1)
+    await hold.sessions.create(id="gone", user="bo")
+    await hold.sessions.delete("gone")
+    log = await hold._store.kernel.log("session/gone")
+    before = [(s.version, await s.state.snapshot(), await s.messages.list()) for s in (bos, nobodys)]
+
+    await hold.erase(user="ada")
+
+    assert [(s.version, await s.state.snapshot(), await s.messages.list()) for s in (bos, nobodys)] == before
+    assert await hold.state(Scope.user("bo")).get("k") == 1
+    assert await hold.state(Scope.user("ada2")).get("k") == 1
+    assert await hold._store.kernel.log("session/gone") == log
+
+
+async def test_a_user_of_whom_there_is_nothing_leaves_an_empty_report(hold: Holdfast) -> None:
+    """And nothing is written: not even that somebody asked."""
+    await hold.sessions.create(user="bo")
+    position = (await hold._store.kernel.moved()).position
+    assert await hold.erase(user="ada") == ErasureReport()
+    assert (await hold._store.kernel.moved(position)).scopes == ()
+    with pytest.raises(InvalidId):
+        await hold.erase(user="")
+
+
+# --- the canary ------------------------------------------------------------------------------------------------------
+
+
+async def _fill_and_erase(hold: Holdfast, clock: ManualClock) -> ErasureReport:
+    """Sessions that live, have expired, were deleted, swept, one made anew by bo; and then none of ada's."""
+    await fill(hold, NAME)
+    await fill(hold, NAME, id="deleted before")
+    await hold.sessions.delete("deleted before")
+    with hold.acting(by=f"{CANARY}-deletes"):
+        await fill(hold, NAME, id="taken over")
+        await hold.sessions.delete("taken over")
+    await (await hold.sessions.create(id="taken over", user="bo")).state.set("k", "bos")
+    await hold.sweep()
+    await fill(hold, NAME, id="deleted after the sweep")
+    await hold.sessions.delete("deleted after the sweep")
+    s = await fill(hold, NAME, id="expired")
+    await hold.sessions.create(id="never used", user=NAME, ttl="1h")
+    clock.advance(3 * 3600)
+    assert await hold.sessions.get(s.id) is not None  # it ended before its time
+    report = await hold.erase(user=NAME)
+    taken_over = await hold.sessions.get("taken over")
+    assert taken_over is not None
+    assert (await taken_over.state.snapshot()).values == {"k": "bos"}
+    return report
+
+
+async def test_no_byte_of_it_is_left_in_the_files_of_a_sqlite_store(tmp_path: Path) -> None:
+    """G23: not in the file, nor in its log, free pages or side files; what was overwritten and deleted included."""
+    async with stores_of("sqlite", tmp_path) as stores:
+        hold = await stores.open()
+        await fill(hold, NAME)
+        assert "store.db-wal" in canary.in_files(tmp_path)
+        report = await _fill_and_erase(hold, stores.clock)
+        assert report.scrubbed
+        assert canary.in_files(tmp_path) == []
+    assert canary.in_files(tmp_path) == []
+
+
+async def test_no_row_of_it_is_left_in_the_tables_of_postgresql(tmp_path: Path) -> None:
+    """G23; of the server's own files nobody but its operator can tell, and the report says so."""
+    async with stores_of("postgres", tmp_path) as stores:
+        hold = await stores.open()
+        await fill(hold, NAME)
+        assert stores._postgres is not None
+        assert {"cells", "log", "entries"} <= set(await canary.in_tables(stores._postgres))
+        report = await _fill_and_erase(hold, stores.clock)
+        assert not report.scrubbed
+        assert await canary.in_tables(stores._postgres) == []
+
+
+@pytest.mark.parametrize("backend", ["memory", "weakest"])
+async def test_no_object_of_it_is_left_in_memory(tmp_path: Path, backend: str) -> None:
+    """G23: neither in the store nor in what is around it, its cache included."""
+    async with stores_of(backend, tmp_path) as stores:
+        hold = await stores.open()
+        await fill(hold, NAME)
+        assert canary.in_memory(hold._store.kernel)
+        assert (await _fill_and_erase(hold, stores.clock)).scrubbed
+        assert canary.in_memory(hold._store.kernel) == []
+
+
+async def test_what_nobody_can_tell_whose_it_was_goes_too(tmp_path: Path) -> None:
+    """Of a deleted session whose first records were trimmed the log no longer says whose it was."""
+    async with stores_of("memory", tmp_path) as stores:
+        hold = await stores.open()
+        s = await fill(hold, NAME, id="trimmed")
+        await hold.sessions.delete(s.id)
+        kernel = hold._store.kernel
+        data = stores._memory.space("default").scopes["session/trimmed"]
+        place = next(place for place, record in enumerate(data.records) if CANARY.encode() in record.body) + 1
+        _trim(data, place)
+        assert canary.in_memory(kernel)
+        await hold.erase(user=NAME)
+        assert canary.in_memory(kernel) == []
+
+
+async def test_the_users_name_stays_as_that_of_a_tombstone_until_a_sweep(tmp_path: Path) -> None:
+    """As the documentation says: for thirty days, and in nothing else but others' scopes."""
+    async with stores_of("sqlite", tmp_path) as stores:
+        hold = await stores.open()
+        await fill(hold, NAME)
+        with hold.acting(by=NAME):
+            await fill(hold, NAME)
+        await hold.erase(user=NAME)
+        left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        assert left["store.db"].count(NAME.encode()) == left["store.db"].count(f"user/{NAME}".encode()) > 0
+        stores.clock.advance(31 * DAY_S)
+        await hold.sweep()
+        await hold.sessions.create(user="bo")
+        await hold.erase(user="bo")  # scrubs
+        assert canary.in_files(tmp_path, NAME) == []
+
+
+# --- beside whoever is at work ---------------------------------------------------------------------------------------
+
+
+async def test_what_is_under_way_in_a_session_is_told_that_it_is_gone(hold: Holdfast) -> None:
+    """G11: a turn, a claim and a handle get NotFound or LeaseLost, and bring nothing back."""
+    s = await hold.sessions.create(id="s", user="ada")
+    with pytest.raises((NotFound, LeaseLost)):
+        async with s.turn(request_id="r") as turn:
+            await turn.state.set("k", 1)
+            await hold.erase(user="ada")
+    with pytest.raises(NotFound):
+        await s.state.set("k", 1)
+    s = await hold.sessions.create(id="s", user="ada")
+    with pytest.raises((NotFound, LeaseLost)):
+        async with s.claim():
+            await hold.erase(user="ada")
+            await s.state.set("k", 1)
+    assert await hold.sessions.get("s") is None
+
+
+async def test_a_follower_sees_the_end_of_each_and_no_name(hold: Holdfast) -> None:
+    """A session deleted, state cleared, and not by whom."""
+    s = await hold.sessions.create(id="s", user="ada")
+    await s.user_state.set("k", 1)
+    async with hold.changes([Scope.user("ada"), Scope.session("s")]) as changes:
+        first = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)
+        with hold.acting(by="ada"):
+            await hold.erase(user="ada")
+        told = {await first, await anext(changes)}
+    assert {(str(one.scope), one.kind, one.op, one.by) for one in told} == {
+        ("session/s", "session", "delete", None),
+        ("user/ada", "state", "clear", None),
+    }
+
+
+class Meanwhile(Around):
+    """A kernel that lets something happen once, before a verb."""
+
+    def __init__(self, inside: Kernel, verb: Verb, happens: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(inside)
+        self.verb, self.happens = verb, happens
+        self.happened = False
+
+    async def call(self, verb: Verb, send: Callable[[], Awaitable[Any]]) -> Any:
+        if verb == self.verb and not self.happened:
+            self.happened = True
+            await self.happens()
+        return await send()
+
+
+@pytest.mark.parametrize("verb", ["ended", "purge", "find"])
+async def test_a_session_that_is_made_meanwhile_is_erased_too(tmp_path: Path, verb: Verb) -> None:
+    """It goes on until it finds none."""
+    async with stores_of("memory", tmp_path) as stores:
+        others = await stores.open()
+        await others.sessions.create(user="ada")
+        hold = Holdfast.over(
+            Meanwhile(await stores.kernel(), verb, lambda: others.sessions.create(user="ada")), clock=StillClock()
+        )
+        assert (await hold.erase(user="ada")).sessions == 2
+        assert (await others.sessions.list(user="ada")).items == ()
+        await hold.close()
+
+
+async def test_two_erasures_at_once_agree(hold: Holdfast) -> None:
+    """Each session is deleted once, whoever does it."""
+    for _ in range(5):
+        await fill(hold, "ada")
+    one, other = await asyncio.gather(hold.erase(user="ada"), hold.erase(user="ada"))
+    assert one.sessions + other.sessions == 5
+    assert (await hold.sessions.list(user="ada")).items == ()
+    assert "erasure/owed" not in await hold._store.kernel.scopes()
+
+
+# --- interrupted -----------------------------------------------------------------------------------------------------
+
+
+class Stopping(Around):
+    """A kernel that refuses for ever after so many calls, as if the process had died there; it counts the scrubs."""
+
+    def __init__(self, inside: Kernel, left: int) -> None:
+        super().__init__(inside)
+        self.left = left
+        self.scrubs = 0
+
+    async def call(self, verb: Verb, send: Callable[[], Awaitable[Any]]) -> Any:
+        if self.left == 0:
+            raise Unavailable("this process is gone")
+        self.left -= 1
+        self.scrubs += verb == "scrub"
+        return await send()
+
+
+async def _interrupted(stores: Stores, calls: int) -> tuple[bool, Stopping, Stopping]:
+    """An erasure that ends after so many calls, and another one; whether the first was at its end, and both kernels."""
+    hold = await stores.open()
+    s = await hold.sessions.create(id="s", user="ada")
+    await s.state.set("k", CANARY)
+    with hold.acting(by=CANARY):
+        await hold.sessions.delete("s")
+    s = await hold.sessions.create(id="t", user="ada")
+    await s.state.set("k", CANARY)
+    await s.user_state.set("k", CANARY)
+    kernels = Stopping(await stores.kernel(), calls), Stopping(await stores.kernel(), -1)
+    ended = []
+    for kernel in kernels:
+        opened = Holdfast.over(kernel, clock=StillClock())
+        try:
+            await opened.erase(user="ada")
+            ended.append(kernel)
+        except Unavailable:
+            pass
+        kernel.left = -1
+        await opened.close()
+    return len(ended) == 2, *kernels
+
+
+async def test_interrupted_at_any_call_it_is_finished_by_the_next(tmp_path: Path) -> None:
+    """G23: whatever the last call was that arrived, calling again leaves nothing. Once anything was removed, the files
+    are scrubbed after it."""
+    for calls in range(1_000):
+        async with stores_of("memory", tmp_path) as stores:
+            is_done, first, second = await _interrupted(stores, calls)
+            assert canary.in_memory(first) == []
+            assert is_done or second.scrubs, f"not scrubbed after {calls} calls"
+        if is_done:
+            break
+    assert calls > 20
+    assert (first.scrubs, second.scrubs) == (1, 0)
+
+
+@pytest.mark.parametrize("calls", [4, 9, 14, 19])
+async def test_nor_is_any_byte_left_in_the_files(tmp_path: Path, calls: int) -> None:
+    """G23: the same on a disk."""
+    async with stores_of("sqlite", tmp_path) as stores:
+        await _interrupted(stores, calls)
+        assert canary.in_files(tmp_path) == []
