@@ -187,7 +187,8 @@ class Holdfast(Face):
 
         Not one commit: it may be interrupted at any moment, also by a crash, and called again, which finishes it. It
         runs beside whoever is writing, and goes on until it finds no session of theirs: let them in no more before.
-        A user of whom there is nothing leaves the report empty.
+        A user of whom there is nothing leaves the report empty. Raises UseTransaction inside a transaction of this task
+        on one of those scopes; then nothing was removed.
         """
         return await Erasure(self._store, check_name(user, "a user")).run()
 
