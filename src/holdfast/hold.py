@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from holdfast import system
 from holdfast.errors import InvalidValue, shown
+from holdfast.handles.crowding import thin_out
 from holdfast.handles.erasure import Erasure
 from holdfast.handles.expiry import count_due, sweep_sessions, sweep_store
 from holdfast.handles.face import Face, Principal
@@ -166,6 +167,7 @@ class Holdfast(Face):
         while total.more:
             total = added(total, await sweep_sessions(store, retention_us=retention_us, most=budget))
         await remove_dead_beats(store)
+        total = added(total, SweepReport(displaced=await thin_out(store)))
         swept = Swept(more=True)
         while swept.more:
             swept = await sweep_store(store, budget=budget)
@@ -187,7 +189,8 @@ class Holdfast(Face):
 
         Not one commit: it may be interrupted at any moment, also by a crash, and called again, which finishes it. It
         runs beside whoever is writing, and goes on until it finds no session of theirs: let them in no more before.
-        A user of whom there is nothing leaves the report empty.
+        A user of whom there is nothing leaves the report empty. Raises UseTransaction inside a transaction of this task
+        on one of those scopes; then nothing was removed.
         """
         return await Erasure(self._store, check_name(user, "a user")).run()
 

@@ -1,6 +1,7 @@
 """The reference leaves nothing out: every public method and field is on the page of its noun."""
 
 import inspect
+import re
 from pathlib import Path
 
 import msgspec
@@ -39,7 +40,15 @@ TOLD: dict[str, tuple[type, ...]] = {
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),
     "session_stats": (holdfast.SessionStats, Durations),
-    "state": (holdfast.State, holdfast.Snapshot, holdfast.History, holdfast.PastValue, holdfast.Diff, holdfast.Why),
+    "state": (
+        holdfast.State,
+        holdfast.Snapshot,
+        holdfast.History,
+        holdfast.PastValue,
+        holdfast.Diff,
+        holdfast.Difference,
+        holdfast.Why,
+    ),
     "stats": (holdfast.Stats, CallStats, CacheStats, WriterStats, KindStats),
     "template": (holdfast.Template, Templates),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
@@ -66,6 +75,12 @@ def untold(page: Path, kinds: tuple[type, ...]) -> list[str]:
 @pytest.mark.parametrize("noun", TOLD)
 def test_every_public_name_of_a_noun_is_on_its_page(noun: str) -> None:
     assert untold(ROOT / "docs" / "reference" / f"{noun}.md", TOLD[noun]) == []
+
+
+def test_whatever_can_be_imported_from_the_package_is_on_some_page() -> None:
+    pages = (ROOT / "docs" / "reference").glob("*.md")
+    words = set(re.findall(r"\w+", " ".join(page.read_text(encoding="utf-8") for page in pages)))
+    assert sorted(set(holdfast.__all__) - words) == []
 
 
 def test_every_field_of_the_configuration_has_its_row_with_its_default() -> None:

@@ -229,6 +229,17 @@ class KernelModel:
             while len(scope.records) > 1 and self._is_beyond(scope, now_us, retention):
                 del scope.records[0]
 
+    def purge(self, name: str) -> None:
+        """Of the lives that have ended the last drop is left."""
+        scope = self.scope(name)
+        drops = [at for at, record in enumerate(scope.records) if record.op == "drop"]
+        if drops:
+            del scope.records[: drops[-1]]
+
+    def ended(self) -> tuple[str, ...]:
+        """Those that were ever dropped."""
+        return tuple(sorted(name for name, scope in self.scopes.items() if scope.epoch))
+
     def _is_beyond(self, scope: ModelScope, now_us: int, retention) -> bool:
         """Whether the oldest record is neither young enough nor among the newest."""
         if retention.age_us is None and retention.count is None:

@@ -1,8 +1,8 @@
 """Every kernel does what an obviously right model does, whatever is asked of it in whatever order.
 
 Commits of all shapes over several scopes and two spaces, reads, ranges, finds, logs, moves, repeated sends, drops,
-sweeps and passing time. After every step all that a kernel shows is compared with the model. The SQLite store is open
-twice on one file, as two processes have it, and each call goes to either.
+sweeps, purges and passing time. After every step all that a kernel shows is compared with the model. The SQLite store
+is open twice on one file, as two processes have it, and each call goes to either.
 """
 
 import asyncio
@@ -282,6 +282,18 @@ class KernelMachine(RuleBasedStateMachine):
             raise AssertionError("a sweep never comes to its end")
         self.models[space].sweep(self.now_us, retention)
 
+    @rule(space=st.sampled_from(SPACES), scope=st.sampled_from(SCOPES), budget=st.sampled_from([1, 3, 10_000]))
+    def purge(self, space, scope, budget):
+        """Whatever the budget, of ended lives the last drop is left, and nothing else changes."""
+        for _ in range(1000):
+            purged = self.run(self.kernel(space).purge(scope, budget=budget))
+            assert purged.cells + purged.records <= budget
+            if not purged.more:
+                break
+        else:
+            raise AssertionError("a purge never comes to its end")
+        self.models[space].purge(scope)
+
     # --- reading ----------------------------------------------------------------------------------
 
     @rule(space=st.sampled_from(SPACES), data=st.data())
@@ -374,6 +386,7 @@ class KernelMachine(RuleBasedStateMachine):
                 if scope in model.scopes:
                     assert self.run(kernel.log(scope, after=max(0, floor - 1))) == tuple(model.scopes[scope].records)
             assert self.run(kernel.scopes()) == model.live()
+            assert self.run(kernel.ended()) == model.ended()
             figures = self.run(kernel.stats())
             assert figures["scopes"] == len(model.live())
 

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from holdfast.errors import Indeterminate, Unavailable
 from holdfast.handles.store import Store
 from holdfast.handles.surface import scope_name
+from holdfast.handles.unit import refuse_inside
 from holdfast.kernel.commit import Committed, Head, Read, Swept
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
@@ -78,6 +79,8 @@ class Erasure:
         """End the sessions and the scope of the user until none is found; whether there was any."""
         found = False
         while there := await self._there():
+            for scope in there:
+                refuse_inside(self._store, scope)
             found = True
             await self._owe()
             lives = [*there.items()]

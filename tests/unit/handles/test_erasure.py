@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holdfast import Holdfast, LeaseLost, NotFound, Scope
+from holdfast import Config, Holdfast, LeaseLost, NotFound, RuntimeConfig, Scope
 from holdfast.backends.memory.kernel import _trim
-from holdfast.errors import InvalidId, Unavailable
+from holdfast.errors import InvalidId, Unavailable, UseTransaction
 from holdfast.kernel.contract import Kernel
 from holdfast.model.erasure import ErasureReport
 from holdfast.testing.clock import ManualClock
@@ -199,7 +200,7 @@ async def test_what_is_under_way_in_a_session_is_told_that_it_is_gone(hold: Hold
     with pytest.raises((NotFound, LeaseLost)):
         async with s.turn(request_id="r") as turn:
             await turn.state.set("k", 1)
-            await hold.erase(user="ada")
+            await asyncio.create_task(hold.erase(user="ada"), context=Context())  # by somebody else
     with pytest.raises(NotFound):
         await s.state.set("k", 1)
     s = await hold.sessions.create(id="s", user="ada")
@@ -208,6 +209,46 @@ async def test_what_is_under_way_in_a_session_is_told_that_it_is_gone(hold: Hold
             await hold.erase(user="ada")
             await s.state.set("k", 1)
     assert await hold.sessions.get("s") is None
+
+
+async def test_inside_a_transaction_on_what_it_would_erase_it_refuses(hold: Holdfast) -> None:
+    """As every write past a transaction does, before anything is removed."""
+    s = await hold.sessions.create(id="s", user="ada")
+    await hold.sessions.create(id="t", user="ada")
+    async with s.transaction() as tx:
+        await tx.state.set("k", 1)
+        with pytest.raises(UseTransaction):
+            await hold.erase(user="ada")
+    assert len((await hold.sessions.list(user="ada")).items) == 2
+    assert await s.state.get("k") == 1
+
+
+async def test_runtime_state_that_waits_is_not_written_afterwards(hold: Holdfast, stores: Stores) -> None:
+    """What a process has in hand for a session that is erased is thrown away."""
+    other = await stores.open(config=Config(runtime=RuntimeConfig(persistence="batched", batch_size=50)))
+    s = await other.sessions.create(id="s", user="ada")
+    await s.runtime.set("k", CANARY)
+    await hold.erase(user="ada")
+    with suppress(NotFound):  # raised unless it went out by itself meanwhile
+        await s.runtime.flush()
+    assert await hold.sessions.get("s") is None
+    assert (await hold._store.kernel.log("session/s", reverse=True))[0].op == "drop"
+
+
+async def test_of_an_encrypted_store_it_is_gone_as_well(tmp_path: Path) -> None:
+    """The last record is sealed anew without its cause: followers can still read it."""
+    async with stores_of("encrypted", tmp_path) as stores:
+        hold = await stores.open()
+        with hold.acting(by="ada"):
+            for id in ("s", "t"):
+                await (await hold.sessions.create(id=id, user="ada")).state.set("k", 1)
+            await hold.sessions.delete("s")
+        report = await hold.erase(user="ada")
+        assert (report.sessions, report.scopes, report.scrubbed) == (1, 2, True)
+        for id in ("s", "t"):
+            [record] = await hold._store.kernel.log(f"session/{id}", reverse=True)
+            assert (record.op, record.cause) == ("drop", b"")
+            assert b"delete" in record.body
 
 
 async def test_a_follower_sees_the_end_of_each_and_no_name(hold: Holdfast) -> None:
