@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +23,18 @@ from holdfast.handles.past import Past, PastMessages, PastValues
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.surface import SessionSurface
 from holdfast.testing.clock import settle
+from tests.unit.stores import Stores
 
 SECRET = "hidden-3b1e"
+
+
+@pytest.fixture(params=["memory", *(pytest.param(name, marks=pytest.mark.soak) for name in ("weakest", "sqlite"))])
+async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
+    """On memory, for what is tried here is above every kernel; on the others as a soak."""
+    made = Stores(request.param, tmp_path)
+    yield made
+    await made.close()
+
 
 Try = Callable[[Any], Awaitable[Any]]
 
