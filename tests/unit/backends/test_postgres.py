@@ -15,8 +15,9 @@ from holdfast import Holdfast
 from holdfast.backends.postgres import PostgresKernel, Settings
 from holdfast.backends.postgres.log import position_of
 from holdfast.backends.postgres.places import PLACE_BYTES_MAX, place_of
+from holdfast.backends.postgres.schema import durability_of
 from holdfast.errors import Closed, InvalidValue, StoreTooNew, Unsupported
-from holdfast.kernel.commit import Append, Commit, CommitId, Committed, Put, Range, Read, ScopeCommit
+from holdfast.kernel.commit import Append, Commit, CommitId, Committed, Entry, Put, Range, Read, ScopeCommit
 from holdfast.testing.servers import PostgresServer
 from tests.servers import afresh, postgres, schema
 
@@ -158,6 +159,56 @@ async def test_durability_that_the_server_does_not_give_is_refused(given: Settin
 async def test_a_pooler_without_prepared_statements_will_do(given: Settings) -> None:
     kernel = await PostgresKernel.open(Settings(given.dsn, "a test", given.schema, statement_cache=0))
     assert await kernel.commit([put(1)]) == [Committed({A: 1})]
+    await kernel.close()
+
+
+def test_without_the_driver_it_says_what_to_install() -> None:
+    program = (
+        "import asyncio, sys; sys.modules['asyncpg'] = None\n"
+        "from holdfast import Holdfast\n"
+        "async def main():\n    await Holdfast.open('postgresql://host/database')\n"
+        "try:\n    asyncio.run(main())\n"
+        "except ImportError as error:\n    print(type(error).__name__, error.remedy)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "MissingExtra" in done.stdout
+    assert 'pip install "holdfast[postgres]"' in done.stdout
+
+
+class OldServer:
+    """A connection to PostgreSQL 13, as far as its version is asked for."""
+
+    async def fetchrow(self, _statement: str) -> tuple[int, bool, bool, str]:
+        return (130_014, True, False, "on")
+
+
+async def test_a_server_that_is_too_old_is_refused_with_the_version_that_is_needed() -> None:
+    """What the functions need is asked for before anything is made there."""
+    with pytest.raises(Unsupported, match="is PostgreSQL 13; at least 14 is needed"):
+        await durability_of(OldServer(), Settings("", "postgresql://host"))  # type: ignore[arg-type]
+
+
+async def test_a_cell_put_without_a_look_loses_the_entries_it_had(given: Settings) -> None:
+    """G15: a put replaces all of a cell's entries, also beside others, twice in a batch, and after a delete."""
+
+    def commit(n: int, *puts: Put, deletes: tuple[str, ...] = ()) -> Commit:
+        return Commit((ScopeCommit(A, "create", puts=puts, deletes=deletes),), n, id=CommitId("w", n))
+
+    entry = Entry("i", "v", "o")
+    kernel = await PostgresKernel.open(given)
+    keys = ("a", "b", "c", "d")
+    await kernel.commit([commit(1, *(Put(key, b"1", entries=(entry,)) for key in keys), Put("plain", b"1"))])
+    await kernel.commit(
+        [
+            commit(2, Put("a", b"2"), Put("plain", b"2")),
+            commit(3, Put("b", b"2", entries=(entry,))),
+            commit(4, Put("a", b"3"), Put("b", b"3"), Put("c", b"2")),
+            commit(5, deletes=("c",)),
+        ]
+    )
+    assert [found.key for found in await kernel.find("i", "v", now_us=1)] == ["d"]
+    (view,) = await kernel.read([Read(A, (*keys, "plain"))], now_us=1)
+    assert {key: cell.value for key, cell in view.cells.items()} == {"a": b"3", "b": b"3", "d": b"1", "plain": b"2"}
     await kernel.close()
 
 

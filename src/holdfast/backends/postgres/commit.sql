@@ -1,15 +1,18 @@
 -- One batch of commits in one round trip: `Kernel.commit` with all it promises, in the implicit transaction of the call.
 --
 -- Lists stand for tables, numbered from 1: lanes (l_), commits (c_), scopes named (s_, in the order of their names),
--- parts of commits (p_), conditions (k_), cells checked or written by name (x_), writes (w_), index entries (e_).
+-- parts of commits (p_), conditions (k_), cells looked at (x_), writes (w_), index entries (e_).
 -- A commit's parts, a part's conditions and a part's writes stand together.
 --
 -- The order is what makes it right. Lanes and then heads are locked, each in the order of their names, so that no two
 -- batches wait for each other. Cells are looked at in a statement of their own after that, because a statement that waits
 -- for a lock goes on with the snapshot from before the wait. What is looked up for each row of a list is a subquery that
--- cannot be joined in another order: lists come first, in their order, and nothing is scanned. Then all is decided in memory, by the rules of
--- kernel/evaluate.py, with what earlier commits of the batch did laid over what was found; then all is written at once.
--- Cells before entries: a sweep does it in the same order.
+-- cannot be joined in another order: lists come first, in their order, and nothing is scanned. Then all is decided in
+-- memory, by the rules of kernel/evaluate.py, with what earlier commits of the batch did laid over what was found; then all
+-- is written at once. Cells before entries: a sweep does it in the same order.
+--
+-- Looked at are cells that a condition names, that get entries or that are deleted. Another one that is put is not: if it
+-- has entries the upsert leaves it out, which shows in the count.
 --
 -- What only the earlier part of the same batch could tell is not asked for here: the caller ends a batch before a commit
 -- whose id does not rise, whose Untouched concerns a scope that the batch writes, or that checks a key which an append of
@@ -18,13 +21,13 @@
 CREATE OR REPLACE FUNCTION holdfast.commit_batch(
     a_space int,
     l_name bytea[],
-    c_lane int[], c_n bigint[], c_at bigint[], c_cause bytea[], c_part int[],   -- c_part: the last part
+    c_lane int[], c_n bigint[], c_at bigint[], c_part int[], c_cause bytea[],   -- c_part: the last part
     s_name bytea[], s_make boolean[],
     p_commit int[], p_scope int[], p_need int[], p_epoch bigint[], p_op int[],  -- op: 0 only checked, 1 write, 2 drop
     p_check int[], p_write int[], p_puts int[], p_appends int[], p_body bytea[],    -- p_check, p_write: the last ones
-    k_kind int[], k_cell int[], k_prefix bytea[], k_since bigint[],
-    x_scope int[], x_key bytea[], a_overlay boolean,        -- whether a cell is checked after it was written
-    w_part int[], w_cell int[], w_ordinal int[], w_key bytea[], w_value bytea[], w_expires bigint[], w_indexed boolean[],
+    k_kind int[], k_cell int[], k_since bigint[], u_prefix bytea[],     -- k_cell below 0: the number of a prefix
+    x_scope int[], x_key bytea[], a_overlay boolean,        -- whether one of these cells is written
+    w_part int[], w_cell int[], w_ordinal int[], w_expires bigint[], w_indexed boolean[], w_key bytea[], w_value bytea[],
     e_write int[], e_list bytea[], e_place bytea[], e_name bytea[], e_value bytea[], e_sort bytea[], e_payload bytea[],
     -- of each part the seq it took, or 0; of each commit 0 committed, 1 conflict, 2 replayed, 3 burnt, 4 unknown
     OUT seqs bigint[], OUT ends int[],
@@ -41,12 +44,11 @@ AS $$
 DECLARE
     l_id int[];
     l_n bigint[];
-    h_id bigint[] := array_fill(NULL::bigint, ARRAY[cardinality(s_name)]);
-    h_seq bigint[] := array_fill(0::bigint, ARRAY[cardinality(s_name)]);
-    h_epoch bigint[] := h_seq;
-    h_floor bigint[] := h_seq;
-    h_live boolean[] := array_fill(false, ARRAY[cardinality(s_name)]);
-    h_written bigint[] := '{}';
+    h_id bigint[];
+    h_seq bigint[];
+    h_epoch bigint[];
+    h_floor bigint[];
+    h_live boolean[];
     h_last int[] := array_fill(0, ARRAY[cardinality(s_name)]);      -- the commit of this batch that wrote it last
     x_version bigint[];
     x_expires bigint[];
@@ -66,7 +68,9 @@ DECLARE
     any_written boolean := false;
     any_dropped boolean := false;
     any_deleted boolean := false;
-    any_made boolean := false;
+    any_made boolean;
+    surprised boolean := false;
+    written int;
 BEGIN
     seqs := array_fill(0::bigint, ARRAY[cardinality(p_scope)]);
     ends := array_fill(0, ARRAY[cardinality(c_n)]);
@@ -92,18 +96,17 @@ BEGIN
                     SELECT FROM holdfast.scopes k WHERE k.space = a_space AND k.name = n.name)
                 ORDER BY n.name ON CONFLICT DO NOTHING;
         END IF;
-        FOR got IN
-            SELECT n.o, k.* FROM unnest(s_name) WITH ORDINALITY n(name, o) CROSS JOIN LATERAL (
+        SELECT array_agg(k.id ORDER BY n.o), array_agg(coalesce(k.seq, 0) ORDER BY n.o),
+               array_agg(coalesce(k.epoch, 0) ORDER BY n.o), array_agg(coalesce(k.floor, 0) ORDER BY n.o),
+               array_agg(coalesce(k.live, false) ORDER BY n.o)
+            INTO h_id, h_seq, h_epoch, h_floor, h_live
+            FROM unnest(s_name) WITH ORDINALITY n(name, o) LEFT JOIN LATERAL (
                 SELECT h.id, h.seq, h.epoch, h.floor, h.live FROM holdfast.scopes h
-                WHERE h.space = a_space AND h.name = n.name FOR NO KEY UPDATE) k
-        LOOP
-            s := got.o;
-            h_id[s] := got.id; h_seq[s] := got.seq; h_epoch[s] := got.epoch;
-            h_floor[s] := got.floor; h_live[s] := got.live;
-            IF got.seq = 0 THEN any_made := true; END IF;
-        END LOOP;
+                WHERE h.space = a_space AND h.name = n.name FOR NO KEY UPDATE) k ON true;
+        EXIT WHEN true <> ALL(s_make);
         EXIT WHEN NOT EXISTS (SELECT FROM unnest(h_id, s_make) h(id, make) WHERE h.id IS NULL AND h.make);
     END LOOP;
+    any_made := 0 = ANY(h_seq) AND true = ANY(s_make);
 
     -- the cells, seen now that nobody else can change them
     IF cardinality(x_key) > 0 THEN
@@ -170,7 +173,7 @@ BEGIN
                             SELECT FROM unnest(l.touched) WITH ORDINALITY t(key, o)
                             WHERE substring(CASE WHEN t.o > l.puts AND t.o <= l.puts + l.appends
                                 THEN holdfast.stamped(t.key, l.seq, t.o::int - l.puts - 1) ELSE t.key END
-                                FROM 1 FOR length(k_prefix[k])) = k_prefix[k])));
+                                FROM 1 FOR length(u_prefix[-x])) = u_prefix[-x])));
                 END IF;
                 refused := p; cause := k;
                 EXIT judging;
@@ -211,7 +214,6 @@ BEGIN
                 h_seq[s] := h_seq[s] + 1;
                 seqs[p] := h_seq[s];
                 p_at[p] := h_epoch[s];
-                IF h_last[s] = 0 THEN h_written := h_written || h_id[s]; END IF;
                 h_last[s] := c;
                 h_live[s] := p_op[p] = 1;
                 IF h_floor[s] = 0 THEN h_floor[s] := h_seq[s]; END IF;
@@ -245,23 +247,36 @@ BEGIN
             FROM unnest(p_commit, p_scope, seqs, p_at, p_op, p_write, p_puts, p_appends, p_body)
                 WITH ORDINALITY p(c, scope, seq, epoch, op, last, puts, appends, body, o)
             WHERE p.seq > 0;
-        UPDATE holdfast.scopes k SET (seq, epoch, live, floor, at_us, cause) = (
-                SELECT h_seq[i], h_epoch[i], h_live[i], h_floor[i], c_at[h_last[i]], c_cause[h_last[i]]
-                FROM array_position(h_id, k.id) i)
-            WHERE k.id = ANY (h_written);
+        UPDATE holdfast.scopes k SET seq = h.seq, epoch = h.epoch, live = h.live, floor = h.floor, at_us = c_at[h.last],
+                cause = c_cause[h.last]
+            FROM unnest(h_id, h_seq, h_epoch, h_live, h_floor, h_last) h(id, seq, epoch, live, floor, last)
+            WHERE h.last > 0 AND k.id = h.id;
 
         IF cardinality(w_part) > 0 THEN
-            INSERT INTO holdfast.cells AS y (scope, epoch, key, version, expires_us, indexed, value)
-                SELECT q.scope, q.epoch, q.key, q.seq, q.expires, q.indexed, q.value FROM (
-                    SELECT DISTINCT ON (scope, epoch, key) h_id[p_scope[w.part]] AS scope, p_at[w.part] AS epoch,
-                        CASE WHEN w.ordinal < 0 THEN w.key ELSE holdfast.stamped(w.key, seqs[w.part], w.ordinal) END AS key,
-                        seqs[w.part] AS seq, w.expires, w.indexed, w.value, w.ordinal
-                    FROM unnest(w_part, w_ordinal, w_key, w_value, w_expires, w_indexed)
-                        WITH ORDINALITY w(part, ordinal, key, value, expires, indexed, o)
-                    WHERE seqs[w.part] > 0 ORDER BY scope, epoch, key, w.o DESC) q
-                WHERE q.ordinal > -2
-                ON CONFLICT (scope, epoch, key) DO UPDATE SET version = excluded.version,
-                    expires_us = excluded.expires_us, indexed = excluded.indexed, value = excluded.value;
+            LOOP    -- once more where a cell that nobody looked at turns out to have entries
+                INSERT INTO holdfast.cells AS y (scope, epoch, key, version, expires_us, indexed, value)
+                    SELECT q.scope, q.epoch, q.key, q.seq, q.expires, q.indexed, q.value FROM (
+                        SELECT DISTINCT ON (scope, epoch, key) h_id[p_scope[w.part]] AS scope, p_at[w.part] AS epoch,
+                            CASE WHEN w.ordinal < 0 THEN w.key ELSE holdfast.stamped(w.key, seqs[w.part], w.ordinal) END
+                                AS key,
+                            seqs[w.part] AS seq, w.expires, w.indexed, w.value, w.ordinal
+                        FROM unnest(w_part, w_ordinal, w_key, w_value, w_expires, w_indexed)
+                            WITH ORDINALITY w(part, ordinal, key, value, expires, indexed, o)
+                        WHERE seqs[w.part] > 0 ORDER BY scope, epoch, key, w.o DESC) q
+                    WHERE q.ordinal > -2
+                    ON CONFLICT (scope, epoch, key) DO UPDATE SET version = excluded.version,
+                        expires_us = excluded.expires_us, indexed = excluded.indexed, value = excluded.value
+                        WHERE NOT y.indexed OR excluded.indexed OR surprised;
+                GET DIAGNOSTICS written = ROW_COUNT;
+                EXIT WHEN surprised OR written = cardinality(w_part);
+                surprised := EXISTS (
+                    SELECT FROM unnest(w_part, w_ordinal, w_key) w(part, ordinal, key) CROSS JOIN LATERAL (
+                        SELECT y.version FROM holdfast.cells y
+                        WHERE y.scope = h_id[p_scope[w.part]] AND y.epoch = p_at[w.part] AND y.key = w.key AND y.indexed
+                        OFFSET 0) y
+                    WHERE w.ordinal = -1 AND y.version < seqs[w.part]);
+                EXIT WHEN NOT surprised;
+            END LOOP;
             IF -2 = ANY(w_ordinal) THEN
                 DELETE FROM holdfast.cells y USING (
                     SELECT DISTINCT ON (scope, epoch, key) h_id[p_scope[w.part]] AS scope, p_at[w.part] AS epoch, w.key,
@@ -271,11 +286,11 @@ BEGIN
                     WHERE q.ordinal = -2 AND y.scope = q.scope AND y.epoch = q.epoch AND y.key = q.key;
             END IF;
         END IF;
-        IF true = ANY(x_indexed) THEN
+        IF surprised OR true = ANY(x_indexed) THEN
             DELETE FROM holdfast.entries e USING (
                 SELECT DISTINCT h_id[p_scope[w.part]] AS scope, p_at[w.part] AS epoch, w.key
-                FROM unnest(w_part, w_cell, w_key) w(part, cell, key)
-                WHERE w.cell > 0 AND seqs[w.part] > 0 AND x_indexed[w.cell]) q
+                FROM unnest(w_part, w_cell, w_ordinal, w_key) w(part, cell, ordinal, key)
+                WHERE w.ordinal < 0 AND seqs[w.part] > 0 AND (x_indexed[w.cell] OR surprised AND w.cell = 0)) q
                 WHERE e.scope = q.scope AND e.epoch = q.epoch AND e.key = q.key;
         END IF;
         IF cardinality(e_write) > 0 THEN
