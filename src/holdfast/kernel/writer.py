@@ -9,9 +9,10 @@ thread. It wakes at the first of them, so batches of 1 and 63 alternate where a 
 
 Cancelling a caller never reaches the driver. If its commit was not yet sent it never will be; otherwise it may
 still land. A lost reply (`Indeterminate`) is settled by sending the same commit under the same id again, which the
-kernel applies at most once; a commit that surely was not executed (`Unavailable`) is sent again under a new id. That the id is
-burnt says so too, but is no failed try: a conflict leaves nothing by which its lost reply could be settled, so it is
-judged anew. (Where that counted, two lost replies and a third mishap told a caller of a used-up id.)
+kernel applies at most once; a commit that surely was not executed (`Unavailable`) is sent again under a new id.
+
+That an id is burnt says so too, but is no failed try: a conflict leaves nothing by which its lost reply could be
+settled, so it is judged anew. (Where that counted, two lost replies and a third mishap told a caller of a used-up id.)
 
 A commit's time is that of its send, and is given together with its id: so the same id is the same commit, and what is
 sent anew after a while of waiting is judged by what exists then.
