@@ -110,8 +110,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     flush_every         how long a batch waits at most (1 s)
     checkpoint_every    writes of one session between two checkpoints (100)
     streaming           whether the change stream tells of runtime state (True)
-    compression         "auto": a value of 4 KiB or more is compressed where that saves an eighth at least. "off": never.
-                        What is compressed already can be read either way
+    compression         as that of state, for values of runtime state ("auto")
     """
 
     persistence: Literal["immediate", "batched", "checkpoint"] = "immediate"

@@ -69,6 +69,27 @@ async def test_a_store_that_reads_and_writes_is_healthy(stores: Stores) -> None:
     assert health.version
 
 
+class Elsewhere(MemoryKernel):
+    """A store with a clock of its own, as a server has."""
+
+    clock = ManualClock()
+
+    async def clock_us(self) -> int | None:
+        return self.clock.now_us()
+
+
+@pytest.mark.parametrize(("jump_s", "than"), [(0.9, ""), (2.5, "2.5 s ahead of"), (-60, "60.0 s behind")])
+async def test_a_clock_that_differs_from_the_servers_is_measured_and_said(jump_s: float, than: str) -> None:
+    """Nothing rests on it but that deadlines come when they are meant to; a second is said to be much."""
+    here = ManualClock(Elsewhere.clock.now_us())
+    async with Holdfast.over(Elsewhere(), clock=here, ids=SeededIds()) as hold:
+        here.jump(jump_s)
+        health = await hold.health()
+    assert health.skew == pytest.approx(jump_s)
+    assert health.status == ("degraded" if than else "healthy")
+    assert [than in detail for detail in health.details] == [True] * bool(than)
+
+
 async def test_a_closed_store_is_unhealthy_and_says_so(stores: Stores) -> None:
     hold = await stores.open()
     await hold.close()
