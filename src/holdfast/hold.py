@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from holdfast import system
 from holdfast.errors import InvalidValue, shown
+from holdfast.handles.crowding import thin_out
 from holdfast.handles.erasure import Erasure
 from holdfast.handles.expiry import count_due, sweep_sessions, sweep_store
 from holdfast.handles.face import Face, Principal
@@ -166,6 +167,7 @@ class Holdfast(Face):
         while total.more:
             total = added(total, await sweep_sessions(store, retention_us=retention_us, most=budget))
         await remove_dead_beats(store)
+        total = added(total, SweepReport(displaced=await thin_out(store)))
         swept = Swept(more=True)
         while swept.more:
             swept = await sweep_store(store, budget=budget)

@@ -17,6 +17,7 @@ TOLD_WITH: Mapping[str, str] = {
     "erasure": "holdfast",
     "moment": "config",
     "page": "session",
+    "session_filter": "session",
     "settings": "config",
     "status": "session",
     "sweep": "holdfast",

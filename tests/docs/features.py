@@ -8,7 +8,9 @@ not counted.
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from holdfast import CacheConfig, Config, Holdfast, RuntimeConfig, Scope, Session, Usage
+import msgspec
+
+from holdfast import CacheConfig, Config, Holdfast, RuntimeConfig, Scope, Session, SessionConfig, Usage
 from holdfast.backends.memory import MemoryKernel
 from holdfast.testing.clock import ManualClock, SeededIds, settle
 from tests.docs.counting import Count, CountingKernel
@@ -27,10 +29,14 @@ class Stage:
         self.s = session
         self._kernel = kernel
 
+    def again(self, config: Config) -> Holdfast:
+        """The same store as another process has it, with another configuration."""
+        config = msgspec.structs.replace(config, cache=CacheConfig(enabled=False))
+        return Holdfast.over(self._kernel, config=config, clock=ManualClock(), ids=SeededIds(1))
+
     async def batched(self) -> Session:
         """The same session in a process that batches runtime state; count from here."""
-        runtime = RuntimeConfig(persistence="batched", batch_size=50)
-        hold = Holdfast.over(self._kernel, config=Config(runtime=runtime), clock=ManualClock(), ids=SeededIds(1))
+        hold = self.again(Config(runtime=RuntimeConfig(persistence="batched", batch_size=50)))
         session = await hold.sessions.get("s1")
         assert session is not None
         self.begin()
@@ -114,6 +120,25 @@ async def _(stage: Stage) -> None:
 @feature("sessions.list, two filters that meet once")
 async def _(stage: Stage) -> None:
     await stage.hold.sessions.list(user="ada", tag="vip", limit=3)
+
+
+@feature('sessions.list(order="recent", user=…), a page of 3')
+async def _(stage: Stage) -> None:
+    await stage.hold.sessions.list(user="ada", order="recent", limit=3)
+
+
+@feature("sessions.create under max_per_user, and one makes way")
+async def _(stage: Stage) -> None:
+    hold = stage.again(Config(session=SessionConfig(max_per_user=4)))
+    stage.begin()
+    await hold.sessions.create(id="new", user="ada")
+
+
+@feature("sessions.create under live_max, and one makes way")
+async def _(stage: Stage) -> None:
+    hold = stage.again(Config(session=SessionConfig(live_max=4)))
+    stage.begin()
+    await hold.sessions.create(id="new", user="ada")
 
 
 @feature("s.update(tags=…), 3 tags")
@@ -220,6 +245,14 @@ async def _(stage: Stage) -> None:
 @feature("state.set, 100 bytes")
 async def _(stage: Stage) -> None:
     await stage.s.state.set("key00", VALUE)
+
+
+@feature("state.set, 100 bytes, the first write in a minute")
+async def _(stage: Stage) -> None:
+    s = await stage.again(Config()).sessions.get("s1")
+    assert s is not None
+    stage.begin()
+    await s.state.set("new", VALUE)
 
 
 @feature("state.set(if_version=…)")

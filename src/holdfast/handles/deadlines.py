@@ -6,13 +6,14 @@ write to a session of which nothing was read yet reads first, once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from holdfast.kernel.commit import Cell
+from holdfast.kernel.commit import Cell, Put
 from holdfast.kernel.keeping import Renewal
-from holdfast.model.deadline import Deadline
 from holdfast.services import session
+from holdfast.services.session import Living
 
 KNOWN_MAX = 50_000
 """Of how many sessions the deadlines are remembered."""
@@ -21,7 +22,9 @@ KNOWN_MAX = 50_000
 class _Known(NamedTuple):
     version: int
     expires_us: int | None
-    deadline: Deadline
+    living: Living
+    active_us: int | None = None
+    """When it was last told that the session is active; None: not by this process."""
 
 
 class Deadlines:
@@ -43,17 +46,34 @@ class Deadlines:
             return
         known = self._known.get(scope)
         if known is None or known.version < cell.version:
-            self._remember(scope, _Known(cell.version, cell.expires_us, session.decode_deadline(cell)))
+            active_us = None if known is None else known.active_us
+            self._remember(scope, _Known(cell.version, cell.expires_us, session.decode_living(cell), active_us))
 
-    def renewal(self, scope: str, now_us: int, least_us: int = 0) -> Renewal | None:
-        """See `Keeper.renewal`."""
+    def wrote(self, scope: str, puts: Sequence[Put], version: int) -> None:
+        """See `Keeper.wrote`."""
+        active_us = None
+        for put in puts:
+            if put.key == session.ALIVE:
+                self.learn(scope, Cell(put.key, put.value, version, put.expires_us))
+            elif put.key == session.ACTIVE:
+                active_us = int(put.entries[0].order)
         known = self._known.get(scope)
-        if known is None or known.expires_us is None:
+        if active_us is not None and known is not None:
+            self._known[scope] = known._replace(active_us=active_us)
+
+    def renewal(self, scope: str, now_us: int, least_us: int = 0, *, writes: bool = False) -> Renewal | None:
+        """See `Keeper.renewal`: the deadline where it is to move and, with a write, when the session was active."""
+        known = self._known.get(scope)
+        if known is None:
             return None
-        expires_us = max(known.deadline.moved(now_us, known.expires_us) or 0, least_us)
-        if expires_us <= known.expires_us:
-            return None
-        return session.renewal(known.deadline, expires_us, known.version)
+        puts: tuple[Put, ...] = ()
+        if known.expires_us is not None:
+            expires_us = max(known.living.deadline.moved(now_us, known.expires_us) or 0, least_us)
+            if expires_us > known.expires_us:
+                puts = session.renewed(known.living, expires_us)
+        if writes and (known.active_us is None or abs(now_us - known.active_us) >= session.ACTIVE_US):
+            puts += (session.active_of(known.living, now_us),)
+        return Renewal(puts, known.version) if puts else None
 
     def are_to_move(self, scope: str, now_us: int, least_us: int = 0) -> bool:
         """Whether an access now prolongs the life of the session by so much that it matters, or it would not last to

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from holdfast.errors import Closed, HoldfastError
 from holdfast.handles.background import start
 from holdfast.handles.store import Store
-from holdfast.kernel.commit import Committed, Conflict
+from holdfast.kernel.commit import Cell, Committed, Conflict, Read
 from holdfast.kernel.work import Work
 from holdfast.services import claim
 
@@ -103,6 +103,16 @@ class Keeper:
         await work.commit()
 
     # --- the beats of others ----------------------------------------------------------------------
+
+    async def is_dead(self, scope: str, cell: Cell, holder: str, ttl_us: int) -> bool:
+        """Whether whoever wrote that cell, a claim or a ticket, is not heard of any more, as far as it was watched."""
+        if holder == self.holder:
+            return False  # this very process
+        asked_s = self._store.clock.monotonic_s()
+        view = (await self._store.work().peek([Read(holder, (claim.BEAT,))]))[0]
+        beat = view.cells.get(claim.BEAT)
+        mark = (view.head.epoch, 0 if beat is None else beat.version)
+        return self.stands_still(scope, cell.key, cell.version, beat=mark, asked_s=asked_s, ttl_s=ttl_us / 1_000_000)
 
     def stands_still(self, scope: str, key: str, version: int, *, beat: object, asked_s: float, ttl_s: float) -> bool:
         """Whether whoever wrote that cell has not beaten for that long, as far as it was watched here.

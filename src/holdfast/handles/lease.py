@@ -182,17 +182,7 @@ class Taking:
         if held is None:
             return True
         record = claim.decode(held)
-        return await self._is_dead(held, record.holder, record.ttl_us)
-
-    async def _is_dead(self, cell: Cell, holder: str, ttl_us: int) -> bool:
-        if holder == self._keeper.holder:
-            return False  # this very process
-        asked_s = self._store.clock.monotonic_s()
-        view = (await self._store.work().peek([Read(holder, (claim.BEAT,))]))[0]
-        beat = view.cells.get(claim.BEAT)
-        mark = (view.head.epoch, 0 if beat is None else beat.version)
-        ttl_s = ttl_us / 1_000_000
-        return self._keeper.stands_still(self._scope, cell.key, cell.version, beat=mark, asked_s=asked_s, ttl_s=ttl_s)
+        return await self._keeper.is_dead(self._scope, held, record.holder, record.ttl_us)
 
     async def _take(self, standing: Standing) -> Lease | None:
         """None if somebody was faster, or changed meanwhile what else was asked for."""
@@ -275,7 +265,7 @@ class Taking:
             if cell.key == self._ticket:
                 break
             ticket = claim.decode_ticket(cell)
-            if await self._is_dead(cell, ticket.holder, ticket.ttl_us):
+            if await self._keeper.is_dead(self._scope, cell, ticket.holder, ticket.ttl_us):
                 await self._withdraw(cell.key)
                 removed = True
         else:

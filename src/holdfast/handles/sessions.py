@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from holdfast.errors import AlreadyExists, InvalidValue, NotFound, shown
+from holdfast.handles.crowding import arrived, make_room
 from holdfast.handles.expiry import make_way
+from holdfast.handles.filters import sought
 from holdfast.handles.measured import measured
 from holdfast.handles.session import Session
 from holdfast.handles.store import Store
@@ -23,19 +25,18 @@ from holdfast.kernel.part import existing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import EMPTY, Budget, resolved
 from holdfast.model.duration import Duration
-from holdfast.model.moment import to_us
 from holdfast.model.page import Page
 from holdfast.model.session import SessionRecord
 from holdfast.model.session_stats import SessionStats, stats_of
-from holdfast.model.status import SessionStatus, status_of
+from holdfast.model.status import SessionStatus
 from holdfast.model.template import Template
 from holdfast.operations import session_stats, sessions_page
+from holdfast.operations.begin import begin
 from holdfast.services import budget as budgets
 from holdfast.services import session
-from holdfast.services import state as states
 from holdfast.services.state import Place
 
-SessionOrder = Literal["newest", "oldest"]
+SessionOrder = Literal["newest", "oldest", "recent"]
 
 
 @measured("sessions", store="_store")
@@ -129,13 +130,19 @@ class Sessions:
                 return _owned(found, record.user)
 
     async def _create(self, record: SessionRecord, state: Mapping[str, bytes]) -> Session:
+        created = await self._commit_new(await arrived(self._store, record), state)
+        if await make_room(self._store, record):
+            await created.refresh()
+        return created
+
+    async def _commit_new(self, record: SessionRecord, state: Mapping[str, bytes]) -> Session:
         store, scope = self._store, session.scope_of(record.id)
         place = Place(scope, "state", "", store.config.state.value_bytes_max)
 
+        id = store.ids.uuid7(record.created_us)
+
         def stage(work: Work) -> None:
-            session.create(work, record)
-            for key, raw in state.items():
-                states.put(work, place, key, raw)
+            begin(work, record, id=id, place=place, values=state)
 
         while True:
             target = Target(scope, "must_not_exist")
@@ -220,34 +227,34 @@ class Sessions:
         expired: bool = False,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        updated_after: datetime | None = None,
+        updated_before: datetime | None = None,
         order: SessionOrder = "newest",
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Session]:
-        """A page of the sessions that pass every filter given, by time of creation.
+        """A page of the sessions that pass every filter given, by time of creation, or by activity: "recent" has those
+        first in which anything was written last, to the minute.
 
-        With `expired` those that have expired and that no sweep has taken yet, and only those.
-        `created_after` is exclusive, so is `created_before`. Continue with `cursor=page.next`; a session created or
-        deleted meanwhile neither doubles nor hides another. Cost: the page, not the number of sessions.
+        With `expired` those that have expired and that no sweep has taken yet, and only those. `updated_…` is about
+        `updated_at`, when the record was last written; all four times are exclusive. Continue with `cursor=page.next`;
+        a session created or deleted meanwhile neither doubles nor hides another. By activity one that is written to
+        meanwhile moves to the front, and may so be missed. Cost: the page, not the number of sessions; by activity all
+        that are passed over for any filter but `user`.
         """
         check_limit(limit)
-        if order not in ("newest", "oldest"):
-            raise InvalidValue(f'order must be "newest" or "oldest", not {shown(order)}', path="order")
-        wanted = Filters(
+        if order not in get_args(SessionOrder):
+            raise InvalidValue(f'order must be "newest", "oldest" or "recent", not {shown(order)}', path="order")
+        wanted = sought(
             self._store, user=user, app=app, mode=mode, channel=channel, status=status, tag=tag, agent=agent,
             created_after=created_after, created_before=created_before,
+            updated_after=updated_after, updated_before=updated_before,
         )  # fmt: skip
-        if wanted.nothing:
+        after = None if cursor is None else sessions_page.parse_cursor(cursor, order)
+        if wanted is None:
             return Page(())
         rows, following = await sessions_page.page(
-            self._store.work(),
-            wanted.names,
-            lo=wanted.lo,
-            hi=wanted.hi,
-            newest=order == "newest",
-            limit=limit,
-            after=None if cursor is None else sessions_page.parse_cursor(cursor),
-            expired=expired,
+            self._store.work(), wanted, order=order, limit=limit, after=after, expired=expired
         )
         items = [found for view in rows if (found := _seen(self._store, view)) is not None]
         return Page(tuple(items), following)
@@ -275,6 +282,8 @@ class Sessions:
         expired: bool = False,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        updated_after: datetime | None = None,
+        updated_before: datetime | None = None,
     ) -> SessionStats:
         """Figures of all sessions that pass every filter given, as in `list`; see `SessionStats`.
 
@@ -283,13 +292,14 @@ class Sessions:
         entries at once; with filters other than status and mode, at most all entries of the time that is asked for.
         What is written meanwhile is counted as it was or as it is.
         """
-        wanted = Filters(
+        wanted = sought(
             self._store, user=user, app=app, mode=mode, channel=channel, status=status, tag=tag, agent=agent,
             created_after=created_after, created_before=created_before,
+            updated_after=updated_after, updated_before=updated_before,
         )  # fmt: skip
-        if wanted.nothing:
+        if wanted is None:
             return stats_of([])
-        return await session_stats.stats(self._store.work(), wanted.names, lo=wanted.lo, hi=wanted.hi, expired=expired)
+        return await session_stats.stats(self._store.work(), wanted, expired=expired)
 
     async def update(
         self,
@@ -330,34 +340,6 @@ def _merged(under: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> Map
     if not under:
         return metadata
     return {**under, **codec.mapping({} if metadata is None else metadata, "metadata")}
-
-
-class Filters:
-    """Which sessions are wanted, checked: by the names in their record, and by when they were created.
-
-    A principal wants their own; `nothing` is wanted where those of somebody else were.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        *,
-        status: SessionStatus | str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        **names: str | None,
-    ) -> None:
-        self.nothing = False
-        if store.principal is not None:
-            self.nothing = names["user"] not in (None, store.principal.user)
-            names["user"] = store.principal.user
-        self.names = {f"session.{field}": check_name(name, field) for field, name in names.items() if name is not None}
-        if status is not None:
-            self.names["session.status"] = status_of(status).value
-        after_us = None if created_after is None else to_us(created_after, "created_after")
-        before_us = None if created_before is None else to_us(created_before, "created_before")
-        self.lo = None if after_us is None else session.order_of(after_us + 1)
-        self.hi = None if before_us is None else session.order_of(before_us)
 
 
 def _seen(store: Store, view: View) -> Session | None:

@@ -71,8 +71,8 @@ class Store:
         self.principal: Rights | None = None
         """What the handles of this face may find; None: everything."""
 
-    def limited(self, rights: Rights) -> Store:
-        """The same store for the handles of one principal. Everything else is shared."""
+    def limited(self, rights: Rights | None) -> Store:
+        """The same store for the handles of one principal, or of none. Everything else is shared."""
         face = copy(self)
         face.principal = rights
         return face

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar, cast
 
 from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, shown
+from holdfast.handles.crowding import arrived, make_room
 from holdfast.handles.expiry import make_way
 from holdfast.handles.fence import carry
 from holdfast.handles.state import State
@@ -30,7 +31,9 @@ from holdfast.model.budget import Account, Budget, resolved
 from holdfast.model.duration import Duration
 from holdfast.model.scope import Scope
 from holdfast.model.session import SessionRecord
+from holdfast.operations.begin import begin
 from holdfast.services import session
+from holdfast.services.state import Place
 
 T = TypeVar("T")
 B = TypeVar("B", bound="Block")
@@ -57,6 +60,7 @@ class Block:
         self._committed: Committed | None = None
         self._state: Literal["new", "open", "ended"] = "new"
         self._rolled_back = False
+        self._created: list[SessionRecord] = []
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
@@ -97,6 +101,8 @@ class Block:
             raise explain(outcome, asked=work.asked(outcome))
         self._committed = outcome
         self._finish(outcome)
+        for record in self._created:
+            await make_room(self._store, record)
 
     def _finish(self, outcome: Committed) -> None:
         """What is to be done once it has committed."""
@@ -212,14 +218,15 @@ class Transaction(Block):
     @property
     def sessions(self) -> SessionsInTransaction:
         """Creates, updates and deletes sessions in this transaction."""
-        return SessionsInTransaction(self._together())
+        return SessionsInTransaction(self._together(), self._created)
 
 
 class SessionsInTransaction:
     """Sessions as a transaction can change them: `tx.sessions`."""
 
-    def __init__(self, unit: Together) -> None:
+    def __init__(self, unit: Together, created: list[SessionRecord]) -> None:
         self._unit = unit
+        self._created = created
 
     async def create(
         self,
@@ -262,7 +269,11 @@ class SessionsInTransaction:
         new = Target(session.scope_of(record.id), "must_not_exist")
         if id is not None:
             await make_way(store, new.scope)
-        await self._unit.write(new, lambda work: session.create(work, record))
+        record = await arrived(store, record)
+        place = Place(new.scope, "state", "", store.config.state.value_bytes_max)
+        entry = store.ids.uuid7(record.created_us)
+        await self._unit.write(new, lambda work: begin(work, record, id=entry, place=place, values={}))
+        self._created.append(record)
         target = Target(new.scope, "must_exist", life=new.life)
         return SessionSurface(self._unit, target, user=record.user, agent=record.agent)
 

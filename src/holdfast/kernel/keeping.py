@@ -14,6 +14,7 @@ prolonged.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -46,8 +47,15 @@ class Keeper(Protocol):
         """Take note of the cell as it was read, or committed; None: it is not there."""
         ...
 
-    def renewal(self, scope: str, now_us: int, least_us: int = 0) -> Renewal | None:
-        """What a commit now should put besides, so that the cell lasts to `least_us` too; None most of the time."""
+    def wrote(self, scope: str, puts: Sequence[Put], version: int) -> None:
+        """Take note of what was committed to the scope."""
+        ...
+
+    def renewal(self, scope: str, now_us: int, least_us: int = 0, *, writes: bool = False) -> Renewal | None:
+        """What a commit now should put besides, so that the cell lasts to `least_us` too; None most of the time.
+
+        `writes` says that the commit writes to the scope by itself, and not only for that.
+        """
         ...
 
 

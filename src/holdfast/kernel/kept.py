@@ -58,7 +58,7 @@ def _renew(part: Part, keeper: Keeper, renewals: dict[str, Renewal], now_us: int
     """Let the part carry what renews its cell, if that is to be renewed; returns how many writes it takes."""
     if not part.may_be_renewed:
         return 0
-    renewal = keeper.renewal(part.scope, now_us, part.least_us)
+    renewal = keeper.renewal(part.scope, now_us, part.least_us, writes=part.writes)
     if renewal is None or len(renewal.puts) > room:
         return 0
     renewals[part.scope] = renewal
@@ -80,9 +80,7 @@ def _rebase(part: Part, key: str, found: Cell | None) -> bool:
 
 
 def _learn(scopes: Sequence[ScopeCommit], keeper: Keeper, committed: Committed) -> None:
-    """Let the keeper know the cells that were committed."""
+    """Let the keeper know what was committed."""
     for part in scopes:
-        for put in part.puts:
-            if put.key == keeper.key and part.scope.startswith(keeper.prefix):
-                version = committed.seqs[part.scope]
-                keeper.learn(part.scope, Cell(put.key, put.value, version, put.expires_us))
+        if part.puts and part.scope.startswith(keeper.prefix):
+            keeper.wrote(part.scope, part.puts, committed.seqs[part.scope])

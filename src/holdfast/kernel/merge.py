@@ -1,4 +1,4 @@
-"""The entries that several index ranges have in common: a zig-zag merge.
+"""The entries that several index ranges have in common, a zig-zag merge; or those of any of them, in order.
 
 Ranges that hold their entries in the same order (order, scope) meet where a scope stands in each of them. Each range is
 read in pages, and leaps to the furthest place that any other one stands at.
@@ -121,4 +121,17 @@ async def meet(streams: Sequence[Stream], after: Place | None, limit: int) -> li
         if met:
             found.append(streams[-1].entry)
             after, inclusive = target, False
+    return found
+
+
+async def join(streams: Sequence[Stream], after: Place | None, limit: int, *, newest: bool) -> list[Found]:
+    """Up to `limit` entries beyond `after` that stand in any of the streams, in their order."""
+    found: list[Found] = []
+    while len(found) < limit:
+        places = [await stream.beyond(after, inclusive=False) for stream in streams]
+        standing = [(place, stream) for place, stream in zip(places, streams, strict=True) if place is not None]
+        if not standing:
+            break
+        after, first = (max if newest else min)(standing, key=lambda one: one[0])
+        found.append(first.entry)
     return found

@@ -72,11 +72,17 @@ class SessionConfig(Struct, frozen=True, kw_only=True):
     default_ttl         how long a session lives that is created without a ttl (None: as long as it is wanted)
     extend_on_access    whether the ttl counts from the last access instead of from the creation (no)
     idle_timeout        how long a session lives without access, whatever its ttl (None: that ends none)
+    max_per_user        open sessions of one user: creating another ends the oldest beyond so many as cancelled (None:
+                        any number)
+    live_max            open sessions altogether: creating another, or a sweep, ends those beyond so many as cancelled
+                        that were least recently active, and none that a turn or claim holds (None: any number)
     """
 
     default_ttl: Duration | None = None
     extend_on_access: bool = False
     idle_timeout: Duration | None = None
+    max_per_user: int | None = None
+    live_max: int | None = None
 
 
 class MessagesConfig(Struct, frozen=True, kw_only=True):
@@ -214,11 +220,13 @@ class Config(Struct, frozen=True, kw_only=True):
             "runtime.checkpoint_every": self.runtime.checkpoint_every,
             "changes.queue_max": self.changes.queue_max,
             "sweep.budget": self.sweep.budget,
+            "session.max_per_user": self.session.max_per_user,
+            "session.live_max": self.session.live_max,
             "changes.retention_count": self.changes.retention_count,
             "cache.entries_max": self.cache.entries_max,
             "cache.bytes_max": self.cache.bytes_max,
         }.items():
-            unbounded = number is None and name == "changes.retention_count"
+            unbounded = number is None and name in _UNBOUNDED
             if not unbounded and (type(number) is not int or number < 1):
                 raise InvalidValue(f"{name} must be a positive whole number, not {shown(number)}", path=name)
         if self.runtime.persistence not in PERSISTENCE:
@@ -252,6 +260,9 @@ class Config(Struct, frozen=True, kw_only=True):
             if not isinstance(switch, bool):
                 raise InvalidValue(f"{name} must be True or False, not {shown(switch)}", path=name)
 
+
+_UNBOUNDED = ("changes.retention_count", "session.max_per_user", "session.live_max")
+"""Numbers that may be None: without bound."""
 
 _PARTS = {
     "session": SessionConfig,

@@ -27,7 +27,8 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
     """A session as the store keeps it, in one cell. Times are microseconds since the epoch.
 
     `pause_reason` is that of a paused session, `ended_us` to `error` are those of one that has ended, `used` is what
-    that one had used by its end. The last three say how long it may live: see `deadline`.
+    that one had used by its end. `ttl_us`, `sliding` and `idle_us` say how long it may live: see `deadline`.
+    `arrival_us` is its place among the sessions of its user, where that is not when it was created.
     """
 
     id: str
@@ -52,6 +53,7 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
     ttl_us: int | None = None
     sliding: bool = False
     idle_us: int | None = None
+    arrival_us: int | None = None
 
     @property
     def expires_us(self) -> int | None:

@@ -31,6 +31,7 @@ class Packed(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False)
 
     status: str
     mode: str = ""
+    updated_us: int = 0
     duration_us: int | None = None
     iterations: int = 0
     tokens: int = 0
@@ -86,12 +87,13 @@ def pack(record: SessionRecord) -> bytes:
     """What the session of that record carries."""
     mode = _cut(record.mode or "")
     if record.ended_us is None:
-        return _encode(Packed(record.status.value, mode))
+        return _encode(Packed(record.status.value, mode, record.updated_us))
     account = EMPTY if record.used is None else record.used
     used = account.used
     bare = Packed(
         record.status.value,
         mode,
+        record.updated_us,
         record.duration_us(record.updated_us),
         used.iterations,
         used.tokens,

@@ -14,6 +14,7 @@ class SweepReport(Struct, frozen=True):
     records     log records beyond `Config.changes`
     scopes      scopes of which no trace is left
     more        whether something was left to another sweep
+    displaced   sessions that it ended since there were more than `Config.session.live_max`
     """
 
     expired: int = 0
@@ -22,6 +23,7 @@ class SweepReport(Struct, frozen=True):
     records: int = 0
     scopes: int = 0
     more: bool = False
+    displaced: int = 0
 
 
 def added(one: SweepReport, other: SweepReport) -> SweepReport:
@@ -33,4 +35,5 @@ def added(one: SweepReport, other: SweepReport) -> SweepReport:
         one.records + other.records,
         one.scopes + other.scopes,
         other.more,
+        one.displaced + other.displaced,
     )

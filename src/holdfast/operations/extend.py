@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.services import session
@@ -14,4 +16,5 @@ async def extend(work: Work, scope: str, by_us: int) -> None:
         raise missing(scope)
     if cell.expires_us is not None:
         to_us = cell.expires_us + by_us
-        session.put_deadline(work, scope, session.decode_deadline(cell).extended(to_us), to_us)
+        living = session.decode_living(cell)
+        session.put_deadline(work, scope, replace(living, deadline=living.deadline.extended(to_us)), to_us)

@@ -12,8 +12,8 @@ from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
 from holdfast.services import budget, claim, event, runtime, session, state
 
-MOVE_OPERATIONS = 4
-"""What a move writes at most: the record, the entry, and the two cells of the deadline."""
+MOVE_OPERATIONS = 5
+"""What a move writes at most: the record, the entry, the two cells of the deadline, and that of the activity."""
 
 
 class Move(Struct, frozen=True):
@@ -50,10 +50,10 @@ async def move(work: Work, scope: str, wanted: Move) -> SessionRecord:
         budget_raised=is_raised(before.budget, raised.budget),
     )
     if after.status.is_open and not before.status.is_open:
-        deadline = after.deadline(work.now_us)
-        held_us, expires_us = await claim.keeps_to_us(work, scope), deadline.at(work.now_us)
+        living = session.living_of(after, work.now_us)
+        held_us, expires_us = await claim.keeps_to_us(work, scope), living.deadline.at(work.now_us)
         if expires_us is not None and expires_us < held_us:
-            session.put_deadline(work, scope, deadline, held_us)
+            session.put_deadline(work, scope, living, held_us)
     told = {name: value for name in ("reason", "error") if (value := getattr(wanted, name)) is not None}
     event.note_move(work, scope, wanted.id, before=before.status, after=after.status, data=told or None)
     return after

@@ -1,7 +1,7 @@
 """Figures of many sessions, from what their index entries carry: pages of entries are read, and no session.
 
-Without filters, or with those that an entry itself answers (status and mode), that is one page after the other of all
-sessions. With others their entries are met with these, which skips what lies between where that is worth it.
+Without filters, or with those that an entry itself answers (status, mode, times), that is one page after the other of
+all sessions. With others their entries are met with these, which skips what lies between where that is worth it.
 """
 
 from __future__ import annotations
@@ -12,31 +12,33 @@ from holdfast.kernel.commit import Found
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.merge import Place, Stream, meet
 from holdfast.kernel.work import Work
+from holdfast.model.session_filter import SessionFilter
 from holdfast.model.session_stats import Packed, SessionStats, is_whole, stats_of, unpack
 from holdfast.services import session
 
 SIZE = 64
 """Entries read at once at first where ranges are met; up to a page where many of them are wanted."""
 
-CARRIED = {"session.status": "status", "session.mode": "mode"}
-"""The filters that an entry itself answers."""
+CARRIED = ("status", "mode")
+"""The fields that an entry itself carries."""
 
 
-async def stats(
-    work: Work, filters: Mapping[str, str], *, lo: str | None, hi: str | None, expired: bool
-) -> SessionStats:
+async def stats(work: Work, wanted: SessionFilter, *, expired: bool) -> SessionStats:
     """The figures of every session that passes the filters: of those that have not expired, or only of those that have.
 
     Not one cut: of sessions that are written meanwhile, each is counted as it was or as it is.
     """
     lapsed = await _lapsed(work)
-    carried = {CARRIED[name]: value for name, value in filters.items() if name in CARRIED and is_whole(value)}
-    sought = {name: value for name, value in filters.items() if CARRIED.get(name) not in carried}
+    lo, hi = session.orders_of(wanted.created)
+    carried = {name: value for name, value in wanted.names.items() if name in CARRIED and is_whole(value)}
+    sought = {f"session.{name}": value for name, value in wanted.names.items() if name not in carried}
     packed: list[Packed] = []
     async for page in _met(work, sought, lo, hi) if sought else _all(work, lo, hi):
         if lapsed or expired:
             page = [entry for entry in page if (entry.scope in lapsed) is expired]
         packed += unpack([entry.payload for entry in page])
+    if not wanted.updated.is_open:
+        packed = [one for one in packed if one.updated_us in wanted.updated]
     for name, value in carried.items():
         packed = [one for one in packed if getattr(one, name) == value]
     return stats_of(packed)

@@ -4,12 +4,18 @@
                                                                          carries the figures of the session
                                 index session.user    value "ada"        and so for app, agent, mode, channel, status
                                                                          and tag
+                                and while it is open
+                                index session.open    value "ada"        order: its arrival among her sessions
     alive       its deadline    the session exists as long as this cell does, which expires with it
     due                         index due             value "session"    order: when it expires
                                                       value "ended"      order: when it ended
+    active                      index session.active  value "open"       order: when it was last written to, by a minute
+                                                      or "ended"         at most earlier than it was
+                                index session.active.user     "ada"      the same
 
 The record is rewritten only when it changes: appending a message or setting state does not touch it. `alive` and `due`
-move together, with a write that is made anyway, and only when it matters.
+move together, with a write that is made anyway, and only when it matters; so does `active`, once a minute from each
+process at most. What that has to know of the session stands in `alive`, which is read with everything.
 """
 
 from __future__ import annotations
@@ -23,13 +29,13 @@ from msgspec import Struct
 from holdfast.errors import Corrupt, InvalidValue, shown
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Entry, Put
-from holdfast.kernel.keeping import Renewal
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Bounds
 from holdfast.model.deadline import NEVER, Deadline
 from holdfast.model.session import SessionRecord, clean_tags, failure
+from holdfast.model.session_filter import Span
 from holdfast.model.session_stats import pack
 from holdfast.model.status import SessionStatus
 
@@ -45,6 +51,18 @@ ALIVE = "alive"
 DUE = "due"
 """The key of the cell, and the name of the index, by which a sweep finds whose time has come."""
 
+ACTIVE = "active"
+"""The key of the cell that tells when the session was last written to."""
+
+ACTIVE_BY, ACTIVE_BY_USER = "session.active", "session.active.user"
+"""The indexes of sessions by when they were last written to: of those that are "open" or "ended", and of each user."""
+
+ACTIVE_US = 60_000_000
+"""How much later than told the last write may have been."""
+
+OPEN_OF = "session.open"
+"""The index of each user's open sessions, by their arrival."""
+
 ALL = "session.all"
 """The index of all sessions; its entries carry what statistics need."""
 
@@ -57,7 +75,17 @@ _NOTHING = b"0"  # the value of a cell that is there for its entries
 
 _decoder = msgspec.json.Decoder(SessionRecord)
 _encode = msgspec.json.Encoder().encode
-_deadline_decoder = msgspec.json.Decoder(Deadline)
+
+
+class Living(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """What `alive` tells: until when the session lives, whose it is, and whether it is open."""
+
+    deadline: Deadline = NEVER
+    user: str | None = None
+    open: bool = True
+
+
+_decode_living = msgspec.json.Decoder(Living).decode
 
 
 def scope_of(id: str) -> str:
@@ -91,6 +119,12 @@ def decode_raw(raw: bytes) -> SessionRecord:
 def order_of(created_us: int) -> str:
     """Where a session stands in every index; times out of its reach, 1970 to 2286, stand at its ends."""
     return f"{min(max(created_us, 0), _ORDER_MAX):016d}"
+
+
+def orders_of(created: Span) -> tuple[str | None, str | None]:
+    """Between which orders those stand that were created in that span."""
+    lo = None if created.after_us is None else order_of(created.after_us + 1)
+    return lo, None if created.before_us is None else order_of(created.before_us)
 
 
 def new_record(
@@ -199,18 +233,21 @@ def move(
     )
     put(work, moved)
     if moved.status.is_open != record.status.is_open:
-        put_deadline(work, scope_of(record.id), moved.deadline(work.now_us), ended_us=moved.ended_us)
+        living = living_of(moved, work.now_us)
+        put_deadline(work, scope_of(record.id), living, ended_us=moved.ended_us)
+        _put_active(work, scope_of(record.id), living)
     return moved
 
 
 def create(work: Work, record: SessionRecord) -> None:
     """Stage a new session, which lives from now on."""
     put(work, record)
-    scope, deadline = scope_of(record.id), record.deadline(record.created_us)
-    if deadline == NEVER:
-        work.put(scope, ALIVE, _encode(deadline))
+    scope, living = scope_of(record.id), living_of(record, record.created_us)
+    if living.deadline == NEVER:
+        work.put(scope, ALIVE, _encode(living))
     else:
-        put_deadline(work, scope, deadline, record.expires_us)
+        put_deadline(work, scope, living, record.expires_us)
+    _put_active(work, scope, living)
 
 
 def put(work: Work, record: SessionRecord) -> None:
@@ -221,15 +258,20 @@ def put(work: Work, record: SessionRecord) -> None:
     work.note(scope, "session", "set", record.id, raw)
 
 
+def living_of(record: SessionRecord, now_us: int) -> Living:
+    """What `alive` tells of a session that begins to live now."""
+    return Living(record.deadline(now_us), record.user, record.status.is_open)
+
+
 def put_deadline(
-    work: Work, scope: str, deadline: Deadline, expires_us: int | None = None, *, ended_us: int | None = None
+    work: Work, scope: str, living: Living, expires_us: int | None = None, *, ended_us: int | None = None
 ) -> None:
     """Stage until when the session lives: to `expires_us` or, without it, as one that was accessed now.
 
     One that has ended is due by when it did.
     """
-    expires_us = deadline.at(work.now_us) if expires_us is None else expires_us
-    work.put(scope, ALIVE, _encode(deadline), expires_us=expires_us)
+    expires_us = living.deadline.at(work.now_us) if expires_us is None else expires_us
+    work.put(scope, ALIVE, _encode(living), expires_us=expires_us)
     if expires_us is not None:
         work.put(scope, DUE, _NOTHING, entries=_due("session", expires_us))
     elif ended_us is not None:
@@ -238,16 +280,29 @@ def put_deadline(
         work.delete(scope, DUE)
 
 
-def renewal(deadline: Deadline, expires_us: int, since: int) -> Renewal:
-    """What moves a deadline with any commit, unless somebody moved it after the version `since`."""
-    alive = Put(ALIVE, _encode(deadline), expires_us)
-    return Renewal((alive, Put(DUE, _NOTHING, None, _due("session", expires_us))), since)
+def _put_active(work: Work, scope: str, living: Living) -> None:
+    active = active_of(living, work.now_us)
+    work.put(scope, ACTIVE, active.value, entries=active.entries)
 
 
-def decode_deadline(cell: Cell) -> Deadline:
-    """The deadline in a cell."""
+def renewed(living: Living, expires_us: int) -> tuple[Put, ...]:
+    """What moves a deadline, whatever else is committed."""
+    return Put(ALIVE, _encode(living), expires_us), Put(DUE, _NOTHING, None, _due("session", expires_us))
+
+
+def active_of(living: Living, at_us: int) -> Put:
+    """What tells that the session was written to then."""
+    order = order_of(at_us)
+    entries = [Entry(ACTIVE_BY, "open" if living.open else "ended", order)]
+    if living.user is not None:
+        entries.append(Entry(ACTIVE_BY_USER, living.user, order))
+    return Put(ACTIVE, _NOTHING, None, tuple(entries))
+
+
+def decode_living(cell: Cell) -> Living:
+    """What an `alive` cell tells."""
     try:
-        return _deadline_decoder.decode(cell.value)
+        return _decode_living(cell.value)
     except codec.UNREADABLE as problem:
         raise Corrupt(f"a deadline that cannot be read: {problem}") from problem
 
@@ -279,4 +334,7 @@ def _entries(record: SessionRecord) -> tuple[Entry, ...]:
         Entry(f"session.{field}", name, order) for field in NAMED if (name := getattr(record, field)) is not None
     ]
     entries += [Entry("session.tag", tag, order) for tag in record.tags]
+    if record.user is not None and record.status.is_open:
+        arrival_us = record.created_us if record.arrival_us is None else record.arrival_us
+        entries.append(Entry(OPEN_OF, record.user, order_of(arrival_us)))
     return tuple(entries)

@@ -100,7 +100,7 @@ After = str | int | Literal["now", "beginning"]
 T = TypeVar("T")
 D = TypeVar("D")
 Listed = list[Message]
-SessionOrder = Literal["newest", "oldest"]
+SessionOrder = Literal["newest", "oldest", "recent"]
 
 class Items(Iterator[Item]):
     def __next__(self) -> Item: ...
@@ -499,6 +499,8 @@ class Sessions:
         expired: bool = False,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        updated_after: datetime | None = None,
+        updated_before: datetime | None = None,
         order: SessionOrder = "newest",
         limit: int = 50,
         cursor: str | None = None,
@@ -517,6 +519,8 @@ class Sessions:
         expired: bool = False,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        updated_after: datetime | None = None,
+        updated_before: datetime | None = None,
     ) -> SessionStats: ...
     def update(
         self,

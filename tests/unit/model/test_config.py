@@ -31,6 +31,8 @@ NUMBERS: dict[str, type] = {
     "runtime.batch_size": RuntimeConfig,
     "runtime.checkpoint_every": RuntimeConfig,
     "changes.retention_count": ChangesConfig,
+    "session.max_per_user": SessionConfig,
+    "session.live_max": SessionConfig,
     "changes.queue_max": ChangesConfig,
     "sweep.budget": SweepConfig,
     "cache.entries_max": CacheConfig,

@@ -19,19 +19,19 @@ def record(status: SessionStatus, mode: str | None = None, *, lasted_us: int = 0
     return SessionRecord("s", status, 0, 10**15, mode=mode, ended_us=ended_us, used=used)
 
 
-def test_an_open_session_carries_its_status_and_mode() -> None:
+def test_an_open_session_carries_its_status_and_mode_and_when_it_was_updated() -> None:
     assert unpack([pack(record(SessionStatus.PAUSED, "a")), pack(record(SessionStatus.ACTIVE))]) == [
-        Packed("paused", "a"),
-        Packed("active"),
+        Packed("paused", "a", 10**15),
+        Packed("active", "", 10**15),
     ]
 
 
 def test_an_ended_one_carries_all_that_was_counted() -> None:
     used = Account(Amounts(3, 3120, Decimal("0.0182"), 2, 5), phases_us={"search": 5})
     raw = pack(record(SessionStatus.COMPLETED, "a", lasted_us=7, used=used))
-    assert raw == b'["completed","a",7,3,3120,"0.0182",2,{"search":5}]'
-    assert unpack([raw]) == [Packed("completed", "a", 7, 3, 3120, "0.0182", 2, {"search": 5})]
-    assert unpack([pack(record(SessionStatus.FAILED, lasted_us=7))]) == [Packed("failed", "", 7)]
+    assert raw == b'["completed","a",1000000000000000,7,3,3120,"0.0182",2,{"search":5}]'
+    assert unpack([raw]) == [Packed("completed", "a", 10**15, 7, 3, 3120, "0.0182", 2, {"search": 5})]
+    assert unpack([pack(record(SessionStatus.FAILED, lasted_us=7))]) == [Packed("failed", "", 10**15, 7)]
 
 
 @pytest.mark.parametrize("mode", ["m" * 256, "é" * 128, '"' * 256, "\U0001f600" * 64, "short"])
@@ -67,8 +67,8 @@ def test_the_figures_of_many() -> None:
     sessions = [
         Packed("active", "a"),
         Packed("active", "b"),
-        *[Packed("completed", "a", n * 1_000_000, n, 10, "0.1", 1, {"search": 1_000_000}) for n in range(1, 20)],
-        Packed("failed", "", 100_000_000, 10, 0, "0.000000000001"),
+        *[Packed("completed", "a", 0, n * 1_000_000, n, 10, "0.1", 1, {"search": 1_000_000}) for n in range(1, 20)],
+        Packed("failed", "", 0, 100_000_000, 10, 0, "0.000000000001"),
     ]
     stats = stats_of(sessions)
     assert (stats.count, stats.ended, stats.success_rate) == (22, 20, 0.95)

@@ -1,0 +1,111 @@
+"""Sessions that are too many: another one was created, so the configuration has some ended.
+
+They are ended after the new one is there, never before: a crash in between leaves one more than there should be, which
+the next creation or, of all, the next sweep makes good.
+
+To know how many are open is to count them, up to `live_max` index entries. As long as there is much room this process
+counts once for many creations: a sixteenth of the room it saw.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from holdfast.errors import NotFound
+from holdfast.handles.keeper import Keeper, keeper_of
+from holdfast.handles.store import Store
+from holdfast.handles.unit import Alone, Target
+from holdfast.kernel.work import Work
+from holdfast.model.session import SessionRecord
+from holdfast.operations import displace
+from holdfast.services import claim, session
+
+COUNTED_FOR = 16
+"""One creation in so many that there is room for need not count."""
+
+
+class Room:
+    """How many sessions may be created in this loop before they are counted again."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+async def arrived(store: Store, record: SessionRecord) -> SessionRecord:
+    """The record of a new session with its place among those of its user, where that is of importance."""
+    if store.config.session.max_per_user is None or record.user is None:
+        return record
+    arrival_us = await displace.arrival_us(store.work(), record.user, record.created_us)
+    return record if arrival_us == record.created_us else replace(record, arrival_us=arrival_us)
+
+
+async def make_room(store: Store, record: SessionRecord) -> bool:
+    """End what is too many since that session was created; whether it is that session itself.
+
+    What fails is tried again until it succeeds, also if this task is cancelled.
+    """
+    config = store.config.session
+    if config.max_per_user is None and config.live_max is None:
+        return False
+    store, scope = store.limited(None), session.scope_of(record.id)
+    displaced: list[str] = []
+
+    async def clean() -> None:
+        if config.max_per_user is not None and record.user is not None:
+            for one in await displace.beyond_newest(store.work(), record.user, config.max_per_user):
+                if await _end(store, one, "max_per_user"):
+                    displaced.append(one)
+        await thin_out(store, but=scope)
+
+    await keeper_of(store).now_or_later(clean)
+    return scope in displaced
+
+
+async def thin_out(store: Store, *, but: str | None = None) -> int:
+    """End the least recently active sessions beyond `live_max`, but for that one; returns how many.
+
+    `but` has just been created; without it they are counted in any case.
+    """
+    most = store.config.session.live_max
+    if most is None:
+        return 0
+    room = store.of_loop(Room, Room, Room.close)
+    if but is not None and room.left > 0:
+        room.left -= 1
+        return 0
+    surplus, scopes = await displace.least_active(store.work(), most)
+    room.left = max(-surplus, 0) // COUNTED_FOR
+    ended = 0
+    for scope in scopes:
+        if ended >= surplus:
+            break
+        if scope != but and await _end(store, scope, "live_max"):
+            ended += 1
+    return ended
+
+
+async def _end(store: Store, scope: str, reason: str) -> bool:
+    """End a session that is too many; False if it has ended already or, of all, if it is held."""
+    keeper, id = keeper_of(store), store.ids.uuid7(store.now_us())
+
+    async def stage(work: Work) -> SessionRecord | None:
+        if reason == "live_max" and await _is_held(keeper, work, scope):
+            return None
+        return await displace.displace(work, scope, id=id, reason=reason)
+
+    try:
+        ended, _ = await Alone(store).change(Target(scope, "must_exist"), stage)
+    except NotFound:
+        return False
+    return ended is not None
+
+
+async def _is_held(keeper: Keeper, work: Work, scope: str) -> bool:
+    cell = await displace.claim_of(work, scope)
+    if cell is None:
+        return False
+    record = claim.decode(cell)
+    return not await keeper.is_dead(scope, cell, record.holder, record.ttl_us)
