@@ -28,6 +28,7 @@ class Ailing(Around):
         self.commit_fails: HoldfastError | None = None
         self.hangs = asyncio.Event()
         self.hangs.set()
+        self.asked = asyncio.Event()
         self.commits: list[Commit] = []
         self.takes_s = 0.0
         self.clock = ManualClock()
@@ -35,6 +36,7 @@ class Ailing(Around):
     async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
         if self.read_fails is not None:
             raise self.read_fails
+        self.asked.set()
         await self.hangs.wait()
         self.clock.advance(self.takes_s)
         return await super().read(reads, now_us=now_us)
@@ -118,6 +120,7 @@ async def test_a_store_that_does_not_answer_is_unhealthy_after_five_seconds_of_t
 ) -> None:
     ailing.hangs.clear()
     asking = asyncio.ensure_future(sick.health())
+    await ailing.asked.wait()  # a thread looked up the version before, in time of its own
     await settle()
     ailing.clock.advance(4.9)
     await settle()
