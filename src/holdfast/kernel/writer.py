@@ -11,6 +11,9 @@ Cancelling a caller never reaches the driver. If its commit was not yet sent it 
 still land. A lost reply (`Indeterminate`) is settled by sending the same commit under the same id again, which the
 kernel applies at most once; a commit that surely was not executed (`Unavailable`) is sent again under a new id.
 
+That an id is burnt says so too, but is no failed try: a conflict leaves nothing by which its lost reply could be
+settled, so it is judged anew. (Where that counted, two lost replies and a third mishap told a caller of a used-up id.)
+
 A commit's time is that of its send, and is given together with its id: so the same id is the same commit, and what is
 sent anew after a while of waiting is judged by what exists then.
 """
@@ -275,13 +278,23 @@ class Lane:
             except BaseException:
                 _give_up(unsettled)
                 raise
-            self._number([commit for commit, _, known in unsettled if isinstance(known, Unavailable)])
-            answers = await self._try([commit for commit, _, _ in unsettled])
-            outcomes = [_sharper(known, answer) for (_, _, known), answer in zip(unsettled, answers, strict=True)]
-            unsettled = self._answer_settled([(commit, future) for commit, future, _ in unsettled], outcomes)
+            unsettled = await self._send_again(unsettled)
+            for _ in range(TRIES):
+                if not any(known.facts.get("burnt", False) for _, _, known in unsettled):
+                    break
+                unsettled = await self._send_again(unsettled)  # at once: the store was reached, and said so
             if not unsettled:
                 return
         _give_up(unsettled)
+
+    async def _send_again(self, unsettled: list[Open]) -> list[Open]:
+        """One more send of all; returns those that have no outcome yet. In the order of their ids: a later one that
+        arrives first would use up an earlier one whose request had been lost."""
+        self._number([commit for commit, _, known in unsettled if isinstance(known, Unavailable)])
+        unsettled.sort(key=lambda one: one[0].id.n)
+        answers = await self._try([commit for commit, _, _ in unsettled])
+        outcomes = [_sharper(known, answer) for (_, _, known), answer in zip(unsettled, answers, strict=True)]
+        return self._answer_settled([(commit, future) for commit, future, _ in unsettled], outcomes)
 
     def _compare(self, commit: Commit, outcome: Committed) -> Outcome:
         """Diverged if the store answers with a seq that it had already acknowledged for something else.

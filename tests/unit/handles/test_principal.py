@@ -145,42 +145,6 @@ async def test_nor_in_a_transaction(hold: Holdfast, ada: Principal, verb: str) -
     assert await everything(hold) == before
 
 
-SURFACE: dict[str, Try] = {
-    "state.get": lambda s: s.state.get("secret"),
-    "state.set": lambda s: s.state.set("secret", 1),
-    "state.mutate": lambda s: s.state.mutate("secret", lambda old: 1),
-    "state.delete": lambda s: s.state.delete("secret"),
-    "state.history": lambda s: s.state.history("secret"),
-    "state.diff": lambda s: s.state.diff(),
-    "state.why": lambda s: s.state.why("secret"),
-    "temp.set": lambda s: s.temp.set("secret", 1),
-    "runtime.set": lambda s: s.runtime.set("secret", 1),
-    "runtime.all": lambda s: s.runtime.all(),
-    "messages.add": lambda s: s.messages.add("user", "x"),
-    "messages.list": lambda s: s.messages.list(),
-    "log": lambda s: s.log("noted"),
-    "events": lambda s: s.events(),
-    "iterate": lambda s: s.iterate(),
-    "log_tool_call": lambda s: s.log_tool_call("search"),
-    "pause": lambda s: s.pause(),
-}
-
-
-@pytest.mark.parametrize("verb", SURFACE)
-async def test_what_a_transaction_says_of_anothers_session_is_what_it_says_of_none(
-    hold: Holdfast, ada: Principal, verb: str
-) -> None:
-    before = await everything(hold)
-    told = []
-    for id in ("bos", "nobodys", "none"):
-        with pytest.raises(NotFound) as error:
-            async with ada.transaction() as tx:
-                await SURFACE[verb](tx.session(id))
-        told.append(str(error.value).replace(id, "…"))
-    assert len(set(told)) == 1
-    assert await everything(hold) == before
-
-
 @pytest.mark.parametrize("scope", FOREIGN, ids=str)
 async def test_scopes_of_others_agents_and_globals_do_not_exist(ada: Principal, scope: Scope) -> None:
     with pytest.raises(NotFound):
