@@ -74,16 +74,17 @@ class Sweeper:
             except Closed:
                 return
             except Exception as problem:  # a defect, too, must not end it silently
-                known = isinstance(problem, HoldfastError)
-                self._failed(f"[{problem.code}] {problem.args[0]}" if known else f"{type(problem).__name__}: {problem}")
+                self._failed(problem)
                 await self._pause(self._every_s * min(2**self._figures.in_a_row, PATIENCE))
                 continue
             done = added(self._figures.done, report)
             self._figures = replace(self._figures, steps=self._figures.steps + 1, in_a_row=0, done=done)
             await self._pause(min(SOON_S, self._every_s) if report.more else self._every_s)
 
-    def _failed(self, why: str) -> None:
+    def _failed(self, problem: Exception) -> None:
         before = self._figures
+        code = problem.code if isinstance(problem, HoldfastError) else type(problem).__name__
+        why = f"[{code}] {problem.args[0] if problem.args else problem}"
         self._figures = replace(
             before, steps=before.steps + 1, failures=before.failures + 1, in_a_row=before.in_a_row + 1, last_error=why
         )
