@@ -33,9 +33,11 @@ class RetentionConfig(Struct, frozen=True, kw_only=True):
 class SweepConfig(Struct, frozen=True, kw_only=True):
     """Sweeps.
 
+    every       how often the sweeper of a store that was opened with `background` looks, a half more or less (60 s)
     budget      rows that one step of a sweep removes, and sessions that it ends (10,000)
     """
 
+    every: Duration = "60s"
     budget: int = 10_000
 
 
@@ -236,6 +238,7 @@ class Config(Struct, frozen=True, kw_only=True):
             )
         to_seconds(self.runtime.flush_every, "runtime.flush_every")
         to_seconds(self.state.temp_ttl, "state.temp_ttl")
+        to_seconds(self.sweep.every, "sweep.every")
         if self.turns.answers_ttl is not None:
             to_seconds(self.turns.answers_ttl, "turns.answers_ttl")
         _check_choice("state.compression", self.state.compression, COMPRESSION)

@@ -43,6 +43,7 @@ DURATIONS: dict[str, type] = {
     "session.default_ttl": SessionConfig,
     "session.idle_timeout": SessionConfig,
     "state.temp_ttl": StateConfig,
+    "sweep.every": SweepConfig,
     "turns.answers_ttl": TurnsConfig,
     "runtime.flush_every": RuntimeConfig,
     "changes.retention_age": ChangesConfig,
