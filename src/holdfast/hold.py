@@ -7,18 +7,18 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from holdfast import system
 from holdfast.errors import InvalidValue, shown
-from holdfast.handles.crowding import thin_out
 from holdfast.handles.erasure import Erasure
-from holdfast.handles.expiry import count_due, sweep_sessions, sweep_store
+from holdfast.handles.expiry import count_due, sweep_step
 from holdfast.handles.face import Face, Principal
-from holdfast.handles.keeper import remove_dead_beats
 from holdfast.handles.measured import measured
 from holdfast.handles.rights import Rights
 from holdfast.handles.store import Store
 from holdfast.handles.surface import scope_name
-from holdfast.kernel.commit import Swept
+from holdfast.handles.sweeper import Sweeper
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import listed
@@ -67,6 +67,7 @@ class Holdfast(Face):
     def __init__(self, store: Store, framing: Framing) -> None:
         super().__init__(store)
         self._framing = framing
+        self._sweeper = Sweeper(store)
 
     @classmethod
     def open(
@@ -78,6 +79,7 @@ class Holdfast(Face):
         clock: Clock | None = None,
         ids: Ids | None = None,
         keys: KeyRing | None = None,
+        background: bool = True,
     ) -> Opening:
         """Open a space of the store at `url` (without one: at HOLDFAST_URL), made when missing.
 
@@ -88,6 +90,9 @@ class Holdfast(Face):
         With `keys` everything is encrypted but ids, names, numbers, times and orders; see `KeyRing`. WrongKey: they are
         not those of the store, or there are none and it is encrypted.
 
+        With `background` a task of this event loop sweeps now and then, as `sweep` does, in small steps; see
+        `Config.sweep`. Any number of processes may.
+
         Raises InvalidValue for a URL that is not understood, and the store's own conditions: ReadOnlyStore,
         StoreTooNew, UnsafeFilesystem, StoreLocked, StoreFull, Corrupt, Unavailable (the file was replaced meanwhile),
         and Closed (in a forked child, for a file that its parent had open).
@@ -97,7 +102,7 @@ class Holdfast(Face):
             where = system.default_url() if url is None else url
             if where is None:
                 raise InvalidValue("no store was named: give a URL, or set HOLDFAST_URL", path="url")
-            check_parts(config=config, clock=clock, ids=ids, keys=keys)
+            check_parts(config=config, clock=clock, ids=ids, keys=keys, background=background)
             kernel = await open_framed(
                 where,
                 keys,
@@ -107,21 +112,31 @@ class Holdfast(Face):
                 ids=ids if ids is not None else system.SystemIds(),
                 entropy=system.random_bytes,
             )
-            return cls.over(kernel, config=config, clock=clock, ids=ids)
+            return cls.over(kernel, config=config, clock=clock, ids=ids, background=background)
 
         return Opening(start)
 
     @classmethod
     def over(
-        cls, kernel: Kernel, *, config: Config | None = None, clock: Clock | None = None, ids: Ids | None = None
+        cls,
+        kernel: Kernel,
+        *,
+        config: Config | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        background: bool = False,
     ) -> Holdfast:
-        """The same on a kernel of one's own, which it closes in the end."""
-        check_parts(config=config, clock=clock, ids=ids)
+        """The same on a kernel of one's own, which it closes in the end. `background` needs a running event loop."""
+        check_parts(config=config, clock=clock, ids=ids, background=background)
         clock = clock if clock is not None else system.SystemClock()
         config = config if config is not None else Config()
         ids = ids if ids is not None else system.SystemIds()
         kept = framed(kernel, config)
-        return cls(Store(stacked(kept, config, clock=clock, fresh=FRESH), clock=clock, ids=ids, config=config), kept)
+        stack = stacked(kept, config, clock=clock, fresh=FRESH)
+        hold = cls(Store(stack, clock=clock, ids=ids, config=config), kept)
+        if background:
+            hold._sweeper.start()
+        return hold
 
     async def close(self) -> None:
         """Commit the runtime state that waits, finish what was submitted, end every stream, release the store.
@@ -162,16 +177,9 @@ class Holdfast(Face):
         retention_us = None if kept_for is None else to_us(kept_for, "older_than")
         if dry_run:
             return await count_due(store, retention_us=retention_us)
-        budget = store.config.sweep.budget
         total = SweepReport(more=True)
         while total.more:
-            total = added(total, await sweep_sessions(store, retention_us=retention_us, most=budget))
-        await remove_dead_beats(store)
-        total = added(total, SweepReport(displaced=await thin_out(store)))
-        swept = Swept(more=True)
-        while swept.more:
-            swept = await sweep_store(store, budget=budget)
-            total = added(total, SweepReport(0, 0, swept.cells, swept.records, swept.scopes))
+            total = added(total, await sweep_step(store, retention_us=retention_us))
         return total
 
     async def erase(self, *, user: str) -> ErasureReport:
@@ -214,12 +222,23 @@ class Holdfast(Face):
         """
         store = self._store
         figures = await store.patiently(store.kernel.stats)
-        return put_together(figures, writer=store.writer.stats(), cache=store.cache, meters=store.meters)
+        return put_together(
+            figures,
+            writer=store.writer.stats(),
+            sweeper=self._sweeper.stats(),
+            cache=store.cache,
+            meters=store.meters,
+        )
 
     async def health(self) -> Health:
         """How the store is, by a read and a write, within five seconds. See `Health`. What is wrong is returned, not
         raised: also of a closed store, a full disk, a corrupt file."""
-        return await self._store.probe.health(version=await asyncio.to_thread(system.version))
+        health = await self._store.probe.health(version=await asyncio.to_thread(system.version))
+        ailment = self._sweeper.ailment()
+        if ailment is None:
+            return health
+        status = "degraded" if health.status == "healthy" else health.status
+        return replace(health, status=status, details=(*health.details, ailment))
 
 
 FRESH = frozenset({session.CELL, session.ALIVE, budget.CELL, "claim", "beat"})
@@ -227,12 +246,14 @@ FRESH = frozenset({session.CELL, session.ALIVE, budget.CELL, "claim", "beat"})
 cache answers for them."""
 
 
-def check_parts(*, config: object, clock: object, ids: object, keys: object = None) -> None:
+def check_parts(*, config: object, clock: object, ids: object, keys: object = None, background: object = False) -> None:
     """Refuse what cannot serve as a part of a store (TypeError), before anything is opened."""
     if config is not None and not isinstance(config, Config):
         raise TypeError(f"config must be a Config, not {shown(config)}")
     if keys is not None and not isinstance(keys, KeyRing):
         raise TypeError(f"keys must be a KeyRing, not {shown(keys)}")
+    if not isinstance(background, bool):
+        raise TypeError(f"background must be True or False, not {shown(background)}")
     for what, part, verbs in (
         ("clock", clock, ("now_us", "monotonic_s", "sleep")),
         ("ids", ids, ("uuid7", "writer", "random")),

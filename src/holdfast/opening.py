@@ -112,7 +112,8 @@ def framed(kernel: Kernel, config: Config) -> Framing:
 
 def uncompressed(config: Config) -> frozenset[str]:
     """The areas of a scope in which nothing is compressed."""
-    return frozenset({"state", "temp"}) if config.state.compression == "off" else frozenset()
+    state = frozenset({"state", "temp"}) if config.state.compression == "off" else frozenset[str]()
+    return state | {"runtime"} if config.runtime.compression == "off" else state
 
 
 async def _open_memory(address: Address, space: str) -> Kernel:

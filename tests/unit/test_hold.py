@@ -15,7 +15,7 @@ import pytest
 from holdfast import Config, Conflict, Holdfast, HoldfastError, NotFound, Scope, Session
 from holdfast.backends.memory import MemoryKernel
 from holdfast.errors import Closed, InvalidId, InvalidValue, TooLarge
-from holdfast.model.config import ChangesConfig, Limits, MessagesConfig, StateConfig
+from holdfast.model.config import ChangesConfig, Limits, MessagesConfig, RuntimeConfig, StateConfig
 from holdfast.testing.clock import ManualClock
 from tests.unit.stores import Stores
 
@@ -566,13 +566,27 @@ async def test_a_session_that_is_not_there_is_not_found_by_scope(hold: Holdfast)
         await hold.state(Scope.session("missing")).set("a", 1)
 
 
+COMPRESSION = {
+    "all": Config(),
+    "no state": Config(state=StateConfig(compression="off")),
+    "no runtime": Config(runtime=RuntimeConfig(compression="off")),
+}
+
+
 async def test_compression_decides_whether_long_values_take_less_room(stores: Stores) -> None:
-    sizes = {}
-    for number, compression in enumerate(("auto", "off")):
-        hold = await stores.open(config=Config(state=StateConfig(compression=compression)))
-        before = (await hold.stats()).bytes
-        s = await hold.sessions.open(f"s{number}")
-        await s.state.set("long", ["the same again"] * 1000)
-        sizes[compression] = (await hold.stats()).bytes - before
-        assert await s.state.get("long") == ["the same again"] * 1000
-    assert sizes["auto"] * 5 < sizes["off"]
+    """Of state and temp, and of runtime state, each for itself; either is read whatever the configuration is now."""
+    long = ["the same again"] * 1000
+    sizes: dict[tuple[str, str], int] = {}
+    for which, config in COMPRESSION.items():
+        hold = await stores.open(config=config)
+        s = await hold.sessions.open(which)
+        for area, values in {"state": s.state, "temp": s.temp, "runtime": s.runtime}.items():
+            before = (await hold.stats()).bytes
+            await values.set("long", long)
+            sizes[which, area] = (await hold.stats()).bytes - before
+    hold = await stores.open()
+    for which in COMPRESSION:
+        s = await hold.sessions.open(which)
+        assert [await values.get("long") for values in (s.state, s.temp, s.runtime)] == [long] * 3
+    large = {place for place, size in sizes.items() if size > 5 * min(sizes.values())}
+    assert large == {("no state", "state"), ("no state", "temp"), ("no runtime", "runtime")}

@@ -146,6 +146,8 @@ async def _health(kernel: Kernel) -> list[Finding]:
     health = await Probe(kernel, writer, "off").health(version="", writes=False)
     await writer.close()
     findings = [Finding("store", "health", health.status, VERDICTS[health.status], "; ".join(health.details))]
+    if health.skew is not None:
+        findings.append(Finding("store", "clock ahead ms", round(health.skew * 1000, 1)))
     for name, took_s in health.latency.items():
         findings.append(Finding("store", f"{name} ms", round(took_s * 1000, 3)))
     return findings

@@ -16,7 +16,7 @@ from holdfast.cli.store import opened, run
 from holdfast.cli.where import where
 from holdfast.model.stats import Stats
 
-OF_THIS_PROCESS = frozenset({"methods", "verbs", "cache", "writer"})
+OF_THIS_PROCESS = frozenset({"methods", "verbs", "cache", "writer", "sweeper"})
 """What the process that asks has done itself tells nothing of the store."""
 
 

@@ -40,7 +40,8 @@ async def opened(ctx: typer.Context, *, make: bool = False, strict: bool = True)
     if not make:
         await asyncio.to_thread(require, place.url)
     config = await asyncio.to_thread(configured, place.config)
-    async with Holdfast.open(place.url, space=place.space, config=config, keys=keys(strict=strict)) as hold:
+    ring = keys(strict=strict)
+    async with Holdfast.open(place.url, space=place.space, config=config, keys=ring, background=False) as hold:
         yield hold
 
 

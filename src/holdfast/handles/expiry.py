@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from holdfast.handles.crowding import thin_out
+from holdfast.handles.keeper import remove_dead_beats
 from holdfast.handles.store import Store
 from holdfast.kernel.commit import Retention, Swept
 from holdfast.kernel.work import Work
 from holdfast.model.duration import to_us
-from holdfast.model.sweep import SweepReport
+from holdfast.model.sweep import SweepReport, added
 from holdfast.operations import sweep
 
 
@@ -23,7 +25,22 @@ async def make_way(store: Store, scope: str) -> bool:
     return has_expired or not head.live
 
 
-async def sweep_sessions(store: Store, *, retention_us: int | None, most: int) -> SweepReport:
+async def sweep_step(store: Store, *, retention_us: int | None) -> SweepReport:
+    """One step of a sweep: up to the configured budget of whatever is to be swept. `more`: another one is needed.
+
+    Harmless at any time and in any number of processes: each thing is done by a commit on the condition that it is to
+    be done still.
+    """
+    budget = store.config.sweep.budget
+    report = await _sweep_sessions(store, retention_us=retention_us, most=budget)
+    await remove_dead_beats(store)
+    displaced = await thin_out(store)
+    swept = await sweep_store(store, budget=budget)
+    removed = SweepReport(0, 0, swept.cells, swept.records, swept.scopes, report.more or swept.more, displaced)
+    return added(report, removed)
+
+
+async def _sweep_sessions(store: Store, *, retention_us: int | None, most: int) -> SweepReport:
     """End the sessions whose time is over, `most` of each kind at most."""
     now_us = store.now_us()
     work = _works(store)

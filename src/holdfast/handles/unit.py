@@ -275,6 +275,15 @@ def explain(conflict: Conflict, *, asked: bool = True) -> HoldfastError:
         return existing(scope)
     if asked and conflict.what in ("need", "epoch"):
         return missing(scope)
+    if conflict.what in ("need", "epoch"):  # of another life, which may be somebody else's, nothing more is told
+        return errors.Conflict(
+            f"{scope} was created or deleted by somebody else since it was read",
+            scope=scope,
+            what=conflict.what,
+            key=None,
+            expected=conflict.expected,
+            found=None,
+        )
     about = f" ({conflict.key})" if conflict.key else ""
     return errors.Conflict(
         f"{scope}{about} was written by somebody else{_how_it_stands(conflict)}",

@@ -280,6 +280,10 @@ class Kernel(ABC):
         """Figures of the store for people: counts, bytes, versions. At least `scopes`, `cells`, `records`, `bytes`,
         and `cells/<part>`, `bytes/<part>` for each first part of a key that cells have: how many, and of what size."""
 
+    async def clock_us(self) -> int | None:
+        """What the store's own clock shows, for people: nothing is judged by it. None where it is this host's."""
+        return None
+
     @abstractmethod
     async def close(self) -> None:
         """Finish what was sent, release everything (G20). Calling it twice is allowed; other verbs raise Closed."""

@@ -14,6 +14,9 @@ from holdfast.model.duration import Duration, to_seconds
 PERSISTENCE = ("immediate", "batched", "checkpoint")
 """How runtime state may be kept."""
 
+COMPRESSION = ("auto", "off")
+"""Whether values may be compressed."""
+
 _KIB = 1024
 _MIB = 1024 * 1024
 
@@ -30,9 +33,11 @@ class RetentionConfig(Struct, frozen=True, kw_only=True):
 class SweepConfig(Struct, frozen=True, kw_only=True):
     """Sweeps.
 
+    every       how often the sweeper of a store that was opened with `background` looks, a half more or less (60 s)
     budget      rows that one step of a sweep removes, and sessions that it ends (10,000)
     """
 
+    every: Duration = "60s"
     budget: int = 10_000
 
 
@@ -113,6 +118,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     flush_every         how long a batch waits at most (1 s)
     checkpoint_every    writes of one session between two checkpoints (100)
     streaming           whether the change stream tells of runtime state (True)
+    compression         as that of state, for values of runtime state ("auto")
     """
 
     persistence: Literal["immediate", "batched", "checkpoint"] = "immediate"
@@ -120,6 +126,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     flush_every: Duration = "1s"
     checkpoint_every: int = 100
     streaming: bool = True
+    compression: Literal["auto", "off"] = "auto"
 
 
 class ChangesConfig(Struct, frozen=True, kw_only=True):
@@ -231,9 +238,11 @@ class Config(Struct, frozen=True, kw_only=True):
             )
         to_seconds(self.runtime.flush_every, "runtime.flush_every")
         to_seconds(self.state.temp_ttl, "state.temp_ttl")
+        to_seconds(self.sweep.every, "sweep.every")
         if self.turns.answers_ttl is not None:
             to_seconds(self.turns.answers_ttl, "turns.answers_ttl")
-        _check_choice("state.compression", self.state.compression, ("auto", "off"))
+        _check_choice("state.compression", self.state.compression, COMPRESSION)
+        _check_choice("runtime.compression", self.runtime.compression, COMPRESSION)
         for name, duration in {
             "changes.retention_age": self.changes.retention_age,
             "session.default_ttl": self.session.default_ttl,

@@ -6,6 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from holdfast.model.sweep import SweeperStats
+
 
 class CallStats(Struct, frozen=True, kw_only=True):
     """The calls of one name since the opening, in this process.
@@ -70,6 +72,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     verbs       calls of the kernel's verbs, by name ("read", "commit": one a batch); below the methods
     cache       see `CacheStats`
     writer      see `WriterStats`
+    sweeper     see `SweeperStats`
     kinds       what the space holds, by kind ("state", "message", "session"…)
     scopes, cells, records, bytes
                 what the space holds altogether: live scopes, values, log records, bytes of values and log
@@ -80,6 +83,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     verbs: dict[str, CallStats]
     cache: CacheStats
     writer: WriterStats
+    sweeper: SweeperStats = SweeperStats()
     kinds: dict[str, KindStats]
     scopes: int
     cells: int

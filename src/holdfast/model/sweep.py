@@ -1,4 +1,4 @@
-"""What one sweep did: which sessions' time was over, and what nobody could see any more."""
+"""What sweeps did: which sessions' time was over, and what nobody could see any more."""
 
 from __future__ import annotations
 
@@ -37,3 +37,22 @@ def added(one: SweepReport, other: SweepReport) -> SweepReport:
         other.more,
         one.displaced + other.displaced,
     )
+
+
+class SweeperStats(Struct, frozen=True, kw_only=True):
+    """The sweeper that a store has in the background.
+
+    running     whether there is one: the store was opened with `background`, and is not closed
+    steps       how many steps it made
+    failures    how many of them the store did not let it make
+    in_a_row    how many of these came one after the other, up to the last step
+    last_error  why the last of them failed
+    done        what it did altogether
+    """
+
+    running: bool = False
+    steps: int = 0
+    failures: int = 0
+    in_a_row: int = 0
+    last_error: str | None = None
+    done: SweepReport = SweepReport()

@@ -27,6 +27,9 @@ WRITE_EVERY_S = 60.0
 SLOW_S = 1.0
 """A read or write that takes longer is said to be slow."""
 
+SKEW_S = 1.0
+"""Clocks that differ by more are said to."""
+
 
 class Probe:
     """Looks after one opened store."""
@@ -37,6 +40,7 @@ class Probe:
         self._clock = writer.clock
         self._cached = cached
         self._wrote_s: float | None = None
+        self._skew_s: float | None = None
 
     async def health(self, *, version: str, writes: bool = True) -> Health:
         """How the store is now. Without `writes` nothing is left behind, and a full disk may go unnoticed."""
@@ -68,7 +72,7 @@ class Probe:
             durability=traits.pop("durability"),
             traits=traits,
             latency=latency,
-            skew=None,
+            skew=self._skew_s,
             cached=self._cached,
             details=tuple(details),
         )
@@ -89,8 +93,16 @@ class Probe:
             await self._clock.sleep(left_s)
 
     async def _round_trip(self, latency: dict[str, float], *, writes: bool) -> None:
+        self._skew_s = None
         await self._timed(latency, "read", self._read)
+        self._skew_s = await self._skew()
         await self._timed(latency, "write", lambda: self._write(leaves_record=writes and self._is_due()))
+
+    async def _skew(self) -> float | None:
+        """By how much this host's clock is ahead, as of the middle of the round trip."""
+        before_us = self._clock.now_us()
+        there_us = await self._kernel.clock_us()
+        return None if there_us is None else ((before_us + self._clock.now_us()) / 2 - there_us) / 1_000_000
 
     async def _timed(self, latency: dict[str, float], what: str, call: Callable[[], Awaitable[None]]) -> None:
         begun_s = self._clock.monotonic_s()
@@ -111,8 +123,11 @@ class Probe:
             self._wrote_s = self._clock.monotonic_s()
 
     def _strains(self, latency: dict[str, float]) -> list[str]:
-        slow = [f"a {what} took {took:.1f} s" for what, took in latency.items() if took >= SLOW_S]
+        strains = [f"a {what} took {took:.1f} s" for what, took in latency.items() if took >= SLOW_S]
+        if self._skew_s is not None and abs(self._skew_s) >= SKEW_S:
+            than = "ahead of" if self._skew_s > 0 else "behind"
+            strains.append(f"this host's clock is {abs(self._skew_s):.1f} s {than} the store's, and deadlines with it")
         waiting = self._writer.stats()["waiting"]
         if waiting * 2 >= WAITING_MAX:
-            slow.append(f"{waiting} commits wait to be sent, and from {WAITING_MAX} on callers are made to wait")
-        return slow
+            strains.append(f"{waiting} commits wait to be sent, and from {WAITING_MAX} on callers are made to wait")
+        return strains

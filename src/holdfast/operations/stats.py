@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from holdfast.model.stats import CacheStats, CallStats, KindStats, Stats, WriterStats
+from holdfast.model.sweep import SweeperStats
 from holdfast.wrappers.caching import Caching
 from holdfast.wrappers.meter import Meter, Meters
 
@@ -17,7 +18,12 @@ def cache_stats(cache: Caching | None) -> CacheStats:
 
 
 def put_together(
-    figures: Mapping[str, int | float | str], *, writer: Mapping[str, int], cache: Caching | None, meters: Meters | None
+    figures: Mapping[str, int | float | str],
+    *,
+    writer: Mapping[str, int],
+    sweeper: SweeperStats,
+    cache: Caching | None,
+    meters: Meters | None,
 ) -> Stats:
     """Sort out what `Kernel.stats` says, and add what this process counted."""
     kinds = {
@@ -31,6 +37,7 @@ def put_together(
         verbs=_read(meters.verbs),
         cache=cache_stats(cache),
         writer=WriterStats(**writer),
+        sweeper=sweeper,
         kinds=kinds,
         **{name: int(figures[name]) for name in COUNTS},
         store={name: figure for name, figure in figures.items() if "/" not in name and name not in COUNTS},

@@ -18,9 +18,11 @@ from holdfast.model.config import (
     Config,
     Limits,
     MessagesConfig,
+    RetentionConfig,
     RuntimeConfig,
     SessionConfig,
     StateConfig,
+    SweepConfig,
     TelemetryConfig,
     TurnsConfig,
 )
@@ -74,6 +76,7 @@ __all__ = [
     "Page",
     "PastValue",
     "Progress",
+    "RetentionConfig",
     "RuntimeConfig",
     "Scope",
     "Session",
@@ -86,6 +89,7 @@ __all__ = [
     "State",
     "StateConfig",
     "Stats",
+    "SweepConfig",
     "TelemetryConfig",
     "Template",
     "Transaction",
@@ -572,10 +576,17 @@ class Holdfast(Face):
         clock: Clock | None = None,
         ids: Ids | None = None,
         keys: KeyRing | None = None,
+        background: bool = False,
     ) -> Holdfast: ...
     @classmethod
     def over(
-        cls, kernel: Kernel, *, config: Config | None = None, clock: Clock | None = None, ids: Ids | None = None
+        cls,
+        kernel: Kernel,
+        *,
+        config: Config | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        background: bool = False,
     ) -> Holdfast: ...
     def close(self) -> None: ...
     def __enter__(self) -> Holdfast: ...

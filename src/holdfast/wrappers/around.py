@@ -43,6 +43,7 @@ Verb = Literal[
     "scrub",
     "outcome",
     "stats",
+    "clock_us",
 ]
 """The verbs that wait for the store; `mark`, `watch`, `listen` and `close` never fail for its sake."""
 
@@ -154,6 +155,10 @@ class Around(Kernel):
     async def stats(self) -> Mapping[str, int | float | str]:
         """See `Kernel.stats`."""
         return await self.call("stats", self.inside.stats)
+
+    async def clock_us(self) -> int | None:
+        """See `Kernel.clock_us`."""
+        return await self.call("clock_us", self.inside.clock_us)
 
     async def close(self) -> None:
         """See `Kernel.close`."""

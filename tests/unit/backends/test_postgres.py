@@ -212,6 +212,13 @@ async def test_a_cell_put_without_a_look_loses_the_entries_it_had(given: Setting
     await kernel.close()
 
 
+async def test_the_servers_clock_is_the_one_that_health_compares_with(given: Settings) -> None:
+    async with Holdfast.open(postgres().url(schema=given.schema)) as hold:
+        skew = (await hold.health()).skew
+        assert skew is not None
+        assert abs(skew) < 1  # the server is on this machine
+
+
 async def test_a_url_opens_it(given: Settings) -> None:
     async with Holdfast.open(postgres().url(schema=given.schema)) as hold:
         session = await hold.sessions.create(user="ada")

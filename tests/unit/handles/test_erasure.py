@@ -9,11 +9,13 @@ from contextvars import Context
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from holdfast import Config, Holdfast, LeaseLost, NotFound, RuntimeConfig, Scope
 from holdfast.backends.memory.kernel import _trim
-from holdfast.errors import InvalidId, Unavailable, UseTransaction
+from holdfast.backends.sqlite import SqliteKernel
+from holdfast.errors import Compacted, InvalidId, Unavailable, UseTransaction
 from holdfast.kernel.contract import Kernel
 from holdfast.model.erasure import ErasureReport
 from holdfast.testing.clock import ManualClock
@@ -134,6 +136,23 @@ async def test_no_byte_of_it_is_left_in_the_files_of_a_sqlite_store(tmp_path: Pa
         assert report.scrubbed
         assert canary.in_files(tmp_path) == []
     assert canary.in_files(tmp_path) == []
+
+
+async def test_while_a_reader_elsewhere_holds_the_log_the_report_says_so_and_the_next_one_scrubs(
+    tmp_path: Path,
+) -> None:
+    """G21: what a reader that stands still might yet read cannot be cut off."""
+    path = tmp_path / "store.db"
+    async with Holdfast.over(await SqliteKernel.open(path, busy_timeout_s=0.05), clock=StillClock()) as hold:
+        await fill(hold, NAME)
+        reader = apsw.Connection(str(path))
+        reader.execute("BEGIN; SELECT count(*) FROM log").fetchall()
+        report = await hold.erase(user=NAME)
+        assert (report.sessions, report.scrubbed) == (1, False)
+        assert canary.in_files(tmp_path) != []
+        reader.close()
+        assert await hold.erase(user=NAME) == ErasureReport()
+        assert canary.in_files(tmp_path) == []
 
 
 async def test_no_row_of_it_is_left_in_the_tables_of_postgresql(tmp_path: Path) -> None:
@@ -265,6 +284,21 @@ async def test_a_follower_sees_the_end_of_each_and_no_name(hold: Holdfast) -> No
         ("session/s", "session", "delete", None),
         ("user/ada", "state", "clear", None),
     }
+
+
+async def test_a_follower_that_was_not_as_far_is_told_so(tmp_path: Path) -> None:
+    """G13: what it missed is gone, and it does not go on as if it had seen it."""
+    async with stores_of("memory", tmp_path) as stores:
+        hold = await stores.open()
+        s = await hold.sessions.create(user="ada")
+        for number in range(600):
+            await s.state.set("k", number)
+        async with s.changes(after=0) as changes:
+            assert (await anext(changes)).seq == 1
+            await hold.erase(user="ada")
+            with pytest.raises(Compacted):
+                while True:
+                    await anext(changes)
 
 
 class Meanwhile(Around):

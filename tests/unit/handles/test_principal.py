@@ -260,19 +260,28 @@ async def test_a_handle_never_follows_its_id_to_another_user(hold: Holdfast, ada
 
 
 async def test_a_transaction_rests_on_whose_the_session_was(hold: Holdfast, ada: Principal) -> None:
-    with pytest.raises((Conflict, NotFound)):
+    """And what the commit says of it tells nothing of whose it is now."""
+    with pytest.raises((Conflict, NotFound)) as error:
         async with ada.transaction() as tx:
             await tx.session("adas").state.set("a", 1)
             await asyncio.create_task(_change_hands(hold))
     assert await hold.state(Scope.session("adas")).get("a") is None
+    assert error.value.facts["found"] is None
+    assert "version" not in str(error.value)
+    with pytest.raises((Conflict, NotFound)) as error:
+        async with ada.transaction() as tx:
+            assert await tx.sessions.delete("none") is False
+            await asyncio.create_task(_change_hands(hold, "none"))
+    assert error.value.facts.get("found") is None
 
 
-async def _change_hands(hold: Holdfast) -> None:
+async def _change_hands(hold: Holdfast, id: str = "adas") -> None:
     from holdfast.handles.unit import open_transactions
 
     open_transactions.set(())
-    await hold.sessions.delete("adas")
-    await hold.sessions.create(id="adas", user="bo")
+    with hold.acting(by="bo"):
+        await hold.sessions.delete(id)
+        await hold.sessions.create(id=id, user="bo")
 
 
 async def test_a_principals_transaction_is_guarded_against_writes_past_it(hold: Holdfast, ada: Principal) -> None:

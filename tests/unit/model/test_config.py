@@ -38,11 +38,12 @@ NUMBERS: dict[str, type] = {
     "cache.entries_max": CacheConfig,
     "cache.bytes_max": CacheConfig,
 }
-CHOICES: dict[str, type] = {"state.compression": StateConfig}
+CHOICES: dict[str, type] = {"state.compression": StateConfig, "runtime.compression": RuntimeConfig}
 DURATIONS: dict[str, type] = {
     "session.default_ttl": SessionConfig,
     "session.idle_timeout": SessionConfig,
     "state.temp_ttl": StateConfig,
+    "sweep.every": SweepConfig,
     "turns.answers_ttl": TurnsConfig,
     "runtime.flush_every": RuntimeConfig,
     "changes.retention_age": ChangesConfig,

@@ -28,6 +28,7 @@ class Ailing(Around):
         self.commit_fails: HoldfastError | None = None
         self.hangs = asyncio.Event()
         self.hangs.set()
+        self.asked = asyncio.Event()
         self.commits: list[Commit] = []
         self.takes_s = 0.0
         self.clock = ManualClock()
@@ -35,6 +36,7 @@ class Ailing(Around):
     async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
         if self.read_fails is not None:
             raise self.read_fails
+        self.asked.set()
         await self.hangs.wait()
         self.clock.advance(self.takes_s)
         return await super().read(reads, now_us=now_us)
@@ -69,6 +71,27 @@ async def test_a_store_that_reads_and_writes_is_healthy(stores: Stores) -> None:
     assert health.version
 
 
+class Elsewhere(MemoryKernel):
+    """A store with a clock of its own, as a server has."""
+
+    clock = ManualClock()
+
+    async def clock_us(self) -> int | None:
+        return self.clock.now_us()
+
+
+@pytest.mark.parametrize(("jump_s", "than"), [(0.9, ""), (2.5, "2.5 s ahead of"), (-60, "60.0 s behind")])
+async def test_a_clock_that_differs_from_the_servers_is_measured_and_said(jump_s: float, than: str) -> None:
+    """Nothing rests on it but that deadlines come when they are meant to; a second is said to be much."""
+    here = ManualClock(Elsewhere.clock.now_us())
+    async with Holdfast.over(Elsewhere(), clock=here, ids=SeededIds()) as hold:
+        here.jump(jump_s)
+        health = await hold.health()
+    assert health.skew == pytest.approx(jump_s)
+    assert health.status == ("degraded" if than else "healthy")
+    assert [than in detail for detail in health.details] == [True] * bool(than)
+
+
 async def test_a_closed_store_is_unhealthy_and_says_so(stores: Stores) -> None:
     hold = await stores.open()
     await hold.close()
@@ -97,6 +120,7 @@ async def test_a_store_that_does_not_answer_is_unhealthy_after_five_seconds_of_t
 ) -> None:
     ailing.hangs.clear()
     asking = asyncio.ensure_future(sick.health())
+    await ailing.asked.wait()  # a thread looked up the version before, in time of its own
     await settle()
     ailing.clock.advance(4.9)
     await settle()

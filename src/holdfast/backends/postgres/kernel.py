@@ -256,6 +256,10 @@ class PostgresKernel(Kernel):
         statement = placed(stats.COUNTS, schema)
         return await store.look(lambda line: stats.count(line, statement, store.space, schema))
 
+    async def clock_us(self) -> int | None:
+        """See `Kernel.clock_us`: the server's."""
+        return int(await self._open().look(lambda line: line.fetchval(stats.CLOCK)))
+
     async def close(self) -> None:
         """See `Kernel.close`."""
         if self._closed:

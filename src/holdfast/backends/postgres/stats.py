@@ -6,6 +6,8 @@ import json
 
 from holdfast.backends.postgres.connections import Connection
 
+CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
 COUNTS = """
     SELECT
         (SELECT count(*) FROM holdfast.scopes WHERE space = $1 AND live) AS scopes,

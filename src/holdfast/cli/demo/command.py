@@ -91,7 +91,7 @@ def _chosen_store(ctx: typer.Context, own: str | None) -> str:
 async def _demo(url: str, space: str, root: bytes, *, again: bool, seed: int, stage: Screen) -> Proof:
     store = file_of(url)
     assert store is not None
-    async with Holdfast.open(url, space=space) as hold, alone(store, space, root) as lock:
+    async with Holdfast.open(url, space=space, background=False) as hold, alone(store, space, root) as lock:
         with hold.acting(by="demo"):
             ledger = await _ledger(hold, root, store, again=again, stage=stage)
             plan = await ledger.plan()

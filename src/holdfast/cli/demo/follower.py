@@ -51,7 +51,7 @@ class Account:
 
 async def follow(url: str, space: str, session_id: str, leash: Leash) -> None:
     """Follow from the last stored cursor to the end of the work."""
-    async with Holdfast.open(url, space=space) as hold:
+    async with Holdfast.open(url, space=space, background=False) as hold:
         with hold.acting(by=f"follower {os.getpid()}"):
             ledger = await ledger_of(hold, session_id)
             seen = await ledger.seen()

@@ -18,7 +18,7 @@ from holdfast.cli.demo.ledger import file_key, ledger_of, settle
 
 async def work(url: str, space: str, session_id: str, leash: Leash) -> None:
     """Count every file that is not counted."""
-    async with Holdfast.open(url, space=space) as hold:
+    async with Holdfast.open(url, space=space, background=False) as hold:
         with hold.acting(by=f"worker {os.getpid()}"):
             ledger = await ledger_of(hold, session_id)
             session = ledger.work
