@@ -24,6 +24,9 @@ class ScopeModel:
     events: list[tuple[str, Any]] = field(default_factory=list)
     record: dict[str, Any] | None = None
     changes: list[tuple] = field(default_factory=list)
+    answers: dict[str, Any] = field(default_factory=dict)
+    steps: dict[tuple[str, int], Any] = field(default_factory=dict)
+    """Finished steps of requests that are not answered."""
     born: int = 0
     """The number of changes before the present life."""
 
@@ -66,6 +69,11 @@ class ScopeModel:
             getattr(self, f"_{name}")(*arguments)
         return self.seq
 
+    def answer(self, request: str, output: Any) -> None:
+        """Part of the last commit: the answer of a request, and the end of its steps."""
+        self.answers[request] = output
+        self.steps = {at: result for at, result in self.steps.items() if at[0] != request}
+
     def _note(self, kind, op, key=None, value=None, namespace=""):
         self.changes.append((self.seq, kind, op, key, value, namespace))
 
@@ -97,6 +105,8 @@ class ScopeModel:
         self.values.clear()
         self.messages.clear()
         self.events.clear()
+        self.answers.clear()
+        self.steps.clear()
         self.record = None
         self._note("session", "delete", id)
         self.born = len(self.changes)

@@ -1,8 +1,8 @@
 """The public surface does what a model of dicts and lists does, whatever is done in whatever order.
 
 Sessions with every filter, state in every scope and namespace, temporary state and passing time, messages, events,
-runtime state, transactions with rivals, deletions and re-creations, handles that are kept too long, sweeps, and the
-change stream: on memory, on the weakest traits, and on SQLite opened twice.
+runtime state, transactions with rivals, turns and claims, deletions and re-creations, handles that are kept too long,
+sweeps, and the change stream: on memory, on the weakest traits, and on SQLite opened twice.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from holdfast.model.moment import to_datetime
 from holdfast.testing.clock import ManualClock, SeededIds
 from holdfast.wrappers.weakest import Weakened
 from tests.model_based.surface_model import ScopeModel
+from tests.model_based.turn_rules import TurnRules
 
 IDS = ("s1", "s2", "Ü/3")
 USERS = ("ada", "bo")
@@ -82,10 +83,11 @@ class TempReads:
         return []
 
 
-class SurfaceMachine(RuleBasedStateMachine):
+class SurfaceMachine(TurnRules, RuleBasedStateMachine):
     """An opened store beside the model. Subclasses open the kernels."""
 
     spans_store = True
+    transaction_steps = st.tuples(st.integers(0, 5), st.sampled_from(KEYS), values)
 
     def __init__(self) -> None:
         super().__init__()
