@@ -67,7 +67,7 @@ def refuse_held(store: Store, scope: str) -> None:
     """Raise Busy if this very task holds the session: it would wait for itself."""
     if holds(store, scope):
         raise Busy(
-            f"{scope} is held by this task itself",
+            f"{scope} is held already by the claim or turn that this task is in",
             remedy="Take a session once: leave the claim or turn this task is in, or work in that.",
             scope=scope,
             worker=None,

@@ -115,7 +115,7 @@ class Turn(SessionTransaction):
                 if inspect.isawaitable(result):
                     result = await result
                 limit = self._store.limits.value_bytes_max
-                raw = codec.encode(result, bytes_max=limit, what=f"the result of {name}")
+                raw = codec.encode(result, bytes_max=limit, what=f"the result of {name}", path="result")
                 await self._keep(identity, name, raw)
                 self._steps[identity] = raw
         return codec.decode(raw) if returns is None else codec.decode_as(raw, returns, key=name)
