@@ -52,7 +52,8 @@ def parse_url(url: object) -> Address:
             hint = "; write postgresql:// for postgres://"
         raise InvalidValue(f"{_told(url)} names no store that is known; URLs begin with {known}{hint}", path="url")
     if parts.netloc and parts.scheme not in SERVERS:
-        example = f"{parts.scheme}:///{parts.netloc}{parts.path}" if parts.scheme != "memory" else "memory://"
+        host = parts.netloc.rpartition("@")[2]
+        example = f"{parts.scheme}:///{host}{parts.path}" if parts.scheme != "memory" else "memory://"
         raise InvalidValue(f"{_told(url)} has a host part; did you mean {_told(example)}?", path="url")
     if parts.scheme in SERVERS:
         _check_port(url, parts)

@@ -26,7 +26,7 @@ async def s(hold: Holdfast) -> Session:
 
 
 async def test_a_store_whose_opening_nobody_awaited_says_so() -> None:
-    with pytest.raises(AttributeError, match="await Holdfast.open"):
+    with pytest.raises(AttributeError, match=r"await Holdfast\.open"):
         _ = Holdfast.open("memory://").sessions  # type: ignore[attr-defined]
 
 

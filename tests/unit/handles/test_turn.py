@@ -307,7 +307,7 @@ async def test_inside_a_turn_its_session_is_written_through_it(hold: Holdfast, s
                 pass
         await other.state.set("n", 1)
         await turn.state.set("n", 2)
-    with pytest.raises(Busy, match="itself"):
+    with pytest.raises(Busy, match="already by the claim or turn"):
         async with s.claim(), s.turn(request_id="in a claim"):
             pass
     assert (await other.state.get("n"), await s.state.get("n")) == (1, 2)
