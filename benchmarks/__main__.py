@@ -19,6 +19,7 @@ from pathlib import Path
 import apsw
 
 from benchmarks import (
+    blocking,
     cached_get,
     encryption,
     follow,
@@ -38,6 +39,7 @@ from benchmarks.effort import QUICK, Effort
 from benchmarks.finding import Finding, show
 
 BENCHMARKS = {
+    "blocking": blocking,
     "state_set": state_set,
     "state_get": state_get,
     "cached_get": cached_get,

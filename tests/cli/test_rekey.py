@@ -41,6 +41,32 @@ def test_a_plain_store_is_encrypted_rotated_and_needs_the_new_key_alone(store: s
     assert OLD[1].decode()[:8] not in refused.err
 
 
+def examined(store: str) -> dict[str, tuple[object, bool]]:
+    """What the doctor says of the keys: each value, and whether there is something to do about it."""
+    rows = invoke("-s", store, "doctor").rows
+    return {row["name"]: (row["value"], bool(row["remedy"])) for row in rows if row["area"] == "keys"}
+
+
+def test_the_doctor_says_what_is_under_which_key_and_what_to_do(store: str, ring) -> None:
+    """A key may be thrown away once nothing is under it; until then the doctor names the command."""
+    assert examined(store) == {"encryption": ("none", False)}
+    ring(OLD)
+    invoke("-s", store, "rekey", "--from-plain")
+    found = examined(store)
+    under = found.pop("under 2026-10")
+    assert found == {"active": ("2026-10", False), "needed": ("2026-10", False), "not encrypted": (0, False)}
+    assert under[0]
+    ring(NEW, OLD)
+    invoke("-s", store, "state", "set", "user/ada", "seat", '"12A"')
+    found = examined(store)
+    assert found["active"] == ("2026-11", False)
+    assert found["needed"] == ("2026-10, 2026-11", True)
+    assert found["under 2026-10"] == (under[0], True)
+    assert found["under 2026-11"] == (2, False)
+    invoke("-s", store, "rekey")
+    assert {"needed": ("2026-11", False), "not encrypted": (0, False)}.items() <= examined(store).items()
+
+
 def test_without_keys_an_encrypted_store_is_refused_with_the_ids_it_needs(store: str, ring, monkeypatch) -> None:
     ring(OLD)
     invoke("-s", store, "rekey", "--from-plain")

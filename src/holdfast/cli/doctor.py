@@ -13,6 +13,7 @@ import typer
 
 from holdfast.cli.failure import exit_code, remedy_of
 from holdfast.cli.finding import Finding, Verdict
+from holdfast.cli.keys_found import examine_keys
 from holdfast.cli.output import Format, OutputOption, chosen, note, write_rows, write_text
 from holdfast.cli.progress import working
 from holdfast.cli.store import file_of, keys, require, run
@@ -88,10 +89,11 @@ def _is_file(path: Path) -> bool:
 
 async def _examine(place: Where) -> tuple[list[Finding], HoldfastError | None]:
     findings: list[Finding] = []
+    ring = keys()
     try:
         kernel = await open_framed(
             place.url,
-            keys(),
+            ring,
             space=place.space,
             config=Config(),
             clock=SystemClock(),
@@ -105,6 +107,8 @@ async def _examine(place: Where) -> tuple[list[Finding], HoldfastError | None]:
         findings += _traits(place, kernel.inside)
         findings += await _health(kernel)
         try:
+            now_us = SystemClock().now_us()
+            findings += [finding async for finding in examine_keys(kernel.inside, ring, now_us=now_us)]
             findings += [finding async for finding in _contents(hold, kernel)]
         except HoldfastError as failure:
             findings.append(_broken("contents", "reads", failure))
