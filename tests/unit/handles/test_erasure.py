@@ -16,6 +16,7 @@ from holdfast import Config, Holdfast, LeaseLost, NotFound, RuntimeConfig, Scope
 from holdfast.backends.memory.kernel import _trim
 from holdfast.backends.sqlite import SqliteKernel
 from holdfast.errors import Compacted, InvalidId, Unavailable, UseTransaction
+from holdfast.kernel.commit import Read
 from holdfast.kernel.contract import Kernel
 from holdfast.model.erasure import ErasureReport
 from holdfast.testing.clock import ManualClock
@@ -98,6 +99,25 @@ async def test_a_user_of_whom_there_is_nothing_leaves_an_empty_report(hold: Hold
     assert (await hold._store.kernel.moved(position)).scopes == ()
     with pytest.raises(InvalidId):
         await hold.erase(user="")
+
+
+async def test_an_id_that_had_many_owners_is_purged_if_the_user_was_one_of_them(hold: Holdfast) -> None:
+    """And the life it has now is not touched."""
+    for id, users in (("a", ("bo", "ada", "cy", "dee")), ("b", ("bo", "cy", "dee")), ("c", ("bo", "cy"))):
+        for user in users[:-1]:
+            await hold.sessions.create(id=id, user=user)
+            await hold.sessions.delete(id)
+        await (await hold.sessions.create(id=id, user=users[-1])).state.set("k", 1)
+    await hold.sessions.delete("c")
+    kernel = hold._store.kernel
+    report = await hold.erase(user="ada")
+    assert (report.sessions, report.scopes, report.records) == (0, 1, 5)
+    floors = [view.head.floor for view in await kernel.read([Read(f"session/{id}") for id in "abc"], now_us=0)]
+    assert floors == [6, 1, 1]
+    for id in "ab":
+        s = await hold.sessions.get(id)
+        assert s is not None
+        assert await s.state.get("k") == 1
 
 
 # --- the canary ------------------------------------------------------------------------------------------------------
