@@ -98,6 +98,14 @@ async def test_it_makes_a_step_about_every_so_long_and_never_at_once(
     assert all(29 <= gap_s <= 91 for gap_s in gaps_s)
 
 
+@pytest.mark.parametrize("every_s", [10, 600])
+async def test_every_is_how_often_it_makes_a_step(ailing: Ailing, time: ManualClock, every_s: int) -> None:
+    config = Config(sweep=SweepConfig(every=every_s))
+    async with Holdfast.over(ailing, clock=time, ids=SeededIds(), config=config, background=True) as hold:
+        await time.elapse(30 * every_s)
+        assert 20 <= (await swept_by(hold)).steps <= 61
+
+
 async def test_while_a_step_leaves_something_the_next_one_comes_soon(ailing: Ailing, time: ManualClock) -> None:
     """The budget bounds each step, and not what is swept."""
     config = Config(sweep=SweepConfig(budget=10))

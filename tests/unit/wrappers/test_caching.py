@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from holdfast import CacheConfig, Config, Holdfast
+from holdfast import CacheConfig, Config, Holdfast, Scope
 from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.errors import Closed, Indeterminate, Unavailable
 from holdfast.kernel.commit import Commit, CommitId, Moved, Outcome, Put, Range, Read, Retention, ScopeCommit, View
@@ -316,3 +316,17 @@ async def test_the_switch_of_the_configuration_turns_it_off() -> None:
                 await session.state.get("k")
         asked[enabled] = line.asked
     assert asked == {True: [], False: ["read"] * 3}
+
+
+@pytest.mark.parametrize("bounds", [{"entries_max": 5}, {"bytes_max": 2_000}])
+async def test_the_bounds_of_the_configuration_are_those_of_the_cache(bounds: dict[str, int]) -> None:
+    for given in ({}, bounds):
+        async with Holdfast.over(MemoryKernel(), config=Config(cache=CacheConfig(**given))) as hold:
+            for n in range(50):
+                scope = hold.state(Scope.user(f"u{n}"))
+                await scope.set("a", n)
+                assert await scope.get("a") == n
+            kept = (await hold.stats()).cache
+            assert (kept.entries >= 50) is not bool(given)
+            assert kept.entries <= given.get("entries_max", kept.entries)
+            assert kept.bytes <= given.get("bytes_max", kept.bytes)
