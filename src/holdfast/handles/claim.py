@@ -8,10 +8,12 @@ from typing import Self
 from holdfast.errors import Busy, Closed
 from holdfast.handles.fence import hold, holds, lease_lost, let_go
 from holdfast.handles.lease import Lease, Taking, Terms
+from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Target
 
 
+@measured("claim", store="_store", block=True)
 class Claim:
     """A block in which one worker has a session to itself, in any process; renewed by itself.
 

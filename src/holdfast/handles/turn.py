@@ -20,6 +20,7 @@ from holdfast.errors import Closed
 from holdfast.handles.claim import refuse_held
 from holdfast.handles.fence import hold, let_go, lost
 from holdfast.handles.lease import Lease, Standing, Taking, Terms
+from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
 from holdfast.handles.transaction import SessionTransaction
 from holdfast.handles.unit import Target, check_callable, explain, refuse_inside
@@ -36,6 +37,7 @@ T = TypeVar("T")
 _NOTHING = b"null"
 
 
+@measured("turn", store="_store", block=True)
 class Turn(SessionTransaction):
     """One request, in a block: `async with s.turn(request_id="req-17") as turn`.
 
