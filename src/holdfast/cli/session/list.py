@@ -14,6 +14,7 @@ from holdfast.cli.session.record import fields_of
 from holdfast.cli.store import opened, run
 
 COLUMNS = ("id", "status", "user", "app", "agent", "mode", "channel", "tags", "last_activity", "task")
+STATUSES = ", ".join(SessionStatus)
 WHOLE = ("id", "status", "last_activity")
 
 
@@ -22,6 +23,7 @@ class Order(StrEnum):
 
     NEWEST = "newest"
     OLDEST = "oldest"
+    RECENT = "recent"
 
 
 def list_sessions(
@@ -31,13 +33,19 @@ def list_sessions(
     agent: Annotated[str | None, typer.Option(help="Only of this agent.")] = None,
     mode: Annotated[str | None, typer.Option(help="Only in this mode.")] = None,
     channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
-    status: Annotated[SessionStatus | None, typer.Option(help="Only with this status.")] = None,
+    status: Annotated[str | None, typer.Option(help=f"Only with this status: {STATUSES}.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only with this tag.")] = None,
     created_after: Annotated[
         datetime | None, typer.Option(help="Only created after this time (UTC unless it names a zone).")
     ] = None,
     created_before: Annotated[datetime | None, typer.Option(help="Only created before this time.")] = None,
-    order: Annotated[Order, typer.Option(help="What comes first.")] = Order.NEWEST,
+    updated_after: Annotated[
+        datetime | None, typer.Option(help="Only whose record was changed after this time.")
+    ] = None,
+    updated_before: Annotated[datetime | None, typer.Option(help="Only changed before this time.")] = None,
+    order: Annotated[
+        Order, typer.Option(help="What comes first; recent: the last active, to the minute.")
+    ] = Order.NEWEST,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at most.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Continue where an earlier list ended.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every one, page by page.")] = False,
@@ -59,6 +67,8 @@ def list_sessions(
         "tag": tag,
         "created_after": _in_utc(created_after),
         "created_before": _in_utc(created_before),
+        "updated_after": _in_utc(updated_after),
+        "updated_before": _in_utc(updated_before),
         "order": order.value,
     }
 
