@@ -20,6 +20,7 @@ from holdfast.errors import Closed
 from holdfast.handles.claim import refuse_held
 from holdfast.handles.fence import hold, let_go, lost
 from holdfast.handles.lease import Lease, Standing, Taking, Terms
+from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
 from holdfast.handles.transaction import SessionTransaction
 from holdfast.handles.unit import Target, check_callable, explain, refuse_inside
@@ -36,6 +37,7 @@ T = TypeVar("T")
 _NOTHING = b"null"
 
 
+@measured("turn", store="_store", block=True)
 class Turn(SessionTransaction):
     """One request, in a block: `async with s.turn(request_id="req-17") as turn`.
 
@@ -118,7 +120,7 @@ class Turn(SessionTransaction):
                 if inspect.isawaitable(result):
                     result = await result
                 limit = self._store.limits.value_bytes_max
-                raw = codec.encode(result, bytes_max=limit, what=f"the result of {name}")
+                raw = codec.encode(result, bytes_max=limit, what=f"the result of {name}", path="result")
                 await self._keep(identity, name, raw)
                 self._steps[identity] = raw
         return codec.decode(raw) if returns is None else codec.decode_as(raw, returns, key=name)
