@@ -1,7 +1,7 @@
 """A chat endpoint that answers every request once: a client retries, and two tabs race.
 
-Here the clients are part of the program. As a server: `pip install fastapi uvicorn`, then
-`uvicorn fastapi_turn:app` in this folder, and the store is HOLDFAST_URL.
+Here the clients are part of the program. As a server: `pip install fastapi httpx uvicorn`,
+then `uvicorn fastapi_turn:app` in this folder, and the store is HOLDFAST_URL.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ import httpx
 from fastapi import FastAPI, Header, HTTPException, Request
 from pydantic import BaseModel
 
-from holdfast import Busy, Conflict, Holdfast
+from holdfast import Busy, Conflict, Holdfast, LeaseLost
+from holdfast.errors import InvalidId
 
 asked: list[str] = []
 
@@ -45,8 +46,8 @@ async def chat(
     session_id: str, message: Message, request: Request, idempotency_key: str = Header()
 ) -> dict[str, object]:
     """The client names each request by a header, and sends the same name when it sends it again."""
-    session = await request.app.state.hold.sessions.open(session_id)
     try:
+        session = await request.app.state.hold.sessions.open(session_id)
         async with session.turn(request_id=idempotency_key, wait="10s") as turn:
             if not turn.replayed:
                 await turn.messages.add("user", message.text)
@@ -55,6 +56,10 @@ async def chat(
                 turn.output = answer
     except (Busy, Conflict) as later:
         raise HTTPException(503, str(later), headers={"Retry-After": "1"}) from later
+    except LeaseLost as lost:
+        raise HTTPException(409, str(lost)) from lost
+    except InvalidId as wrong:
+        raise HTTPException(422, str(wrong)) from wrong
     return {"answer": turn.output, "replayed": turn.replayed}
 
 

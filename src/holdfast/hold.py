@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -58,6 +58,14 @@ class Opening:
     ) -> None:
         if self._hold is not None:
             await self._hold.close()
+
+    if not TYPE_CHECKING:  # a type checker knows what it has not
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                f"the store is not open yet, and has no {name!r}: write `hold = await Holdfast.open(…)`, or "
+                "`async with Holdfast.open(…) as hold`"
+            )
 
 
 @measured("hold", store="_store")

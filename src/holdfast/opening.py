@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from holdfast.errors import InvalidValue, MissingExtra, shown
 from holdfast.kernel.contract import Clock, Ids, Kernel
@@ -48,23 +48,45 @@ def parse_url(url: object) -> Address:
     if parts.scheme not in _OPENERS:
         known = ", ".join(f"{scheme}://" for scheme in _OPENERS)
         hint = f"; for a file write {_told(f'sqlite:///{url}')}" if "://" not in url and url else ""
+        if parts.scheme == "postgres":
+            hint = "; write postgresql:// for postgres://"
         raise InvalidValue(f"{_told(url)} names no store that is known; URLs begin with {known}{hint}", path="url")
     if parts.netloc and parts.scheme not in SERVERS:
-        example = f"{parts.scheme}:///{parts.netloc}{parts.path}" if parts.scheme != "memory" else "memory://"
+        host = parts.netloc.rpartition("@")[2]
+        example = f"{parts.scheme}:///{host}{parts.path}" if parts.scheme != "memory" else "memory://"
         raise InvalidValue(f"{_told(url)} has a host part; did you mean {_told(example)}?", path="url")
+    if parts.scheme in SERVERS:
+        _check_port(url, parts)
     if parts.fragment or url.endswith("#"):
         raise InvalidValue(f"{_told(url)} has a fragment; write a # in a path as %23", path="url")
     return Address(url, parts.scheme, unquote(parts.path), dict(parse_qsl(parts.query, keep_blank_values=True)))
 
 
+def _check_port(url: str, parts: SplitResult) -> None:
+    try:
+        _ = parts.port
+    except ValueError:  # what it says may be a piece of the password
+        raise InvalidValue(
+            f"{_told(url)} is not a URL: what follows the host's colon is no port; write /, ?, # and @ in a name or "
+            "password as %2F, %3F, %23 and %40",
+            path="url",
+        ) from None
+
+
+def discreet_url(url: str) -> str:
+    """A URL for people: without the name and the password that one for a server may have, before its host or after."""
+    url = re.sub(r"(?s)://(?!/).*@", "://…@", url)
+    return re.sub(r"(?i)([?&](?:user|password|sslpassword)=)[^&]*", r"\1…", url)
+
+
 def told_url(url: str) -> str:
-    """A URL for people: without the name and the password that one for a server may have, nor any option."""
-    return re.sub(r"//[^/]*@", "//…@", url).partition("?")[0]
+    """The same without any option."""
+    return discreet_url(url).partition("?")[0]
 
 
 def _told(url: str) -> str:
-    """A URL as an error shows it: without the name and password that one for a server may have."""
-    return shown(re.sub(r"//[^/]*@", "//…@", url))
+    """A URL as an error shows it."""
+    return shown(discreet_url(url))
 
 
 async def open_kernel(url: str, *, space: str) -> Kernel:

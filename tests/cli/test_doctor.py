@@ -8,6 +8,7 @@ import apsw
 import pytest
 
 from tests.cli.program import Ended, invoke
+from tests.servers import postgres, schema
 
 
 def examine(store: str) -> tuple[dict[tuple[str, str], dict[str, Any]], Ended]:
@@ -48,6 +49,23 @@ def test_the_relaxed_mode_is_pointed_out(store: str) -> None:
     assert ended.code == 0
     assert found["store", "durability"]["verdict"] == "note"
     assert "durability" in found["store", "durability"]["remedy"]
+
+
+def test_a_server_that_is_not_there_is_a_problem_whose_remedy_is_not_this_command_again() -> None:
+    found, ended = examine("postgresql://ada:secret@localhost:1/db")
+    assert ended.code == 6
+    [problem] = problems(found)
+    assert "server runs" in problem["remedy"]
+    assert "secret" not in ended.out + ended.err
+
+
+def test_no_password_of_a_server_is_shown() -> None:
+    """What it prints is what people send to each other."""
+    url = postgres().url(schema=schema()).replace("postgres@", "postgres:secret@") + "&password=secret"
+    found, ended = examine(url)
+    assert ended.code == 0
+    assert found["store", "url"]["value"].startswith("postgresql://…@/")
+    assert "secret" not in ended.out + ended.err
 
 
 def test_a_memory_store_has_no_file_and_is_as_durable_as_it_is() -> None:

@@ -25,6 +25,11 @@ async def s(hold: Holdfast) -> Session:
     return await hold.sessions.create(id="s", user="ada")
 
 
+async def test_a_store_whose_opening_nobody_awaited_says_so() -> None:
+    with pytest.raises(AttributeError, match=r"await Holdfast\.open"):
+        _ = Holdfast.open("memory://").sessions  # type: ignore[attr-defined]
+
+
 # --- the configuration -----------------------------------------------------------------------------------------------
 
 

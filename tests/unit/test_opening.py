@@ -50,6 +50,8 @@ async def test_without_a_url_the_environment_names_it(tmp_path: Path, monkeypatc
         ("", "memory://"),
         ("app.db", "sqlite://"),
         ("nope://x", "memory://, sqlite://"),
+        ("postgres://h/db", "write postgresql://"),
+        ("postgresql://ada:a/b@h/db", "%2F"),
         ("postgresql://h/db?pol=3", "unknown option pol"),
         ("postgresql://h/db?pool=0", "pool must be a number from 1 to 100"),
         ("postgresql://h/db?timeout=soon", "timeout must be a number"),
@@ -109,7 +111,12 @@ def test_an_address_is_taken_apart() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql://ada:secret@host/db?pool=0", "redis://:secret@host", "sqlite://ada:secret@host/db", "x://secret@[/"],
+    [
+        *("postgresql://ada:secret@host/db?pool=0", "redis://:secret@host", "sqlite://ada:secret@host/db"),
+        *("x://secret@[/", "postgresql://h/db?password=secret&speed=1", "postgres://h/db?sslpassword=secret"),
+        *("postgresql://ada:secret/a@h/db", "postgresql://ada:secret#a@h/db", "postgresql://ada:a?secret@h/db"),
+        *("postgresql://ada:a@secret/b@h/db?pool=0", "postgresql://secret/a:b@h/db?pool=0"),
+    ],
 )
 async def test_no_error_of_a_url_shows_its_password(url: str) -> None:
     with pytest.raises(InvalidValue) as refused:

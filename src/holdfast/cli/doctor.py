@@ -20,7 +20,7 @@ from holdfast.cli.store import file_of, keys, require, run
 from holdfast.cli.store_file import examine_file
 from holdfast.cli.version import own_version
 from holdfast.cli.where import Where, where
-from holdfast.errors import Corrupt, HoldfastError
+from holdfast.errors import Corrupt, HoldfastError, Unavailable
 from holdfast.hold import Holdfast
 from holdfast.kernel.commit import Read
 from holdfast.kernel.contract import Kernel
@@ -28,7 +28,7 @@ from holdfast.kernel.limits import PAGE_BYTES
 from holdfast.kernel.writer import Writer
 from holdfast.model.config import Config
 from holdfast.model.health import Status
-from holdfast.opening import open_framed
+from holdfast.opening import discreet_url, open_framed
 from holdfast.operations.health import Probe
 from holdfast.system import SystemClock, SystemIds, random_bytes
 
@@ -44,6 +44,12 @@ TOLD_BEFORE = frozenset(("schema", "sqlite", "driver", "file_bytes"))
 VERDICTS: dict[Status, Verdict] = {"healthy": "ok", "degraded": "note", "unhealthy": "problem"}
 
 COLUMNS = ("name", "value", "verdict", "remedy")
+
+REMEDIES = {
+    Unavailable: "See that the server runs, and that host and port are those of the URL; then ask again.",
+    Corrupt: "Stop writing, keep the file, and restore a backup.",
+}
+"""Of what elsewhere sends to this command."""
 
 
 def doctor(ctx: typer.Context, output: OutputOption = None) -> None:
@@ -133,7 +139,7 @@ def _environment() -> Iterator[Finding]:
 
 
 def _traits(place: Where, kernel: Kernel) -> Iterator[Finding]:
-    yield Finding("store", "url", place.url)
+    yield Finding("store", "url", discreet_url(place.url))
     yield Finding("store", "space", kernel.space)
     traits = msgspec.structs.asdict(kernel.traits)
     durability = traits.pop("durability")
@@ -199,4 +205,5 @@ async def _read_log(kernel: Kernel, scope: str) -> int:
 
 
 def _broken(area: str, name: str, failure: HoldfastError) -> Finding:
-    return Finding(area, name, f"[{failure.code}] {failure.args[0]}", "problem", remedy_of(failure))
+    own = None if "remedy" in vars(failure) else REMEDIES.get(type(failure))
+    return Finding(area, name, f"[{failure.code}] {failure.args[0]}", "problem", own or remedy_of(failure))

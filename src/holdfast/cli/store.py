@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import typer
 
 from holdfast.cli.where import where
-from holdfast.errors import NotFound
+from holdfast.errors import InvalidValue, NotFound
 from holdfast.hold import Holdfast
 from holdfast.model.config import Config
 from holdfast.model.keyring import KeyRing
@@ -52,6 +52,9 @@ def configured(path: str | None) -> Config:
     except FileNotFoundError as problem:
         remedy = "Check the path in --config or HOLDFAST_CONFIG."
         raise NotFound(f"there is no file {path}", remedy=remedy, path=path) from problem
+    except InvalidValue as problem:
+        problem.remedy = "Correct it there; every setting is in docs/reference/config.md."
+        raise
 
 
 def keys(*, strict: bool = True) -> KeyRing | None:

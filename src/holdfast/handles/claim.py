@@ -8,10 +8,12 @@ from typing import Self
 from holdfast.errors import Busy, Closed
 from holdfast.handles.fence import hold, holds, lease_lost, let_go
 from holdfast.handles.lease import Lease, Taking, Terms
+from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Target
 
 
+@measured("claim", store="_store", block=True)
 class Claim:
     """A block in which one worker has a session to itself, in any process; renewed by itself.
 
@@ -67,7 +69,7 @@ def refuse_held(store: Store, scope: str) -> None:
     """Raise Busy if this very task holds the session: it would wait for itself."""
     if holds(store, scope):
         raise Busy(
-            f"{scope} is held by this task itself",
+            f"{scope} is held already by the claim or turn that this task is in",
             remedy="Take a session once: leave the claim or turn this task is in, or work in that.",
             scope=scope,
             worker=None,

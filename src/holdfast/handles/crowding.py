@@ -9,12 +9,15 @@ counts once for many creations: a sixteenth of the room it saw.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec.structs import replace
 
 from holdfast.errors import NotFound
 from holdfast.handles.keeper import Keeper, keeper_of
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target
+from holdfast.kernel.commit import Found
 from holdfast.kernel.work import Work
 from holdfast.model.session import SessionRecord
 from holdfast.operations import displace
@@ -22,6 +25,9 @@ from holdfast.services import claim, session
 
 COUNTED_FOR = 16
 """One creation in so many that there is room for need not count."""
+
+Became = Literal["ended", "gone", "held", "moved"]
+"""What became of a session that was to end: it was, somebody else had ended it, or it is held or was written to."""
 
 
 class Room:
@@ -56,7 +62,7 @@ async def make_room(store: Store, record: SessionRecord) -> bool:
     async def clean() -> None:
         if config.max_per_user is not None and record.user is not None:
             for one in await displace.beyond_newest(store.work(), record.user, config.max_per_user):
-                if await _end(store, one, "max_per_user"):
+                if await _end(store, one, "max_per_user") == "ended":
                     displaced.append(one)
         await thin_out(store, but=scope)
 
@@ -76,31 +82,42 @@ async def thin_out(store: Store, *, but: str | None = None) -> int:
     if but is not None and room.left > 0:
         room.left -= 1
         return 0
-    surplus, scopes = await displace.least_active(store.work(), most)
-    room.left = max(-surplus, 0) // COUNTED_FOR
     ended = 0
-    for scope in scopes:
-        if ended >= surplus:
-            break
-        if scope != but and await _end(store, scope, "live_max"):
-            ended += 1
-    return ended
+    while True:
+        surplus, there = await displace.least_active(store.work(), most)
+        room.left = max(-surplus, 0) // COUNTED_FOR
+        for found in there:
+            if surplus <= 0 or found.scope == but:
+                continue
+            became = await _end(store, found.scope, "live_max", counted=found)
+            if became == "moved":
+                break
+            ended += became == "ended"
+            surplus -= became in ("ended", "gone")
+        else:
+            return ended
 
 
-async def _end(store: Store, scope: str, reason: str) -> bool:
-    """End a session that is too many; False if it has ended already or, of all, if it is held."""
+async def _end(store: Store, scope: str, reason: str, *, counted: Found | None = None) -> Became:
+    """End a session that is too many: of a user, or of all among which it was `counted`."""
     keeper, id = keeper_of(store), store.ids.uuid7(store.now_us())
 
-    async def stage(work: Work) -> SessionRecord | None:
-        if reason == "live_max" and await _is_held(keeper, work, scope):
-            return None
-        return await displace.displace(work, scope, id=id, reason=reason)
+    async def stage(work: Work) -> Became:
+        before = await displace.open_record(work, scope, counted=counted)
+        if before is None:
+            return "gone"
+        if counted is not None and await _is_held(keeper, work, scope):
+            return "held"
+        if counted is not None and not await displace.is_where_it_was(work, counted):
+            return "moved"
+        await displace.displace(work, before, id=id, reason=reason)
+        return "ended"
 
     try:
-        ended, _ = await Alone(store).change(Target(scope, "must_exist"), stage)
+        became, _ = await Alone(store).change(Target(scope, "must_exist"), stage)
     except NotFound:
-        return False
-    return ended is not None
+        return "gone"
+    return became
 
 
 async def _is_held(keeper: Keeper, work: Work, scope: str) -> bool:

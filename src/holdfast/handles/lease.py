@@ -97,6 +97,10 @@ class Lease:
         work.touch(self.scope, least_us=claim.kept_to_us(now_us, ttl_us))
         await work.commit()  # refused: it is held no more
 
+    def is_lost(self) -> None:
+        """A write of its holder was refused: so will be every other."""
+        self._over = self._over or "it was claimed by somebody else, or given back"
+
     def end(self) -> None:
         """It was given back, in a commit of its holder's or by `give_back`."""
         self._over = self._over or "it was given back"

@@ -1,6 +1,8 @@
 """Counting the calls of public methods: a class says what its calls are named, and where its store is.
 
-Every public coroutine method is counted, wherever it is called from; so `merge`, which mutates, counts as both.
+Every public coroutine method is counted, wherever it is called from; so `merge`, which mutates, counts as both. Of what
+is used as a block its beginning and its end are counted: how long it waited for the session, say, and what its commit
+met. What stands in the block is not.
 Measured by hand in each method would be the same in fifty places. Without meters a call costs one look more.
 """
 
@@ -17,15 +19,19 @@ from holdfast.handles.store import Store
 
 C = TypeVar("C", bound=type)
 
+_BLOCK = {"__aenter__": "begin", "__aexit__": "end"}
 
-def measured(noun: str, *, store: str) -> Callable[[C], C]:
-    """Count the public coroutine methods of a class as "noun.method"; `store` is the attribute that leads to it."""
+
+def measured(noun: str, *, store: str, block: bool = False) -> Callable[[C], C]:
+    """Count the public coroutine methods of a class as "noun.method", of a `block` as "noun.begin" and "noun.end" too;
+    `store` is the attribute that leads to it."""
 
     def decorate(kind: C) -> C:
         find: Callable[[Any], Store] = attrgetter(store)
         for name, method in list(vars(kind).items()):
-            if not name.startswith("_") and inspect.iscoroutinefunction(method):
-                setattr(kind, name, _counted(f"{noun}.{name}", method, find))
+            told = _BLOCK.get(name, name) if block else name
+            if not told.startswith("_") and inspect.iscoroutinefunction(method):
+                setattr(kind, name, _counted(f"{noun}.{told}", method, find))
         return kind
 
     return decorate

@@ -116,8 +116,9 @@ class SessionSurface:
 
         At once, also inside a transaction or turn, whatever becomes of it. It may be lost, and who comes later never
         hears of it. Raises InvalidId for the key, InvalidValue for a value that cannot be shown as it is, TooLarge for
-        one of more than 64 KiB.
+        one of more than 64 KiB; Closed after the transaction, LeaseLost in a turn that is known to be over.
         """
+        self._unit.check()
         told = change.emitted(kind, key, value)
         target, store = self._target, self._unit.store
         if target.epoch is None:
@@ -137,7 +138,8 @@ class SessionSurface:
     async def resume(self, *, budget: Budget | None = None) -> Self:
         """Let it go on, with another `budget` if one is given; what that leaves out stays as it is.
 
-        Raises InvalidTransition unless it is paused or initializing, or has timed out and its budget is raised by this.
+        Raises InvalidTransition unless it is paused or initializing, or has timed out and its budget is higher than it
+        was then, by this or by an `update` since.
         """
         return await self._move(SessionStatus.ACTIVE, budget=checked_budget(budget))
 

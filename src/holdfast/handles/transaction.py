@@ -20,6 +20,7 @@ from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, show
 from holdfast.handles.crowding import arrived, make_room
 from holdfast.handles.expiry import make_way
 from holdfast.handles.fence import carry
+from holdfast.handles.measured import measured
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update, checked_budget, scope_name, state_of
@@ -51,6 +52,7 @@ class _Rollback(BaseException):
         return self.transaction is transaction
 
 
+@measured("transaction", store="_store", block=True)
 class Block:
     """The life of a transaction: begun at the block's start, committed or discarded at its end."""
 

@@ -20,12 +20,14 @@ from holdfast.errors import Closed
 from holdfast.handles.claim import refuse_held
 from holdfast.handles.fence import hold, let_go, lost
 from holdfast.handles.lease import Lease, Standing, Taking, Terms
+from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
 from holdfast.handles.transaction import SessionTransaction
 from holdfast.handles.unit import Target, check_callable, explain, refuse_inside
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Committed
 from holdfast.kernel.work import Work
+from holdfast.model import cause
 from holdfast.model.budget import Account
 from holdfast.model.session import SessionRecord
 from holdfast.services import claim, turn
@@ -35,12 +37,14 @@ T = TypeVar("T")
 _NOTHING = b"null"
 
 
+@measured("turn", store="_store", block=True)
 class Turn(SessionTransaction):
     """One request, in a block: `async with s.turn(request_id="req-17") as turn`.
 
     Turns of one session never overlap, in any process. What is written through it commits as one with its `output` at
     the end of the block, or not at all; finished steps are kept, and the same request takes up there. A request that
-    was answered before is `replayed`: its `output` is there, and nothing can be written.
+    was answered before is `replayed`: its `output` is there, and nothing can be written. Every commit of the block, by
+    whatever handle, has the request in its cause.
 
     Raises Busy and NotFound where the block begins; LeaseLost at the next write once the session was taken away or the
     claim could not be renewed for its ttl; at the end of the block what `SessionTransaction` does.
@@ -63,6 +67,7 @@ class Turn(SessionTransaction):
         self._beginning = turn.beginning(request)
         self._lease: Lease | None = None
         self._given_back = False
+        self._request_before: str | None = None
         self._steps: dict[str, bytes] = {}
         self._output = _NOTHING
         self.replayed = False
@@ -115,7 +120,7 @@ class Turn(SessionTransaction):
                 if inspect.isawaitable(result):
                     result = await result
                 limit = self._store.limits.value_bytes_max
-                raw = codec.encode(result, bytes_max=limit, what=f"the result of {name}")
+                raw = codec.encode(result, bytes_max=limit, what=f"the result of {name}", path="result")
                 await self._keep(identity, name, raw)
                 self._steps[identity] = raw
         return codec.decode(raw) if returns is None else codec.decode_as(raw, returns, key=name)
@@ -129,7 +134,9 @@ class Turn(SessionTransaction):
         turn.step(work, lease.scope, key, name=name, result=result, ttl_us=store.answers_ttl_us)
         outcome = await work.commit()
         if not isinstance(outcome, Committed):
-            raise lost(outcome) or explain(outcome)
+            if (over := lost(outcome)) is not None:
+                lease.is_lost()
+            raise over or explain(outcome)
 
     # --- the block --------------------------------------------------------------------------------
 
@@ -138,13 +145,24 @@ class Turn(SessionTransaction):
             raise Closed("a turn is used once; begin another")
         refuse_inside(self._store, self._target.scope)
         refuse_held(self._store, self._target.scope)
+        self._request_before = cause.set_request(self._request)
+        try:
+            await self._take()
+        except BaseException:
+            cause.set_request(self._request_before)
+            raise
+        if self.replayed:
+            cause.set_request(self._request_before)
+        return self
+
+    async def _take(self) -> None:
         taking = Taking(self._store, self._target, self._terms, more=self._beginning)
         self._lease, standing = await taking.run(unless=_is_answered)
         if self._lease is None:
             self._state = "ended"
             self._output = turn.answer_in(standing.more) or _NOTHING
             self.replayed = True
-            return self
+            return
         try:
             self._steps = turn.steps_in(await self._all(standing.more))
             self._begin()
@@ -152,7 +170,6 @@ class Turn(SessionTransaction):
             await self._lease.give_back()
             raise
         hold(self._lease)
-        return self
 
     async def _all(self, cells: tuple[Cell, ...]) -> Sequence[Cell]:
         """Everything that is kept of the request: now that the session is held, nobody adds to it."""
@@ -170,8 +187,11 @@ class Turn(SessionTransaction):
         try:
             return await super().__aexit__(kind, error, trace)
         finally:
-            if not self._given_back:
-                await lease.give_back()
+            try:
+                if not self._given_back:
+                    await lease.give_back()
+            finally:
+                cause.set_request(self._request_before)
 
     async def _commit(self, work: Work) -> None:
         lease, store = self._held(), self._store

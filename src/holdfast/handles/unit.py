@@ -55,6 +55,10 @@ class Unit(Protocol):
         """What the handles share."""
         ...
 
+    def check(self) -> None:
+        """Raise where nothing can be done with it any more: Closed, or what else has ended it."""
+        ...
+
     async def read(self, target: Target, look: Callable[[Work], Awaitable[T]]) -> T:
         """Let `look` read in a unit of work. Raises NotFound where the target must exist and does not."""
         ...
@@ -75,6 +79,10 @@ class Alone:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+
+    def check(self) -> None:
+        """See `Unit.check`."""
+        self.store.check_open()
 
     async def read(self, target: Target, look: Callable[[Work], Awaitable[T]]) -> T:
         """See `Unit.read`. The unit is not committed: a single read is one cut already, and what takes several raises
@@ -181,6 +189,10 @@ class Together:
     def __init__(self, store: Store, work: Work) -> None:
         self.store = store
         self.work = work
+
+    def check(self) -> None:
+        """See `Unit.check`."""
+        self.work.check()
 
     async def read(self, target: Target, look: Callable[[Work], Awaitable[T]]) -> T:
         """See `Unit.read`."""

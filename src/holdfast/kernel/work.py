@@ -118,11 +118,15 @@ class Work(Reads):
         before, after = part.head, conflict.head
         return part.asked and (before is None or (before.live, before.epoch) == (after.live, after.epoch))
 
-    def _part(self, scope: str) -> Part:
+    def check(self) -> None:
+        """Raise Closed when the unit is used up, and what else whoever owns it has against its use."""
         if not self._open:
             raise Closed("this transaction has ended")
         if self.guard is not None:
             self.guard()
+
+    def _part(self, scope: str) -> Part:
+        self.check()
         part = self._parts.get(scope)
         if part is None:
             if self._parts:

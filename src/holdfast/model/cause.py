@@ -35,7 +35,7 @@ class Cause(Struct, frozen=True, omit_defaults=True):
 NO_CAUSE = Cause()
 
 current: ContextVar[Cause] = ContextVar("holdfast_cause", default=NO_CAUSE)
-"""The cause of whatever this task commits now; set by `Holdfast.acting`."""
+"""The cause of whatever this task commits now; set by `Holdfast.acting` and by turns."""
 
 
 @contextmanager
@@ -47,6 +47,18 @@ def acting(**given: Any) -> Iterator[None]:
     finally:
         with suppress(ValueError):  # ended in another context, as a generator is that nobody finished
             current.reset(token)
+
+
+def set_request(request: str | None) -> str | None:
+    """Let what this task commits from now on, and what it starts, be for that request; returns the one it had.
+
+    Not a block: what sets it back may run in a copy of the context it was set in, as calls of the blocking face do.
+    """
+    before = current.get()
+    if before.request != request:
+        after = replace(before, request=request)
+        current.set(NO_CAUSE if after == NO_CAUSE else after)
+    return before.request
 
 
 _encode = msgspec.json.Encoder().encode

@@ -27,8 +27,9 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
     """A session as the store keeps it, in one cell. Times are microseconds since the epoch.
 
     `pause_reason` is that of a paused session, `ended_us` to `error` are those of one that has ended, `used` is what
-    that one had used by its end. `ttl_us`, `sliding` and `idle_us` say how long it may live: see `deadline`.
-    `arrival_us` is its place among the sessions of its user, where that is not when it was created.
+    that one had used by its end, and `exhausted` the budget that it timed out of. `ttl_us`, `sliding` and `idle_us` say
+    how long it may live: see `deadline`. `arrival_us` is its place among the sessions of its user, where that is not
+    when it was created.
     """
 
     id: str
@@ -50,6 +51,7 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
     result: Any = None
     error: Any = None
     used: Account | None = None
+    exhausted: Bounds | None = None
     ttl_us: int | None = None
     sliding: bool = False
     idle_us: int | None = None
@@ -104,12 +106,26 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
         if to.is_open:
             why = reason if to is SessionStatus.PAUSED else None
             return msgspec.structs.replace(
-                moved, pause_reason=why, ended_us=None, ended_reason=None, result=None, error=None, used=None
+                moved,
+                pause_reason=why,
+                ended_us=None,
+                ended_reason=None,
+                result=None,
+                error=None,
+                used=None,
+                exhausted=None,
             )
         if self.ended_us is not None:
             return moved
+        exhausted = self.budget if to is SessionStatus.TIMED_OUT else None
         return msgspec.structs.replace(
-            moved, ended_us=at_us, ended_reason=reason, result=result, error=error, used=account
+            moved,
+            ended_us=at_us,
+            ended_reason=reason,
+            result=result,
+            error=error,
+            used=account,
+            exhausted=exhausted,
         )
 
     def duration_us(self, now_us: int) -> int:

@@ -94,7 +94,7 @@ def check_move(status: SessionStatus, to: SessionStatus, *, budget_raised: bool 
     if to in moves:
         return
     if status is _TIMED_OUT and to is _ACTIVE:
-        remedy = "Raise the budget that it used up; that makes it active again."
+        remedy = "Raise the budget that it used up: `s.resume(budget=…)` does that and makes it active again."
     elif moves:
         remedy = "Refresh the session to see where it is, and make one of the moves that the message names."
     else:

@@ -5,6 +5,10 @@
 
 They are cancelled, by a commit on the condition that the session is as it was judged. What has expired does not count,
 swept or not.
+
+Of all: several who count at once see the same ones, in the same order. So one that somebody else has ended since is
+one fewer that is too many, and no reason to end the next; and where the order has changed, by one that was written to
+since, they are counted anew. (Without that, ten sessions made at once ended all there were.)
 """
 
 from __future__ import annotations
@@ -46,16 +50,24 @@ async def beyond_newest(work: Work, user: str, most: int) -> list[str]:
     return beyond
 
 
-async def least_active(work: Work, most: int) -> tuple[int, list[str]]:
+async def least_active(work: Work, most: int) -> tuple[int, list[Found]]:
     """How many sessions are open beyond so many, or below that as a negative number; and where there are more, all of
     them, the least recently active first."""
-    scopes: list[str] = []
+    there: list[Found] = []
     async for page in _pages(work, session.ACTIVE_BY, "open", size=PAGE_MAX, newest=False):
-        scopes += [found.scope for found in page]
-    if len(scopes) > most:
+        there += page
+    if len(there) > most:
         lapsed = {found.scope async for page in _pages_of_lapsed(work) for found in page}
-        scopes = [scope for scope in scopes if scope not in lapsed]
-    return len(scopes) - most, scopes if len(scopes) > most else []
+        there = [found for found in there if found.scope not in lapsed]
+    return len(there) - most, there if len(there) > most else []
+
+
+async def is_where_it_was(work: Work, found: Found) -> bool:
+    """Whether an open session was not written to since it was counted, to the minute; the unit's commit rests on it."""
+    await work.get(found.scope, session.ACTIVE)
+    after = (found.order, found.scope, "")
+    now = await work.find(session.ACTIVE_BY, "open", lo=found.order, after=after, limit=1)
+    return bool(now) and now[0].cursor == found.cursor
 
 
 def _pages_of_lapsed(work: Work) -> AsyncIterator[tuple[Found, ...]]:
@@ -79,16 +91,19 @@ async def claim_of(work: Work, scope: str) -> Cell | None:
     return await work.get(scope, claim.CELL)
 
 
-async def displace(work: Work, scope: str, *, id: str, reason: str) -> SessionRecord | None:
-    """Stage the end of a session that is too many, unless it has ended; `id` is that of its entry in the log.
+async def open_record(work: Work, scope: str, *, counted: Found | None = None) -> SessionRecord | None:
+    """The record of a session that is open, None of one that has ended; the commit rests on it. Raises NotFound.
 
-    Raises NotFound.
+    Of one that was `counted` what else is to be judged is read along.
     """
-    await work.get_many(scope, (session.CELL, budget.CELL))  # both in one read
-    before, _ = await session.read(work, scope)
-    if not before.status.is_open:
-        return None
-    to, account = SessionStatus.CANCELLED, await budget.get(work, scope)
-    after = session.move(work, before, to, account=account, reason=reason)
+    also = () if counted is None else (claim.CELL, session.ACTIVE)
+    await work.get_many(scope, (session.CELL, budget.CELL, *also))
+    record, _ = await session.read(work, scope)
+    return record if record.status.is_open else None
+
+
+async def displace(work: Work, before: SessionRecord, *, id: str, reason: str) -> None:
+    """Stage the end of an open session that is too many; `id` is that of its entry in the log."""
+    scope, to = session.scope_of(before.id), SessionStatus.CANCELLED
+    session.move(work, before, to, account=await budget.get(work, scope), reason=reason)
     event.append(work, scope, EventRecord(id, entry_of(before.status, to), work.now_us, {"reason": reason}))
-    return after

@@ -18,7 +18,7 @@ MOVE_OPERATIONS = 5
 
 class Move(Struct, frozen=True):
     """A move to be made, of values that were checked. `id` is that of the entry; a `budget` replaces what the session
-    has, and lets one go on that has timed out, if it is a higher one."""
+    has; one that has timed out goes on if that is higher than the one it timed out of."""
 
     id: str
     to: SessionStatus
@@ -47,7 +47,7 @@ async def move(work: Work, scope: str, wanted: Move) -> SessionRecord:
         reason=wanted.reason,
         result=wanted.result,
         error=wanted.error,
-        budget_raised=is_raised(before.budget, raised.budget),
+        budget_raised=is_raised(before.budget if before.exhausted is None else before.exhausted, raised.budget),
     )
     if after.status.is_open and not before.status.is_open:
         living = session.living_of(after, work.now_us)

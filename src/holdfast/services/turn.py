@@ -16,7 +16,7 @@ from typing import Any, overload
 import msgspec
 from msgspec import Raw
 
-from holdfast.errors import Corrupt
+from holdfast.errors import Corrupt, InvalidValue
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Range
 from holdfast.kernel.keys import check_name, escaped
@@ -61,7 +61,12 @@ def answer(work: Work, scope: str, request: str, output: bytes, *, ttl_us: int |
 
 def step_key(request: str, name: str, *, arguments: Any, version: Any) -> str:
     """The key of a step: the same for the same name, arguments and version. Raises InvalidId and InvalidValue."""
-    told = codec.encode([check_name(name, "a step's name"), arguments, version], what="the arguments of a step")
+    try:
+        told = codec.encode([check_name(name, "a step's name"), arguments, version], what="the arguments of a step")
+    except InvalidValue:
+        codec.encode(arguments, path="arguments")  # says where in them, if it is there
+        codec.encode(version, path="version")
+        raise
     return f"{prefix_of(request)}step/{blake2b(told, digest_size=16).hexdigest()}"
 
 

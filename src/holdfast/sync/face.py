@@ -20,7 +20,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextvars import Context, Token, copy_context
 from types import MemberDescriptorType, TracebackType
-from typing import Any, Self, get_args, get_type_hints
+from typing import Any, Self, get_args, get_overloads, get_type_hints
 
 import msgspec
 from msgspec.structs import replace
@@ -265,11 +265,9 @@ def _home(member: Any) -> type:
 
 
 def _functions_in(method: Callable[..., Any]) -> frozenset[str]:
-    """The parameters of a method that take async functions."""
-    told = inspect.get_annotations(method)
-    return frozenset(
-        name for name, annotation in told.items() if name != "return" and _ASYNC_FUNCTION.search(str(annotation))
-    )
+    """The parameters of a method that take async functions: also where only an overload says so, as of `step`."""
+    told = [pair for one in (method, *get_overloads(method)) for pair in inspect.get_annotations(one).items()]
+    return frozenset(name for name, annotation in told if name != "return" and _ASYNC_FUNCTION.search(str(annotation)))
 
 
 def _send_home(names: frozenset[str], method: Callable[..., Any], at: Portal, call: Call) -> None:

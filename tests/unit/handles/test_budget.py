@@ -287,6 +287,26 @@ async def test_a_session_that_timed_out_goes_on_with_a_raised_budget_only(hold: 
     assert [event.type for event in await logged(s)] == ["iteration", "timeout", "resume", "iteration"]
 
 
+async def test_a_budget_that_was_raised_after_the_session_timed_out_lets_it_go_on(hold: Holdfast) -> None:
+    """What counts is the budget it timed out of, and not whether this very call raises it."""
+    s = await hold.sessions.create(budget=Budget(iterations=1))
+    await s.iterate()
+    with pytest.raises(BudgetExceeded):
+        await s.iterate()
+    await s.update(budget=Budget(iterations=2))
+    assert s.status is SessionStatus.TIMED_OUT
+    await s.update(budget=Budget(iterations=1))
+    with pytest.raises(InvalidTransition):
+        await s.resume()
+    await s.update(budget=Budget(iterations=2))
+    await (await again(hold, s)).resume(budget=Budget(iterations=2))
+    await s.iterate()
+    with pytest.raises(BudgetExceeded):
+        await s.iterate()
+    with pytest.raises(InvalidTransition):
+        await s.resume(budget=Budget(iterations=2))
+
+
 async def test_a_session_that_is_open_goes_on_with_what_an_update_gives_it(s: Session) -> None:
     async with s.iterate(reserve=Usage(tokens=5000)):
         await s.update(budget=Budget(tokens=6000))

@@ -320,7 +320,7 @@ async def test_a_claim_shows_in_no_stream_and_leaves_nothing(stores: Stores, s: 
 
 async def test_a_task_that_holds_a_session_is_not_left_waiting_for_itself(s: Session) -> None:
     async with s.claim():
-        with pytest.raises(Busy, match="itself"):
+        with pytest.raises(Busy, match="already by the claim or turn"):
             async with s.claim():
                 pass
 

@@ -7,6 +7,10 @@ import asyncio
 import pytest
 
 from holdfast import Config, Holdfast, Session, SessionConfig, SessionStatus
+from holdfast.kernel.commit import Found
+from holdfast.kernel.work import Work
+from holdfast.operations import displace
+from holdfast.operations.displace import least_active
 from tests.unit.entries import logged
 from tests.unit.handles.exclusive import process
 from tests.unit.stores import StillClock, Stores
@@ -186,6 +190,44 @@ async def test_several_processes_together_keep_to_it(stores: Stores) -> None:
         stores.clock.advance(60)
         await holds[n % 3].sessions.create(id=f"s{n:02}")
     assert await still_open(holds[0]) == [f"s{n:02}" for n in range(15, 20)]
+
+
+async def test_sessions_made_at_once_end_as_many_as_are_too_many_and_no_more(stores: Stores) -> None:
+    """In several tasks and processes: one that somebody else has ended since it was counted is not made up for."""
+    holds = [await crowded(stores, live_max=20) for _ in range(2)]
+    for n in range(20):
+        await holds[0].sessions.create(id=f"a{n:02}")
+    for round in range(3):
+        stores.clock.advance(60)
+        made = await asyncio.gather(*(holds[n % 2].sessions.create(id=f"{round}-{n}") for n in range(8)))
+        left = await still_open(holds[0])
+        assert len(left) == 20
+        assert {s.id for s in made} <= {*left}
+
+
+async def test_one_that_was_written_to_since_they_were_counted_does_not_make_way(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then another one was least recently active."""
+    other, hold = await stores.open(), await crowded(stores, live_max=3)
+    for n in range(3):
+        await hold.sessions.create(id=f"s{n}")
+        stores.clock.advance(60)
+    counts: list[int] = []
+
+    async def count(work: Work, most: int) -> tuple[int, list[Found]]:
+        counted = await least_active(work, most)
+        if not counts:
+            written = await other.sessions.get("s0")
+            assert written is not None
+            await written.state.set("n", 1)
+        counts.append(counted[0])
+        return counted
+
+    monkeypatch.setattr(displace, "least_active", count)
+    await hold.sessions.create(id="s3")
+    assert await still_open(hold) == ["s0", "s2", "s3"]
+    assert counts == [1, 1]
 
 
 async def test_a_session_that_was_displaced_goes_on_in_no_list_of_open_ones(stores: Stores) -> None:

@@ -1,11 +1,12 @@
 """What is emitted arrives live among the changes, and is kept nowhere."""
 
 import asyncio
+from contextvars import Context
 
 import pytest
 
-from holdfast import Change, Config, Holdfast, Scope
-from holdfast.errors import InvalidId, InvalidValue, NotFound, TooLarge
+from holdfast import Change, Config, Holdfast, LeaseLost, Scope, Session
+from holdfast.errors import Closed, InvalidId, InvalidValue, NotFound, TooLarge
 from holdfast.kernel.live import LIVE_MAX
 from holdfast.model.config import ChangesConfig
 from tests.unit.stores import Stores
@@ -107,6 +108,37 @@ async def test_a_transaction_emits_at_once_whatever_becomes_of_it(hold: Holdfast
             await asyncio.wait([arriving], timeout=0.01)
         assert (await arriving).value == 1
         tx.rollback()
+
+
+async def test_nothing_is_emitted_through_a_transaction_or_turn_that_has_ended(hold: Holdfast) -> None:
+    s = await hold.sessions.create(id="s")
+    async with s.transaction() as tx:
+        await tx.state.set("a", 1)
+    async with hold.transaction() as wide:
+        surface = wide.session("s")
+    async with s.turn(request_id="r") as turn:
+        turn.output = 1
+    for ended in (tx, surface, turn):
+        with pytest.raises(Closed):
+            await ended.emit("token", 1)
+
+
+async def test_a_turn_that_is_known_to_be_over_emits_nothing_more(stores: Stores, hold: Holdfast) -> None:
+    """Followers see no tokens of two answers."""
+    s = await hold.sessions.create(id="s")
+    other = await (await stores.open()).sessions.open("s")
+    with pytest.raises(LeaseLost):
+        async with s.turn(request_id="one") as turn:
+            await asyncio.create_task(superseded(other), context=Context())
+            with pytest.raises(LeaseLost):
+                await turn.step("ask", lambda: 1)
+            with pytest.raises(LeaseLost):
+                await turn.emit("token", 1)
+
+
+async def superseded(s: Session) -> None:
+    async with s.turn(request_id="two", busy="supersede") as turn:
+        turn.output = 2
 
 
 async def test_what_cannot_be_emitted_is_refused(hold: Holdfast) -> None:

@@ -151,6 +151,33 @@ async def test_why_tells_who_wrote_a_value_and_what_it_was_before(hold: Holdfast
     assert (why.value, why.deleted, why.by, why.before, why.existed) == (None, True, "cy", [], True)
 
 
+async def test_every_commit_of_a_turn_names_the_request_and_none_after_it_does(hold: Holdfast, s: Session) -> None:
+    """Also of other scopes, of a finished step, and of what another handle writes in the block."""
+    with hold.acting(by="ada"):
+        async with s.turn(request_id="req-17") as turn:
+            await turn.step("ask", lambda: 1)
+            await turn.state.set("cart", ["milk"])
+            await hold.state(Scope.user("bo")).set("lang", "en")
+    why = await s.why("cart")
+    assert why is not None
+    assert why.cause == Cause(by="ada", request="req-17")
+    why = await hold.state(Scope.user("bo")).why("lang")
+    assert why is not None
+    assert why.cause == Cause(by="ada", request="req-17")
+    records = await hold._store.kernel.log("session/s", after=1)
+    assert [cause.decode_cause(record.cause).request for record in records] == ["req-17"] * 3  # claim, step, end
+    async with s.turn(request_id="req-17"):  # answered before
+        await s.state.set("a", 1)
+    with pytest.raises(RuntimeError):
+        async with s.turn(request_id="req-18"):
+            raise RuntimeError
+    await s.state.set("b", 1)
+    for key in ("a", "b"):
+        why = await s.why(key)
+        assert why is not None
+        assert why.cause == Cause()
+
+
 async def test_why_is_asked_of_any_scope(hold: Holdfast, s: Session) -> None:
     with hold.acting(by="ada"):
         await hold.state(Scope.user("ada"), namespace="prefs").set("lang", "en")

@@ -161,8 +161,10 @@ async def test_a_step_is_the_same_by_name_arguments_and_version(s: Session) -> N
         await turn.step("price", calls.price, "Nara", key="k")
         assert await turn.step("plain", lambda a, b: [a, b], 1, 2) == [1, 2]
         assert await asyncio.gather(*(turn.step("at once", calls.price, "Uji") for _ in range(3))) == [300] * 3
-        with pytest.raises(InvalidValue):
+        with pytest.raises(InvalidValue, match=r"^arguments\[0\] is a object"):
             await turn.step("price", calls.price, object())
+        with pytest.raises(InvalidValue, match=r"^result\[1\] is a set"):
+            await turn.step("several", lambda: [1, {2}])
         with pytest.raises(InvalidValue, match="a function"):
             await turn.step("price", 3)  # type: ignore[arg-type]
     assert calls.made == ["Kyoto", "Nara", "Nara", "Nara", "Nara", "Uji"]
@@ -305,7 +307,7 @@ async def test_inside_a_turn_its_session_is_written_through_it(hold: Holdfast, s
                 pass
         await other.state.set("n", 1)
         await turn.state.set("n", 2)
-    with pytest.raises(Busy, match="itself"):
+    with pytest.raises(Busy, match="already by the claim or turn"):
         async with s.claim(), s.turn(request_id="in a claim"):
             pass
     assert (await other.state.get("n"), await s.state.get("n")) == (1, 2)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextvars import Context
+
 import pytest
 
-from holdfast import Config, Conflict, Holdfast, TelemetryConfig
+from holdfast import Busy, Config, Conflict, Holdfast, Session, TelemetryConfig
 from tests.unit.stores import Stores
 
 
@@ -32,6 +35,38 @@ async def test_calls_are_counted_by_method_with_their_errors(stores: Stores) -> 
     assert methods["state.set"].errors == {"conflict": 1}
     assert 0 < methods["state.set"].p50_us <= methods["state.set"].p99_us <= methods["state.set"].max_us
     assert methods["state.set"].total_s > 0
+
+
+async def test_turns_claims_and_transactions_are_counted_by_their_beginning_and_their_end(hold: Holdfast) -> None:
+    """And with what they met there: a session that is busy, a conflict."""
+    s = await hold.sessions.create(id="s")
+    async with s.turn(request_id="r") as turn:
+        await turn.step("ask", lambda: 1)
+    async with s.claim():
+        rival = asyncio.create_task(rejected(s), context=Context())
+        with pytest.raises(Busy):
+            await rival
+    with pytest.raises(Conflict):
+        async with s.transaction() as tx:
+            await tx.state.get("k")
+            await asyncio.create_task(written(s), context=Context())
+            await tx.state.set("k", 2)
+    methods = (await hold.stats()).methods
+    calls = {name: stats.calls for name, stats in methods.items() if name.endswith((".begin", ".end", ".step"))}
+    assert calls == {
+        "turn.begin": 2, "turn.step": 1, "turn.end": 1, "claim.begin": 1, "claim.end": 1,
+        "transaction.begin": 1, "transaction.end": 2,
+    }  # fmt: skip
+    assert (methods["turn.begin"].errors, methods["transaction.end"].errors) == ({"busy": 1}, {"conflict": 1})
+
+
+async def rejected(s: Session) -> None:
+    async with s.turn(request_id="other", busy="reject"):
+        pass
+
+
+async def written(s: Session) -> None:
+    await s.state.set("k", 1)
 
 
 async def test_verbs_are_counted_below_the_methods(hold: Holdfast) -> None:

@@ -118,6 +118,25 @@ def test_an_error_keeps_its_type_and_its_traceback_tells_both_sides(hold: Holdfa
         assert "create" in lines
 
 
+def test_a_step_runs_a_plain_function_in_the_thread_that_called_it(hold: Holdfast) -> None:
+    """A model that answers slowly holds up its own thread, and not the one that serves all others."""
+    s = hold.sessions.create(id="s")
+    seen: list[int] = []
+
+    def ask(city: str) -> str:
+        seen.append(threading.get_ident())
+        return f"{city} of {s.state.get('of', default='Japan')}"  # it may make calls of its own
+
+    async def wrong() -> None:
+        """Not for blocking calls."""
+
+    with s.turn(request_id="req-1") as turn:
+        assert turn.step("ask", ask, "Nara") == turn.step("ask", ask, "Nara", returns=str) == "Nara of Japan"
+        with pytest.raises(InvalidValue, match="plain function"):
+            turn.step("wrong", wrong)
+    assert seen == [threading.get_ident()]
+
+
 def test_the_cause_of_the_calling_thread_is_recorded(hold: Holdfast) -> None:
     """`acting` holds for the calls of its block and its thread."""
     s = hold.sessions.create(id="s")
