@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from holdfast import Config, Holdfast
+from holdfast import Config, Holdfast, Scope
 from holdfast.backends.sqlite import SqliteKernel, checkpoint
 from holdfast.kernel.commit import Commit, CommitId, Committed, Put, Read, ScopeCommit
 from holdfast.model.config import ChangesConfig
@@ -186,6 +186,36 @@ async def test_a_power_cut_takes_no_more_than_what_need_not_be_durable(tmp_path)
     assert await put(3, "b", durable=True) == 1
     assert [await found(3, seed) for seed in range(4)] == [{"a": b"2", "b": b"3"}] * 4
     await kernel.close()
+
+
+async def test_no_place_that_was_told_during_a_turn_is_given_to_another_change_after_a_power_cut(tmp_path):
+    """G6, G14: the claim of a turn is not durable, so neither a cursor nor the version of a snapshot is its number."""
+    vfs, scope = PowerVfs(), Scope.session("s")
+    (tmp_path / "live").mkdir()
+    async with Holdfast.over(await SqliteKernel.open(tmp_path / "live" / FILE, vfs=vfs.name)) as hold:
+        s = await hold.sessions.create(id="s", user="ada")
+        await s.state.set("k", "old")
+        async with hold.changes([scope]) as early, s.turn(request_id="r") as turn:
+            await turn.emit("token", "Your")
+            live = await anext(early)
+            version = (await s.state.snapshot()).version
+            async with hold.changes([scope]) as one, hold.changes(user="ada") as another:
+                places = [early.cursors[scope], one.cursors[scope], another.cursors[scope], live.cursor, version]
+            images = [vfs.image(Random(seed)) for seed in range(6)]
+            turn.rollback()
+    for number, files in enumerate(images):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        async with Holdfast.over(await SqliteKernel.open(folder / FILE)) as hold:
+            found = await hold.sessions.get("s")
+            assert found is not None
+            await found.state.set("k", "new")
+            assert await found.at(version).state.get("k") == "old"
+            for place in places:
+                async with hold.changes([scope], after={scope: place}) as changes:
+                    assert (await anext(changes)).value == "new"
 
 
 def test_a_disk_keeps_what_was_synced_and_any_part_of_the_rest():

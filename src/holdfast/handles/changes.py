@@ -149,10 +149,11 @@ class Changes:
 
     def _place_of(self, scope: str) -> After:
         """Where a scope goes on, once what is ready has been read."""
-        seq = self._follower.expected[scope] if self._follower is not None else 1
+        if (follower := self._follower) is None:
+            return 0
         given = self._places.get(scope) or self._resumed.get(scope)
-        is_there_still = isinstance(given, Cursor) and given.seq == seq
-        return str(given) if is_there_still else seq - 1
+        is_there_still = isinstance(given, Cursor) and given.seq == follower.expected[scope]
+        return str(given) if is_there_still else follower.firm[scope]
 
     def _shows(self, kind: str) -> bool:
         return self._kinds is None or kind in self._kinds
@@ -229,6 +230,7 @@ class Changes:
         await follower.open()
         for scope, head in (await members.group.present()).items():
             follower.admit(scope, head=head, begin="beginning")
+        await follower.ascertain()
 
     def __del__(self) -> None:
         # A stream that was left by `break` and forgotten: its follower must not listen for ever.

@@ -13,6 +13,7 @@ from holdfast.errors import TypeMismatch
 from holdfast.handles.measured import measured
 from holdfast.handles.unit import Alone, Target, Unit, check_callable
 from holdfast.kernel import codec
+from holdfast.kernel.beginning import firm_at
 from holdfast.kernel.commit import Cell
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import PAGE_MAX, check_limit, listed
@@ -21,7 +22,7 @@ from holdfast.model.cause import decode_cause
 from holdfast.model.moment import to_datetime
 from holdfast.model.state import Diff, History, Snapshot, Why
 from holdfast.operations import diff, history
-from holdfast.services import state
+from holdfast.services import session, state
 
 T = TypeVar("T")
 
@@ -175,7 +176,7 @@ class State:
             head = await work.head(self._place.scope)
             return Snapshot(
                 {key: codec.decode(cell.value) for key, cell in cells.items()},
-                head.seq,
+                await _firm(work, self._place.scope, head.seq),
                 to_datetime(head.at_us) if head.seq else None,
                 decode_cause(head.cause).by,
             )
@@ -227,3 +228,9 @@ def _changed(old: Any, value: Any, type: Any, *, limit: int) -> bytes:
     if type is not None:
         codec.decode_as(raw, type)
     return raw
+
+
+async def _firm(work: Work, scope: str, seq: int) -> int:
+    """The version to tell of a scope that is at `seq`: in a session that may be the number of a claim, which the next
+    commit gets if the power goes."""
+    return await firm_at(work.log, scope, seq) if session.is_scope(scope) else seq

@@ -18,9 +18,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from holdfast.errors import Closed, Compacted, HoldfastError, Unavailable
+from holdfast.kernel.beginning import GLANCE
 from holdfast.kernel.commit import Moved
 from holdfast.kernel.contract import Clock, Ids, Kernel
-from holdfast.kernel.follower import GLANCE, PAGE, PAUSE_MAX_S, PAUSE_S, QUEUE_MAX, Follower
+from holdfast.kernel.follower import PAGE, PAUSE_MAX_S, PAUSE_S, QUEUE_MAX, Follower
 from holdfast.kernel.limits import PAGE_BYTES
 from holdfast.kernel.live import LIVE_BYTES_MAX, LIVE_MAX, decode_live
 from holdfast.kernel.lives import Admission

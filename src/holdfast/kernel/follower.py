@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Literal, Protocol, TypeVar
 
 from holdfast.errors import Closed, Compacted, Diverged, Gone, HoldfastError, Unavailable
+from holdfast.kernel.beginning import firm_at, first_of, is_firm, lives_from
 from holdfast.kernel.commit import Head, Read, Record
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.cursor import Cursor
@@ -25,9 +27,6 @@ T = TypeVar("T")
 
 QUEUE_MAX = 1000
 """Records a follower may have waiting, and PAGE_BYTES; beyond that it falls back to paging from the log."""
-
-GLANCE = 64
-"""Records read from one log at once when no more are expected: few enough for a backend to read them in place."""
 
 PAGE = 500
 """Records read from one log at once, up to PAGE_BYTES."""
@@ -72,6 +71,8 @@ class Follower:
 
     def __init__(self, source: Source, *, admission: Admission | None = None, queue_max: int = QUEUE_MAX) -> None:
         self.expected: dict[str, int] = {}  # scope -> the seq to be delivered next
+        self.firm: dict[str, int] = {}  # scope -> what to resume after: before `expected`, nothing to tell in between
+        self._unsure: dict[str, int] = {}  # scopes whose `firm` is that seq, which may yet be taken back
         self._source = source
         self._admission = admission
         self._epochs: dict[str, int] = {}  # scope -> the epoch its delivery begins with
@@ -109,9 +110,15 @@ class Follower:
         try:
             await self._source.start()
             head = await self._patiently(lambda: self._head(scope))
-            self.expected[scope] = await self._patiently(lambda: self._first(scope, head, after))
+            self.expected[scope] = await self._patiently(lambda: first_of(self._source.kernel, scope, head, after))
+            self.firm[scope] = self.expected[scope] - 1
+            if after is None:
+                self.firm[scope] = await self._patiently(lambda: firm_at(self._source.kernel.log, scope, head.seq))
             if by_lives is not None:
-                self._lives[scope] = await self._patiently(lambda: self._lives_from(scope, head, after, by_lives))
+                first = self.expected[scope]
+                self._lives[scope] = await self._patiently(
+                    lambda: lives_from(self._source.kernel, scope, head, after, by_lives, first=first)
+                )
         except BaseException:
             self._forget(scope)
             raise
@@ -123,7 +130,16 @@ class Follower:
         if self._admission is None or scope in self.expected:
             return
         first = head.seq + 1 if begin == "now" else max(head.floor, 1)
+        if begin == "now":
+            self._unsure[scope] = head.seq
         self._follow(scope, first, Lives(self._admission, known=head.epoch, since=head.seq + 1, fresh=False))
+
+    async def ascertain(self) -> None:
+        """Find out after what those resume that were admitted from now on, before the first of `next`."""
+        while self._unsure:
+            scope, seq = self._unsure.popitem()
+            found = partial(firm_at, self._source.kernel.log, scope, seq)
+            self.firm[scope] = await self._patiently(found)
 
     async def next(self) -> Arrival:
         """The next record or live change of any followed scope; waits for one. A cancelled call loses nothing.
@@ -216,6 +232,7 @@ class Follower:
 
     def _follow(self, scope: str, first: int, lives: Lives) -> None:
         self.expected[scope] = first
+        self.firm[scope] = first - 1
         self._lives[scope] = lives
         self._source.enter(self, scope)
         self.rouse(scope)
@@ -236,6 +253,8 @@ class Follower:
         if record.seq != self.expected.get(scope):
             return False
         self.expected[scope] = record.seq + 1
+        if is_firm(record):
+            self.firm[scope] = record.seq
         lives = self._lives.get(scope)
         if lives is None:
             return record.epoch >= self._epochs.get(scope, 0)
@@ -274,7 +293,7 @@ class Follower:
 
     def _forget(self, scope: str) -> None:
         self.expected.pop(scope, None)
-        for known in (self._behind, self._queued, self._epochs, self._lives):
+        for known in (self.firm, self._unsure, self._behind, self._queued, self._epochs, self._lives):
             known.pop(scope, None)
         self._source.leave(self, (scope,), altogether=False)
 
@@ -327,67 +346,6 @@ class Follower:
 
     async def _head(self, scope: str) -> Head:
         return (await self._source.kernel.read([Read(scope)], now_us=0))[0].head
-
-    async def _first(self, scope: str, head: Head, after: Cursor | int | None) -> int:
-        """The seq of the first record to deliver."""
-        if after is None:
-            return head.seq + 1
-        if after == 0:
-            return max(head.floor, 1)
-        if isinstance(after, int):
-            await self._source.kernel.log(scope, after=after, limit=1)
-            return after + 1
-        records = await self._source.kernel.log(scope, after=after.seq - 1, limit=1)
-        if not records or not after.names(records[0]):
-            raise Diverged(
-                f"the record of {scope} at {after.seq} is not the one this cursor was taken at",
-                scope=scope,
-                seq=after.seq,
-            )
-        return after.seq  # its own record again: the reader skips what the cursor says was delivered
-
-    async def _lives_from(self, scope: str, head: Head, after: Cursor | int | None, admission: Admission) -> Lives:
-        """The life at that place, unless it is known to be for others, and those that begin later."""
-        place = head.seq if after is None else after.seq if isinstance(after, Cursor) else after
-        last = await self._last(scope, place) if place else None
-        if last is not None:
-            ended = last.op == "drop" and not isinstance(after, Cursor)  # the record at a cursor is read again
-            is_known = not ended and await self._is_for(scope, last, admission, named=True)
-            return Lives(admission, known=last.epoch if is_known else None, since=place + 1, fresh=ended)
-        first = self.expected[scope]  # the oldest record kept, if any: what came before it is trimmed
-        oldest = (*await self._source.kernel.log(scope, after=first - 1, limit=1), None)[0]
-        is_known = oldest is not None and await self._is_for(scope, oldest, admission, named=place > 0)
-        known = oldest.epoch if is_known and oldest is not None else None
-        return Lives(admission, known=known, since=first, fresh=first == 1)
-
-    async def _last(self, scope: str, seq: int) -> Record | None:
-        """The record at that seq, if it is kept."""
-        records = await self._source.kernel.log(scope, after=seq + 1, limit=1, reverse=True)
-        return records[0] if records and records[0].seq == seq else None
-
-    async def _is_for(self, scope: str, record: Record, admission: Admission, *, named: bool) -> bool:
-        """Whether the life that this record is of is for the follower.
-
-        Of the present life its cell says so, of an earlier one the record it begins with. Where that was trimmed
-        nobody knows: it is, if its place was named by whoever was told of it before, unless a record shows whose it is.
-        """
-        standing = (await admission.look((scope,))).get(scope)
-        if standing is None:
-            return False
-        if standing.head.live and standing.head.epoch == record.epoch:
-            return standing.admitted
-        low, first = max(standing.head.floor, 1), record
-        is_whole = low == 1  # whether the record before `low` is of another life, or there never was one
-        while low < first.seq:
-            middle = (low + first.seq) // 2
-            found = await self._last(scope, middle)
-            if found is not None and found.epoch == record.epoch:
-                first = found
-            else:
-                low, is_whole = middle + 1, found is not None
-        if is_whole:
-            return admission.begins(first)
-        return admission.begins(first) or (named and not admission.refuses(first))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
