@@ -12,6 +12,7 @@ import pytest
 from holdfast import Change, Changes, Config, Holdfast, NotFound, Scope, Session
 from holdfast.errors import Closed, Compacted, Diverged, HoldfastError, InvalidId, InvalidValue
 from holdfast.model.cause import Cause
+from holdfast.model.change import KINDS
 from holdfast.model.config import ChangesConfig
 from holdfast.testing.clock import ManualClock
 from tests.unit.stores import Stores
@@ -105,6 +106,18 @@ async def test_only_the_kinds_asked_for_are_told(s: Session) -> None:
         await s.log("note")
         await s.messages.add("user", "x")
         assert [change.kind for change in await take(changes, 2)] == ["runtime", "message"]
+
+
+async def test_every_kind_that_a_change_can_have_may_be_asked_for(s: Session) -> None:
+    """Also those of which nothing is written yet: they let nothing else through."""
+    async with s.changes(kinds={"runtime", "run"}) as changes:
+        await s.state.set("a", 1)
+        await s.runtime.set("a", 1)
+        assert (await anext(changes)).kind == "runtime"
+    assert {
+        "session", "state", "temp", "runtime", "run", "variable", "interaction", "message", "event", "memory",
+        "checkpoint", "module",
+    } == KINDS  # fmt: skip
 
 
 async def test_now_is_the_moment_the_block_is_entered(s: Session) -> None:
