@@ -142,9 +142,9 @@ async def test_whatever_is_committed_inside_acting_tells_who_did_it(hold: Holdfa
     assert [past.by for past in (await s.state.history("a")).items] == [None, "ada", "ada", "bo", "ada"]
     assert (await s.state.snapshot()).updated_by is None
     async with s.changes(after="beginning") as changes:
-        causes = [(await anext(changes)).cause for _ in range(6)]
+        causes = [(await anext(changes)).cause for _ in range(7)]
     assert [(cause.by, cause.trace_id) for cause in causes] == [
-        (None, None), ("ada", "t1"), ("bo", "t1"), ("ada", "t1"), ("ada", "t1"), (None, None),
+        (None, None), (None, None), ("ada", "t1"), ("bo", "t1"), ("ada", "t1"), ("ada", "t1"), (None, None),
     ]  # fmt: skip
 
 
