@@ -2,12 +2,13 @@
 
 A request reads the count, asks a world outside in a step, and writes the count and a message that names the request,
 with the new count as its answer. So a session whose turns were serial has as many messages as its count, each request
-once.
+once. What it does to the world outside stands in a file, in the order in which it happened: an attempt `began`, it
+`asked`, and the result of that step was `kept`.
 """
 
 import asyncio
-import os
 import time
+import uuid
 from pathlib import Path
 from random import Random
 
@@ -46,12 +47,15 @@ async def _send_all(hold: Holdfast, todo: list[tuple[str, str]], asked: Path, ch
 
 async def _answered(session: Session, request: str, asked: Path, chance: Random) -> bool:
     busy = "supersede" if chance.random() < 0.3 else "queue"
+    attempt = uuid.uuid4().hex
+    _tell(asked, "began", session.id, request, attempt)
     try:
         async with session.turn(request_id=request, busy=busy, wait="20s", ttl=TTL_S) as turn:  # type: ignore[arg-type]
             if turn.replayed:
                 return True
             count = await session.state.get("count", int, default=0)  # past the turn: no condition of its end
-            await turn.step("ask", _ask, asked, session.id, request, key=request)
+            await turn.step("ask", _ask, asked, session.id, request, attempt, key=request)
+            _tell(asked, "kept", session.id, request, attempt)
             await turn.messages.add("user", request)
             await asyncio.sleep(0.02 * chance.random())
             if chance.random() < 0.02:
@@ -63,8 +67,13 @@ async def _answered(session: Session, request: str, asked: Path, chance: Random)
     return True
 
 
-def _ask(asked: Path, session: str, request: str) -> str:
+def _ask(asked: Path, session: str, request: str, attempt: str) -> str:
     """The world outside: one line for each time it was asked."""
-    with open(asked, "ab", buffering=0) as lines:
-        lines.write(f"{session} {request} {os.getpid()}\n".encode())
+    _tell(asked, "asked", session, request, attempt)
     return request
+
+
+def _tell(asked: Path, *words: str) -> None:
+    """A line that outlives this process, after those that any process wrote before."""
+    with open(asked, "ab", buffering=0) as lines:
+        lines.write(f"{' '.join(words)}\n".encode())

@@ -80,6 +80,11 @@ class Deadlines:
         `least_us`."""
         return self.renewal(scope, now_us, least_us) is not None
 
+    def are_ahead(self, scope: str, now_us: int) -> bool:
+        """Whether this process knows the session, and that it lives unless somebody else has ended it."""
+        known = self._known.get(scope)
+        return known is not None and (known.expires_us is None or now_us < known.expires_us)
+
     def expires_us(self, scope: str, otherwise: int | None) -> int | None:
         """When the session expires, as far as this process knows, or what somebody saw who knows nothing newer."""
         known = self._known.get(scope)

@@ -8,7 +8,7 @@ from holdfast.handles.store import Store
 from holdfast.kernel.keys import check_name
 from holdfast.model.moment import to_us
 from holdfast.model.session_filter import SessionFilter, Span
-from holdfast.model.status import SessionStatus, status_of
+from holdfast.model.status import SessionStatus
 
 
 def sought(
@@ -30,7 +30,7 @@ def sought(
         names["user"] = store.principal.user
     checked = {field: check_name(name, field) for field, name in names.items() if name is not None}
     if status is not None:
-        checked["status"] = status_of(status).value
+        checked["status"] = SessionStatus(status).value
     created = _span(created_after, created_before, "created")
     updated = _span(updated_after, updated_before, "updated")
     return SessionFilter(checked, created, updated) if theirs else None

@@ -116,12 +116,13 @@ class SessionSurface:
 
         At once, also inside a transaction or turn, whatever becomes of it. It may be lost, and who comes later never
         hears of it. Raises InvalidId for the key, InvalidValue for a value that cannot be shown as it is, TooLarge for
-        one of more than 64 KiB; Closed after the transaction, LeaseLost in a turn that is known to be over.
+        one of more than 64 KiB; NotFound of a session that this process knows to be over; Closed after the
+        transaction, LeaseLost in a turn that is known to be over.
         """
         self._unit.check()
         told = change.emitted(kind, key, value)
         target, store = self._target, self._unit.store
-        if target.epoch is None:
+        if target.epoch is None or not store.deadlines.are_ahead(target.scope, store.now_us()):
             await self._unit.read(target, lambda work: work.look_for(target.scope))
         payload = encode_live(target.epoch or 0, store.now_us(), store.cause(), told)
         with suppress(Unavailable):

@@ -33,7 +33,7 @@ async def commit_kept(
         outcome = await send(scopes, now_us)
         if isinstance(outcome, Committed):
             for part in parts:
-                if part.scope in renewals or part.kept in part.puts:
+                if part.drop or part.scope in renewals or part.kept in part.puts:
                     _learn(scopes, keeper, outcome)
                     break
             return outcome
@@ -82,5 +82,7 @@ def _rebase(part: Part, key: str, found: Cell | None) -> bool:
 def _learn(scopes: Sequence[ScopeCommit], keeper: Keeper, committed: Committed) -> None:
     """Let the keeper know what was committed."""
     for part in scopes:
-        if part.puts and part.scope.startswith(keeper.prefix):
+        if part.drop and part.scope.startswith(keeper.prefix):
+            keeper.learn(part.scope, None)
+        elif part.puts and part.scope.startswith(keeper.prefix):
             keeper.wrote(part.scope, part.puts, committed.seqs[part.scope])

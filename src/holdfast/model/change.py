@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
 from holdfast.model.cause import Cause
 from holdfast.model.scope import Scope
 
-ChangeKind = Literal["session", "state", "temp", "runtime", "message", "event"]
+ChangeKind = Literal[
+    "session", "state", "temp", "runtime", "run", "variable", "interaction", "message", "event", "memory", "checkpoint",
+    "module",
+]  # fmt: skip
 ChangeOp = Literal["set", "delete", "append", "clear", "emit"]
 
-KINDS: frozenset[str] = frozenset(("session", "state", "temp", "runtime", "message", "event"))
+KINDS: frozenset[str] = frozenset(get_args(ChangeKind))
+"""Every kind there is. No commit writes of run, variable, interaction, memory, checkpoint or module yet."""
 
 
 class Change(Struct, frozen=True):

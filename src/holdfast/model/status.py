@@ -18,7 +18,11 @@ from holdfast.errors import InvalidTransition, InvalidValue, shown
 
 
 class SessionStatus(StrEnum):
-    """Where a session is in its life."""
+    """Where a session is in its life.
+
+    `SessionStatus(word)` understands the words of other systems too, `"running"` say. Raises InvalidValue, naming all,
+    for any other.
+    """
 
     INITIALIZING = "initializing"
     ACTIVE = "active"
@@ -33,6 +37,15 @@ class SessionStatus(StrEnum):
     def is_open(self) -> bool:
         """Whether work on the session may go on, now or later: it is initializing, active or paused."""
         return self in OPEN
+
+    @classmethod
+    def _missing_(cls, value: object) -> SessionStatus:
+        if isinstance(value, str) and value in OUTSIDE:
+            return OUTSIDE[value]
+        known = ", ".join(cls)
+        raise InvalidValue(
+            f"{shown(value)} is no status; there are {known}; understood are {', '.join(OUTSIDE)}", path="status"
+        )
 
 
 _STARTING, _ACTIVE, _PAUSED = SessionStatus.INITIALIZING, SessionStatus.ACTIVE, SessionStatus.PAUSED
@@ -67,19 +80,6 @@ OUTSIDE: Mapping[str, SessionStatus] = {
     "timeout": _TIMED_OUT,
 }
 """What other systems' words for a status mean here."""
-
-
-def status_of(word: str) -> SessionStatus:
-    """The status of that name, or that another system calls so. Raises InvalidValue, naming all, for anything else."""
-    if isinstance(word, str):
-        if word in {*SessionStatus}:
-            return SessionStatus(word)
-        if word in OUTSIDE:
-            return OUTSIDE[word]
-    known = ", ".join(SessionStatus)
-    raise InvalidValue(
-        f"{shown(word)} is no status; there are {known}; understood are {', '.join(OUTSIDE)}", path="status"
-    )
 
 
 def allowed(status: SessionStatus, *, budget_raised: bool = False) -> tuple[SessionStatus, ...]:

@@ -154,3 +154,17 @@ async def test_what_cannot_be_emitted_is_refused(hold: Holdfast) -> None:
     with pytest.raises(NotFound):
         async with hold.transaction() as tx:
             await tx.session("none").emit("token", 1)
+
+
+async def test_nothing_is_emitted_in_a_session_known_to_be_over(stores: Stores, hold: Holdfast) -> None:
+    """Expired, or deleted in this process; one that another process gave more time lives on."""
+    gone, short = await hold.sessions.create(id="gone"), await hold.sessions.create(id="short", ttl=60)
+    longer = await hold.sessions.create(id="longer", ttl=60)
+    other = await stores.open()
+    await (await other.sessions.open("longer")).extend(60)
+    await hold.sessions.delete("gone")
+    stores.clock.advance(60)
+    for over in (gone, short):
+        with pytest.raises(NotFound):
+            await over.emit("token", 1)
+    await longer.emit("token", 1)

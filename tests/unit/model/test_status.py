@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.errors import InvalidTransition, InvalidValue
 from holdfast.model.session import SessionRecord, failure
-from holdfast.model.status import MOVES, OUTSIDE, SessionStatus, allowed, check_move, status_of
+from holdfast.model.status import MOVES, OUTSIDE, SessionStatus, allowed, check_move
 
 ENDED = ("completed", "failed", "cancelled", "timed_out")
 THERE_ARE = {
@@ -83,14 +83,14 @@ def test_the_words_of_others_have_one_meaning_each() -> None:
         "connected": "active", "in_progress": "active", "running": "active", "rate_limited": "paused",
         "skipped": "cancelled", "timeout": "timed_out",
     }  # fmt: skip
-    assert all(status_of(word) is status for word, status in OUTSIDE.items())
-    assert all(status_of(str(status)) is status for status in SessionStatus)
+    assert all(SessionStatus(word) is status for word, status in OUTSIDE.items())
+    assert all(SessionStatus(str(status)) is status for status in SessionStatus)
 
 
 @pytest.mark.parametrize("word", ["", "Active", "done", "RUNNING", None, 3, ["active"], b"active"])
 def test_any_other_word_is_refused_with_those_there_are(word: object) -> None:
     with pytest.raises(InvalidValue, match=r"timed_out.*in_progress"):
-        status_of(word)  # type: ignore[arg-type]
+        SessionStatus(word)  # type: ignore[arg-type]
 
 
 class Rude(Exception):
