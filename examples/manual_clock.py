@@ -38,7 +38,7 @@ async def main() -> None:
         await hold.sweep()
         print(f"A day later: {before} cells before the sweep, {(await hold.stats()).cells} after; nothing else to see.")
 
-        event = (await s.events()).items[0]
+        event = (await s.events(types="signed_in")).items[0]
         assert event.at.timestamp() == (clock.now_us() - (600 + 86_400) * 1_000_000) / 1_000_000
         print(f"Signed in at {event.at}, with the id {event.id}, in every run.")
 

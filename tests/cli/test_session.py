@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 
-from holdfast import Budget, Holdfast, Usage
+from holdfast import Budget, BudgetExceeded, Holdfast, Usage
 from tests.cli.program import execute, invoke, start
 
 
@@ -79,7 +80,7 @@ def test_show_has_the_record_the_state_and_the_last_messages_and_events(store: s
     assert [(m["role"], m["content"], m["metadata"]) for m in shown["messages"]] == [
         ("user", "hello", {"api_calls": 1})
     ]
-    assert [(e["type"], e["data"]) for e in shown["events"]] == [("note", {"n": 1})]
+    assert [(e["type"], e["data"]) for e in shown["events"]] == [("start", None), ("note", {"n": 1})]
     table = invoke("-s", store, "session", "show", "trip", "-o", "table").out
     for word in ("Plan a trip", "Kyoto", "step", "hello", "note"):
         assert word in table
@@ -98,9 +99,10 @@ def test_show_takes_the_newest_messages_in_their_order(store: str) -> None:
 
 
 def test_tail_from_the_beginning_tells_every_change_with_its_cause(store: str) -> None:
-    rows = invoke("-s", store, "session", "tail", "trip", "--after", "beginning", "--limit", "7").rows
+    rows = invoke("-s", store, "session", "tail", "trip", "--after", "beginning", "--limit", "8").rows
     assert [(row["seq"], row["kind"], row["op"], row["key"]) for row in rows] == [
         (1, "session", "set", "trip"),
+        (1, "event", "append", None),
         (2, "state", "set", "cart"),
         (2, "state", "set", "city"),
         (3, "state", "set", "cart"),
@@ -112,24 +114,26 @@ def test_tail_from_the_beginning_tells_every_change_with_its_cause(store: str) -
 
 
 def test_tail_goes_on_after_any_cursor_also_within_a_commit(store: str) -> None:
-    rows = invoke("-s", store, "session", "tail", "trip", "--after", "beginning", "--limit", "7").rows
+    rows = invoke("-s", store, "session", "tail", "trip", "--after", "beginning", "--limit", "8").rows
     for place, row in enumerate(rows[:-1]):
-        rest = invoke("-s", store, "session", "tail", "trip", "--after", row["cursor"], "-n", str(6 - place)).rows
+        rest = invoke("-s", store, "session", "tail", "trip", "--after", row["cursor"], "-n", str(7 - place)).rows
         assert rest == rows[place + 1 :]
 
 
 def test_tail_shows_only_the_kinds_asked_for(store: str) -> None:
-    options = ["--after", "beginning", "-k", "message", "-k", "event", "-n", "2"]
+    options = ["--after", "beginning", "-k", "message", "-k", "event", "-n", "3"]
     assert [row["kind"] for row in invoke("-s", store, "session", "tail", "trip", *options).rows] == [
+        "event",
         "message",
         "event",
     ]
 
 
 def test_tail_in_lines_names_the_change_and_where_to_go_on(store: str) -> None:
-    options = ["--after", "beginning", "-n", "2", "-o", "table"]
+    options = ["--after", "beginning", "-n", "3", "-o", "table"]
     ended = invoke("-s", store, "session", "tail", "trip", *options)
-    assert ended.out.splitlines()[1].endswith("  2  state   set    cart = milk  by ada")
+    assert ended.out.splitlines()[1].endswith("  1  event   append start  by ada")
+    assert ended.out.splitlines()[2].endswith("  2  state   set    cart = milk  by ada")
     assert "continue with --after 2." in ended.err
 
 
@@ -190,8 +194,32 @@ def test_a_session_is_paused_resumed_and_cancelled_with_why(store: str) -> None:
     assert invoke("-s", store, "session", "resume", "trip").rows[0]["status"] == "active"
     assert invoke("-s", store, "session", "cancel", "trip", "-r", "by user").rows[0]["status"] == "cancelled"
     shown = invoke("-s", store, "session", "show", "trip", "-o", "json").rows[0]
-    assert [event["type"] for event in shown["events"]] == ["note", "pause", "resume", "cancel"]
+    assert [event["type"] for event in shown["events"]] == ["start", "note", "pause", "resume", "cancel"]
     assert invoke("-s", store, "session", "pause", "nobody").code == 3
+
+
+def test_a_session_that_timed_out_is_resumed_with_a_higher_budget(store: str) -> None:
+    """What is not given of the budget stays as it is; without a higher one it is left as it is."""
+
+    async def use_up() -> None:
+        async with Holdfast.open(f"sqlite:///{store}", background=False) as hold:
+            s = await hold.sessions.create(id="used", budget=Budget(iterations=1, tokens=10))
+            await s.iterate()
+            with suppress(BudgetExceeded):
+                await s.iterate()
+
+    asyncio.run(use_up())
+    assert invoke("-s", store, "session", "resume", "used").code == 4
+    assert invoke("-s", store, "session", "resume", "used", "--tokens", "-1").code == 2
+    assert invoke("-s", store, "session", "resume", "used", "--cost", "much").code == 2
+    raised = invoke(
+        "-s", store, "session", "resume", "used", "--iterations", "3", "--cost", "2.50", "--tool-calls", "7"
+    )
+    assert raised.rows[0]["status"] == "active"
+    shown = invoke("-s", store, "session", "show", "used", "-o", "json").rows[0]["budget"]
+    assert {row["budget"]: row["limit"] for row in shown} == {
+        "iterations": 3, "tokens": 10, "cost": "2.5", "tool_calls": 7,
+    }  # fmt: skip
 
 
 def test_a_sweep_counts_first_and_then_ends_what_ended_long_enough_ago(store: str) -> None:

@@ -106,16 +106,16 @@ def test_the_stream_of_a_user_tells_each_of_their_short_lived_sessions_in_other_
             await hold.state(Scope.user("ada")).set("last", 1)
             told: dict[str, list[tuple[str, object]]] = {}
             count = 0
-            while count < 2 * 3 * sum(users[turn % 5] == "ada" for turn in range(turns)) + 1:
+            while count < 2 * 4 * sum(users[turn % 5] == "ada" for turn in range(turns)) + 1:
                 change = await asyncio.wait_for(anext(changes), 20)
                 told.setdefault(change.scope.id, []).append((change.op, change.value))
                 count += 1
         assert told.pop("ada") == [("set", 1)]
         for lives in told.values():
-            whole = [lives[at : at + 3] for at in range(0, len(lives), 3)]
-            assert [[op for op, _ in life] for life in whole] == [["set", "set", "delete"]] * len(whole)
-            assert all(life[0][1]["user"] == life[1][1][0] == "ada" for life in whole)
-            numbers = [life[1][1][1] for life in whole]
+            whole = [lives[at : at + 4] for at in range(0, len(lives), 4)]
+            assert [[op for op, _ in life] for life in whole] == [["set", "append", "set", "delete"]] * len(whole)
+            assert all(life[0][1]["user"] == life[2][1][0] == "ada" for life in whole)
+            numbers = [life[2][1][1] for life in whole]
             assert numbers == sorted(set(numbers))
 
     asyncio.run(follow())

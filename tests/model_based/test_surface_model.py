@@ -149,7 +149,7 @@ class SurfaceMachine(TurnRules, RuleBasedStateMachine):
             return
         if made:
             record = {**fields, "id": id, "tags": tuple(tags), "created_us": self.now_us}
-            model.commit(("put_record", record))
+            model.commit(("put_record", record), ("event", "start", None))
             self.lives[id] += 1
         assert session.version == model.record["version"]
         self.kept[id] = session, self.lives[id]

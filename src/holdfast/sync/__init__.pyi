@@ -577,6 +577,7 @@ class Holdfast(Face):
         ids: Ids | None = None,
         keys: KeyRing | None = None,
         background: bool = False,
+        cross_scope: Literal["refuse", "forward"] = "refuse",
     ) -> Holdfast: ...
     @classmethod
     def over(

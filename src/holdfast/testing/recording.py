@@ -142,7 +142,7 @@ def entry_of(record: Record) -> Entry:
     """What one record says was done, and by which operation.
 
     The keys of effects are those of the cells (`state//cart`, `runtime/step`, `message`); a session's record counts
-    as the value of its metadata under `session`.
+    as the value of its metadata under `session`, and an event as its data; as its type, if it has none.
     """
     effects = tuple(effect_of(line) for line in decode_lines(record.body))
     return Entry(record.seq, decode_cause(record.cause).trace_id or "", effects)
@@ -155,7 +155,7 @@ def effect_of(change: Line | Change) -> Effect:
     if kind == "session":
         return Effect("drop", "") if op == "delete" else Effect("set", "session", value.get("metadata", {}))
     if op == "append":
-        return Effect("append", kind, value["content"] if kind == "message" else value["data"])
+        return Effect("append", kind, value["content"] if kind == "message" else value.get("data", value["type"]))
     key = f"{kind}/{change.namespace}/{change.key}" if kind in ("state", "temp") else f"{kind}/{change.key}"
     if op == "delete":
         return Effect("delete", key)

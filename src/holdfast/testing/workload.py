@@ -103,7 +103,8 @@ class Client:
         scope = f"session/{id}"
         with self._operation() as operation:
             metadata = {"op": operation.id, "life": operation.id}
-            operation.attempt(reads={scope: {"session": None}}, writes={scope: [Effect("set", "session", metadata)]})
+            begun = [Effect("set", "session", metadata), Effect("append", "event", "start")]
+            operation.attempt(reads={scope: {"session": None}}, writes={scope: begun})
             made = await self.hold.sessions.create(id=id, user=self._random.choice(["ada", "bo"]), metadata=metadata)
             operation.acknowledged({scope: made.version})
 

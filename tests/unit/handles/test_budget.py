@@ -12,6 +12,7 @@ import pytest
 from holdfast import Budget, BudgetExceeded, Config, Holdfast, Session, SessionStatus, Usage
 from holdfast.errors import Closed, InvalidId, InvalidTransition, InvalidValue, NotFound
 from holdfast.testing.clock import ManualClock
+from tests.unit.entries import logged
 from tests.unit.stores import Stores
 
 
@@ -66,12 +67,12 @@ async def test_the_last_iteration_succeeds_and_the_next_ends_the_session_as_time
     assert (caught.value.budget, caught.value.limit) == ("iterations", 3)
     assert (other.status, other.ended_reason) == (SessionStatus.TIMED_OUT, "budget: iterations")
     assert (await again(hold, s)).status is SessionStatus.TIMED_OUT
-    events = (await s.events()).items
+    events = await logged(s)
     assert [event.type for event in events] == ["iteration", "iteration", "iteration", "timeout"]
     assert events[-1].data == {"reason": "budget: iterations"}
     with pytest.raises(BudgetExceeded):
         await s.iterate()
-    assert len((await s.events()).items) == 4
+    assert await logged(s) == events
 
 
 async def test_a_block_reserves_before_and_settles_what_was_spent_after(hold: Holdfast, s: Session) -> None:
@@ -93,7 +94,7 @@ async def test_a_block_reserves_before_and_settles_what_was_spent_after(hold: Ho
     assert s.progress.reserved == Usage()
     assert s.progress.per_budget == {"iterations": 1.0, "tokens": 62.4, "cost": 30.0}
     assert (await again(hold, s)).progress == s.progress == (await seen.refresh()).progress
-    (entry,) = (await s.events()).items
+    (entry,) = await logged(s)
     assert (entry.id, entry.at, entry.cursor) == (begun.id, begun.at, begun.cursor)
     assert entry.data == {
         "iteration": 1,
@@ -110,7 +111,7 @@ async def test_a_followers_stream_tells_an_iteration_when_it_begins_and_when_it_
         ended = await anext(changes)
     assert (begun.op, begun.value["data"]) == ("append", {"iteration": 1})
     assert (ended.op, ended.value["data"]) == ("set", {"iteration": 1, "duration_s": 0.0})
-    assert ended.key == (await s.events()).items[0].cursor
+    assert ended.key == (await logged(s))[0].cursor
 
 
 async def test_an_exception_settles_what_was_spent_and_is_told(hold: Holdfast, s: Session) -> None:
@@ -119,7 +120,7 @@ async def test_an_exception_settles_what_was_spent_and_is_told(hold: Holdfast, s
             it.spent(tokens=7)
             raise ValueError("no seats")
     assert (await again(hold, s)).progress.used == Usage(iterations=1, tokens=7)
-    iteration, error = (await s.events()).items
+    iteration, error = await logged(s)
     kept = {"type": "ValueError", "message": "no seats"}
     assert (iteration.data["error"], error.type, error.data) == (kept, "error", {"iteration": 1, "error": kept})
     assert s.status is SessionStatus.ACTIVE
@@ -148,7 +149,7 @@ async def test_awaited_it_is_one_commit_and_spends_what_it_reserves(s: Session) 
     await s.iterate(data="x", reserve=Usage(tokens=10, wall_time=2))
     assert (await s.state.snapshot()).version == before + 1
     assert s.progress.used == Usage(iterations=1, tokens=10, wall_time=2)
-    assert (await s.events()).items[0].data == {
+    assert (await logged(s))[0].data == {
         "iteration": 1, "data": "x", "spent": {"tokens": 10}, "duration_s": 2.0
     }  # fmt: skip
 
@@ -283,7 +284,7 @@ async def test_a_session_that_timed_out_goes_on_with_a_raised_budget_only(hold: 
     assert (s.status, s.ended_reason, s.ended_at) == (SessionStatus.ACTIVE, None, None)
     await s.iterate()
     assert (await again(hold, s)).iterations == 2
-    assert [event.type for event in (await s.events()).items] == ["iteration", "timeout", "resume", "iteration"]
+    assert [event.type for event in await logged(s)] == ["iteration", "timeout", "resume", "iteration"]
 
 
 async def test_a_budget_that_was_raised_after_the_session_timed_out_lets_it_go_on(hold: Holdfast) -> None:
@@ -324,7 +325,7 @@ async def test_in_a_transaction_an_iteration_is_part_of_its_commit(hold: Holdfas
         assert (await again(hold, s)).iterations == 0
     assert (s.iterations, s.progress.used.tokens) == (2, 7)
     assert (await again(hold, s)).progress == s.progress
-    events = (await s.events()).items
+    events = await logged(s)
     assert [(event.type, event.data and event.data["iteration"]) for event in events] == [
         ("paid", None),
         ("iteration", 1),
@@ -338,7 +339,7 @@ async def test_a_budget_that_is_exceeded_in_a_transaction_writes_nothing(hold: H
             await tx.state.set("a", 1)
             await tx.iterate(reserve=Usage(tokens=5001))
     found = await again(hold, s)
-    assert (found.status, await found.state.keys(), (await found.events()).items) == (SessionStatus.ACTIVE, [], ())
+    assert (found.status, await found.state.keys(), await logged(found)) == (SessionStatus.ACTIVE, [], ())
 
 
 async def test_a_transaction_of_many_scopes_counts_too(hold: Holdfast, s: Session) -> None:
@@ -385,7 +386,7 @@ async def test_what_a_tool_call_or_learning_cannot_be_is_refused(s: Session) -> 
     for insight in (None, 3, "\ud800"):
         with pytest.raises(InvalidValue):
             await s.log_learning(insight)  # type: ignore[arg-type]
-    assert (await s.events()).items == ()
+    assert await logged(s) == ()
 
 
 async def test_a_learning_is_told_with_its_source(s: Session) -> None:

@@ -60,9 +60,10 @@ async def test_every_kind_of_change_is_told_in_the_order_of_the_commits(hold: Ho
     await s.update(tags=["t"])
     await hold.sessions.delete("s")
     async with hold.changes([Scope.session("s")], after="beginning") as changes:
-        found = await take(changes, 14)
+        found = await take(changes, 15)
     assert [told(change)[:3] for change in found] == [
         ("session", "set", "s"),
+        ("event", "append", None),
         ("state", "set", "a"),
         ("temp", "set", "a"),
         ("runtime", "set", "step"),
@@ -77,15 +78,15 @@ async def test_every_kind_of_change_is_told_in_the_order_of_the_commits(hold: Ho
         ("session", "set", "s"),
         ("session", "delete", "s"),
     ]
-    assert [change.seq for change in found] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10, 11, 12, 13]
+    assert [change.seq for change in found] == [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10, 11, 12, 13]
     assert [change.namespace for change in found if change.namespace] == ["n/s"]
-    assert [change.value for change in found[1:4]] == [[1], 2, None]
-    assert (found[4].value["content"], found[5].value["data"]) == ("hello", {"x": 1})
-    assert (found[0].by, found[0].cause) == ("ada", Cause("ada", "t1"))
-    assert (found[1].by, found[1].cause) == (None, Cause())
-    assert (found[1].at - found[0].at).total_seconds() == 1
+    assert [change.value for change in found[2:5]] == [[1], 2, None]
+    assert (found[1].value["type"], found[5].value["content"], found[6].value["data"]) == ("start", "hello", {"x": 1})
+    assert (found[0].by, found[0].cause) == (found[1].by, found[1].cause) == ("ada", Cause("ada", "t1"))
+    assert (found[2].by, found[2].cause) == (None, Cause())
+    assert (found[2].at - found[0].at).total_seconds() == 1
     assert {change.session for change in found} == {"s"}
-    assert len({change.cursor for change in found}) == 14
+    assert len({change.cursor for change in found}) == 15
 
 
 async def test_a_commit_of_another_process_is_told_too(stores: Stores) -> None:
@@ -162,8 +163,8 @@ async def test_a_cut_anywhere_also_inside_a_commit_of_five_changes_loses_and_dou
             await tx.state.set(f"k{n}", n)
     await s.state.set("last", 9)
     async with s.changes(after="beginning") as changes:
-        everything = await take(changes, 8)
-    for cut in range(8):
+        everything = await take(changes, 9)
+    for cut in range(9):
         async with s.changes(after=everything[cut].cursor) as changes:
             rest = await take(changes, len(everything) - cut - 1)
             assert rest == everything[cut + 1 :]
@@ -177,13 +178,13 @@ async def test_a_reader_cut_off_after_every_single_change_sees_each_once(stores:
     for n in range(4):
         await s.state.update({f"k{n}-{m}": m for m in range(3)})
     cursor, seen = "beginning", []
-    for _ in range(13):
+    for _ in range(14):
         async for change in s.changes(after=cursor):
             seen.append((change.seq, change.key))
             cursor = change.cursor
             break
-    assert len(seen) == len(set(seen)) == 13
-    assert seen[1:] == [(n + 2, f"k{n}-{m}") for n in range(4) for m in range(3)]
+    assert len(seen) == len(set(seen)) == 14
+    assert seen[2:] == [(n + 2, f"k{n}-{m}") for n in range(4) for m in range(3)]
 
 
 async def test_a_cursor_resumes_in_another_process(stores: Stores) -> None:
@@ -191,7 +192,7 @@ async def test_a_cursor_resumes_in_another_process(stores: Stores) -> None:
     s = await hold.sessions.create(id="s")
     await s.state.update({"a": 1, "b": 2})
     async with s.changes(after="beginning") as changes:
-        cursor = (await take(changes, 2))[-1].cursor
+        cursor = (await take(changes, 3))[-1].cursor
     theirs = await (await stores.open()).sessions.open("s")
     async with theirs.changes(after=cursor) as changes:
         assert [change.key for change in await take(changes, 1)] == ["b"]
@@ -201,7 +202,7 @@ async def test_a_place_that_a_sweep_trimmed_is_compacted_and_the_beginning_is_wh
     hold = await stores.open(config=Config(changes=ChangesConfig(retention_age=None, retention_count=2)))
     s = await hold.sessions.create(id="s")
     async with s.changes(after="beginning") as changes:
-        first = (await take(changes, 1))[0]
+        first = (await take(changes, 2))[-1]
         for n in range(5):
             await s.state.set("n", n)
         await take(changes, 5)
@@ -219,7 +220,7 @@ async def test_a_cursor_of_another_scope_or_history_has_diverged(hold: Holdfast,
         for n in range(3):
             await session.state.set("n", n)
     async with other.changes(after="beginning") as changes:
-        cursor = (await take(changes, 3))[-1].cursor
+        cursor = (await take(changes, 4))[-1].cursor
     seq, rest = cursor.split(".", 1)
     for wrong in (cursor, f"{int(seq) + 9}.{rest}"):
         with pytest.raises(Diverged):
@@ -247,8 +248,8 @@ async def test_the_stream_of_a_recreated_session_tells_of_its_own_life_only(hold
     again = await hold.sessions.create(id="s", user="bob")
     await again.state.set("b", 1)
     async with again.changes(after="beginning") as changes:
-        assert [change.key for change in await take(changes, 2)] == ["s", "b"]
-    assert [change.op async for change in s.changes(after="beginning")] == ["set", "set", "delete"]
+        assert [change.key for change in await take(changes, 3)] == ["s", None, "b"]
+    assert [change.op async for change in s.changes(after="beginning")] == ["set", "append", "set", "delete"]
 
 
 async def test_the_stream_from_now_on_of_a_deleted_session_is_not_found(hold: Holdfast, s: Session) -> None:
@@ -301,9 +302,9 @@ async def test_following_a_user_tells_of_their_scope_and_their_present_and_futur
         await hold.state(Scope.user("bob")).set("secret", 1)
         new = await hold.sessions.create(id="new", user="ada")
         await new.state.set("c", 3)
-        found = await take(changes, 4)
+        found = await take(changes, 5)
         assert {(str(change.scope), change.key) for change in found} == {
-            ("session/s", "a"), ("user/ada", "b"), ("session/new", "new"), ("session/new", "c"),
+            ("session/s", "a"), ("user/ada", "b"), ("session/new", "new"), ("session/new", None), ("session/new", "c"),
         }  # fmt: skip
         await hold.sessions.delete("new")
         assert told((await take(changes, 1))[0])[:3] == ("session", "delete", "new")
@@ -313,7 +314,9 @@ async def test_following_a_user_tells_of_their_scope_and_their_present_and_futur
         await hold.sessions.delete("new")
         again = await hold.sessions.create(id="new", user="ada")
         await again.state.set("d", 4)
-        assert [(change.scope.id, change.key) for change in await take(changes, 2)] == [("new", "new"), ("new", "d")]
+        assert [(change.scope.id, change.key) for change in await take(changes, 3)] == [
+            ("new", "new"), ("new", None), ("new", "d")
+        ]  # fmt: skip
 
 
 async def test_following_a_user_from_the_beginning_tells_of_what_they_have_now(hold: Holdfast, s: Session) -> None:

@@ -40,9 +40,10 @@ async def test_the_context_brings_what_others_changed(stores: Stores) -> None:
     assert (s.version, s.last_activity) == (found.version, found.last_activity)
 
 
-async def test_the_context_of_a_new_session_is_empty(s: Session) -> None:
+async def test_the_context_of_a_new_session_tells_of_its_start_and_nothing_else(s: Session) -> None:
     told = await s.context()
-    assert (told.state, told.events, told.iterations, told.version) == ({}, (), 0, 1)
+    assert (told.state, told.iterations, told.version) == ({}, 0, 1)
+    assert [(event.type, event.at) for event in told.events] == [("start", s.created_at)]
 
 
 async def test_state_of_more_than_a_page_is_told_whole(s: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from holdfast.kernel.commit import Found
 from holdfast.kernel.work import Work
 from holdfast.operations import displace
 from holdfast.operations.displace import least_active
+from tests.unit.entries import logged
 from tests.unit.handles.exclusive import process
 from tests.unit.stores import StillClock, Stores
 
@@ -38,8 +39,8 @@ async def test_the_oldest_sessions_of_a_user_end_beyond_so_many(stores: Stores) 
     ended = await hold.sessions.get("s0")
     assert ended is not None
     assert (ended.status, ended.ended_reason) == (SessionStatus.CANCELLED, "max_per_user")
-    entries = [(entry.type, entry.data) for entry in (await ended.events()).items]
-    assert entries[-1:] == [("cancel", {"reason": "max_per_user"})]
+    entries = [(entry.type, entry.data) for entry in await logged(ended)]
+    assert entries == [("cancel", {"reason": "max_per_user"})]
 
 
 async def test_of_sessions_made_at_once_by_several_processes_the_newest_are_left(stores: Stores) -> None:

@@ -12,6 +12,7 @@ from holdfast import Config, Holdfast, NotFound, Session
 from holdfast.errors import InvalidTransition, InvalidValue, TooLarge
 from holdfast.model.config import Limits
 from holdfast.testing.clock import ManualClock
+from tests.unit.entries import logged
 from tests.unit.stores import Stores
 
 
@@ -21,7 +22,7 @@ async def s(hold: Holdfast) -> Session:
 
 
 async def told(s: Session) -> list[tuple[str, Any]]:
-    return [(entry.type, entry.data) for entry in (await s.events()).items]
+    return [(entry.type, entry.data) for entry in await logged(s)]
 
 
 ENDS: dict[str, Callable[[Any], Awaitable[Any]]] = {

@@ -71,8 +71,13 @@ def brief(change: Change) -> tuple[str | None, str, object]:
     return (change.session, change.op, change.value if change.kind == "state" else change.key)
 
 
+def begun(id: str) -> list[tuple[str, str, object]]:
+    """What is told of a session's creation: its record, and the first entry of its event log."""
+    return [(id, "set", id), (id, "append", None)]
+
+
 def life(id: str, text: str) -> list[tuple[str, str, object]]:
-    return [(id, "set", id), (id, "set", text), (id, "delete", id)]
+    return [*begun(id), (id, "set", text), (id, "delete", id)]
 
 
 async def take(changes: Changes, count: int) -> list[tuple[str | None, str, object]]:
@@ -104,7 +109,7 @@ async def test_a_session_that_came_and_went_between_two_looks_is_told_whole(
         await live(hold, "x", "ada", "hers")
         await live(hold, "y", "bob", "his")
         held.gate.set()
-        assert await take(changes, 3) == life("x", "hers")
+        assert await take(changes, 4) == life("x", "hers")
         assert await is_silent(changes)
 
 
@@ -121,7 +126,7 @@ async def test_of_several_lives_under_one_id_each_of_the_users_is_told_whole_and
         held.gate.set()
         owed = [one for n in range(2) if users[n] == "ada" for one in life("x", f"ada's {n}")]
         if users[2] == "ada":
-            owed += life("x", "ada's 2")[:2]
+            owed += life("x", "ada's 2")[:-1]
         assert await take(changes, len(owed)) == owed
         await last.state.set("text", "and on")
         assert await take(changes, 1) == [("x", "set", "and on")] if users[2] == "ada" else await is_silent(changes)
@@ -136,8 +141,8 @@ async def test_an_id_that_goes_back_and_forth_shows_each_user_their_own(
                 held.gate.clear()
             await live(hold, "x", "ada" if n % 3 else "bob", str(n))
             held.gate.set()
-        assert await take(adas, 12) == [one for n in (1, 2, 4, 5) for one in life("x", str(n))]
-        assert await take(bobs, 6) == [one for n in (0, 3) for one in life("x", str(n))]
+        assert await take(adas, 16) == [one for n in (1, 2, 4, 5) for one in life("x", str(n))]
+        assert await take(bobs, 8) == [one for n in (0, 3) for one in life("x", str(n))]
         assert await is_silent(adas)
         assert await is_silent(bobs)
 
@@ -150,16 +155,17 @@ async def test_what_ended_before_the_stream_began_is_not_told_however_its_id_mov
     await live(hold, "x", "ada", "over")
     await live(hold, "y", "ada", "over")
     s = await hold.sessions.create(id="z", user="ada")
+    began = begun("z") if after == "beginning" else []
+    owed = [*life("y", "again"), *began, ("z", "set", "on")]
     async with watching.changes(user="ada", after=after) as changes:  # type: ignore[arg-type]
         await live(hold, "x", "bob", "his")
         await live(hold, "y", "ada", "again")
         await s.state.set("text", "on")
         found = await until_marked(changes, hold)
-        while len(found) < 4 + (after == "beginning"):
+        while len(found) < len(owed):
             found += await take(changes, 1)
         assert await is_silent(changes)
-    began = [("z", "set", "z")] if after == "beginning" else []
-    assert sorted(found) == sorted([*life("y", "again"), *began, ("z", "set", "on")])
+    assert sorted(found, key=str) == sorted(owed, key=str)
 
 
 async def test_while_a_stream_opens_a_session_of_then_is_told_from_there_or_whole_and_later_ones_whole(
@@ -206,7 +212,7 @@ async def test_while_a_stream_opens_a_session_of_then_is_told_from_there_or_whol
         for id in lasting:
             await (await hold.sessions.open(id)).state.set("text", "after")
         await live(hold, "last", "ada", "last")
-        while len(found.get("last", ())) < 3 or any((id, "set", "after") not in found.get(id, ()) for id in lasting):
+        while len(found.get("last", ())) < 4 or any((id, "set", "after") not in found.get(id, ()) for id in lasting):
             [one] = await take(changes, 1)
             found.setdefault(str(one[0]), []).append(one)
         assert await is_silent(changes)
@@ -215,7 +221,7 @@ async def test_while_a_stream_opens_a_session_of_then_is_told_from_there_or_whol
         if id.startswith("gone"):  # whole, or from where it stood at the first look
             assert told == life(id, "short")[-len(told) :]
         elif id.startswith("new"):
-            assert told in ([(id, "set", id), (id, "set", "new"), (id, "set", "after")], [(id, "set", "after")])
+            assert told in ([*begun(id), (id, "set", "new"), (id, "set", "after")], [(id, "set", "after")])
         else:
             assert told.count((id, "set", "after")) == 1
             assert told[-1] == (id, "set", "after")
@@ -272,7 +278,7 @@ async def test_a_session_named_beside_the_user_is_followed_whosever_it_is(hold: 
         assert sorted(await take(changes, 2)) == [("bobs", "set", 1), ("hers", "set", 2)]
         await hold.sessions.delete("hers")
         await live(hold, "hers", "bob", "taken")
-        assert await take(changes, 4) == [("hers", "delete", "hers"), *life("hers", "taken")]
+        assert await take(changes, 5) == [("hers", "delete", "hers"), *life("hers", "taken")]
 
 
 async def test_a_resumed_stream_ends_each_session_that_is_over_and_goes_on_with_the_users_later_ones(
@@ -283,7 +289,7 @@ async def test_a_resumed_stream_ends_each_session_that_is_over_and_goes_on_with_
     await hold.sessions.create(id="y", user="ada")
     cursors: dict[Scope, str] = {}
     async with hold.changes(user="ada", after="beginning") as changes:
-        for _ in range(2):
+        for _ in range(4):
             change = await asyncio.wait_for(anext(changes), 10)
             cursors[change.scope] = change.cursor
     await s.state.set("text", "rest")
@@ -291,9 +297,9 @@ async def test_a_resumed_stream_ends_each_session_that_is_over_and_goes_on_with_
     for n, user in enumerate(("bob", "ada", "bob")):
         await live(hold, "x", user, f"{user}'s {n}")
     async with hold.changes(user="ada", after=cursors) as changes:
-        assert await take(changes, 5) == [("x", "set", "rest"), ("x", "delete", "x"), *life("x", "ada's 1")]
+        assert await take(changes, 6) == [("x", "set", "rest"), ("x", "delete", "x"), *life("x", "ada's 1")]
         await live(hold, "x", "ada", "new")
-        assert await take(changes, 3) == life("x", "new")
+        assert await take(changes, 4) == life("x", "new")
         assert await is_silent(changes)
 
 
@@ -309,14 +315,14 @@ async def test_a_member_goes_on_after_a_version_too(hold: Holdfast) -> None:
     await live(hold, "x", "bob", "his")
     await live(hold, "x", "ada", "hers")
     async with hold.changes(user="ada", after={Scope.session("x"): version}) as changes:
-        assert await take(changes, 5) == [("x", "set", 2), ("x", "delete", "x"), *life("x", "hers")]
+        assert await take(changes, 6) == [("x", "set", 2), ("x", "delete", "x"), *life("x", "hers")]
         assert await is_silent(changes)
     async with hold.changes(user="ada", after={Scope.session("x"): dropped}) as changes:
-        assert await take(changes, 3) == life("x", "hers")
+        assert await take(changes, 4) == life("x", "hers")
         assert await is_silent(changes)
 
 
-HERS = life("x", "hers")  # at 1 to 3
+HERS = life("x", "hers")  # two at 1, and one each at 2 and 3
 NEW = life("x", "new")  # after Bob's, which is at 4 to 6, and 7 if it is over
 
 
@@ -326,17 +332,17 @@ NEW = life("x", "new")  # after Bob's, which is at 4 to 6, and 7 if it is over
     [
         (None, "beginning", HERS),
         (None, 0, HERS),
-        (None, 1, HERS[1:]),
-        (None, 2, HERS[2:]),
+        (None, 1, HERS[2:]),
+        (None, 2, HERS[3:]),
         (None, 3, []),
         (None, 4, []),
         (None, 5, []),
         (None, 6, []),
         (None, "now", []),
         (2, "beginning", []),  # what is left of her session does not show whose it is
-        (2, 1, HERS[1:]),
-        (2, 2, HERS[2:]),
-        (3, 2, HERS[2:]),
+        (2, 1, HERS[2:]),
+        (2, 2, HERS[3:]),
+        (3, 2, HERS[3:]),
         (4, 3, []),
         (4, "beginning", []),
         (4, 4, []),
@@ -375,7 +381,7 @@ async def test_a_place_in_a_session_that_changed_hands_shows_each_user_their_own
             await his.state.set("text", "his last")
             await writing.sessions.delete("x")
         await live(writing, "x", "ada", "new")
-        assert await take(changes, len(owed) + 3) == [*owed, *NEW]
+        assert await take(changes, len(owed) + len(NEW)) == [*owed, *NEW]
         assert await is_silent(changes)
 
 
@@ -391,7 +397,7 @@ async def test_a_cursor_of_anothers_session_shows_nothing_of_it(hold: Holdfast, 
         if not is_over:
             await hold.sessions.delete("x")
         await live(hold, "x", "ada", "new")
-        assert await take(changes, 3) == NEW
+        assert await take(changes, len(NEW)) == NEW
         assert await is_silent(changes)
 
 
@@ -428,9 +434,9 @@ async def test_a_stream_resumed_by_what_was_seen_shows_what_came_meanwhile_from_
     await new.state.set("n", 2)
     await s.state.set("n", 3)
     async with hold.changes(user="ada", after=seen) as changes:
-        found = await take(changes, 3)
+        found = await take(changes, 4)
         assert await until_marked(changes, hold) == []
-    assert sorted(found, key=str) == sorted([("new", "set", "new"), ("new", "set", 2), ("s", "set", 3)], key=str)
+    assert sorted(found, key=str) == sorted([*begun("new"), ("new", "set", 2), ("s", "set", 3)], key=str)
 
 
 async def test_the_cursors_of_a_stream_resume_it_exactly_whatever_was_seen_of_each_scope(hold: Holdfast) -> None:
