@@ -12,8 +12,6 @@ from holdfast import SessionStatus
 from holdfast.cli.output import Format, OutputOption, Row, chosen, note, write_line, write_rows
 from holdfast.cli.session.record import fields_of
 from holdfast.cli.store import opened, run
-from holdfast.errors import InvalidValue
-from holdfast.model.status import status_of
 
 COLUMNS = ("id", "status", "user", "app", "agent", "mode", "channel", "tags", "last_activity", "task")
 STATUSES = ", ".join(SessionStatus)
@@ -60,8 +58,8 @@ def list_sessions(
     holdfast -s app.db session list --all -o jsonl | jq .id
     """
     try:
-        wanted = None if status is None else status_of(status)
-    except InvalidValue as problem:
+        wanted = None if status is None else SessionStatus(status)
+    except ValueError as problem:
         raise typer.BadParameter(f"{status!r} is none of {STATUSES}", param_hint="--status") from problem
     filters: dict[str, Any] = {
         "user": user,
