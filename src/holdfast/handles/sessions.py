@@ -128,7 +128,7 @@ class Sessions:
         At the end of the block it completes; an exception fails it and goes on; a cancellation pauses it. What the
         block itself made of it (completed with a result, paused, ended by its budget) stays.
         """
-        return Working(lambda: self.create(task=task, **fields))
+        return Working(self._store, lambda: self.create(task=task, **fields))
 
     async def get(self, id: str) -> Session | None:
         """The session of that id; None if it is unknown, deleted or expired.
