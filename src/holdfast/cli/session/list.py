@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from holdfast import SessionStatus
+from holdfast import Holdfast, SessionStatus
 from holdfast.cli.output import Format, OutputOption, Row, chosen, note, write_line, write_rows
 from holdfast.cli.session.record import fields_of
 from holdfast.cli.store import opened, run
@@ -57,17 +58,13 @@ def list_sessions(
     holdfast -s app.db session list --user ada --status active
     holdfast -s app.db session list --all -o jsonl | jq .id
     """
-    try:
-        wanted = None if status is None else SessionStatus(status)
-    except ValueError as problem:
-        raise typer.BadParameter(f"{status!r} is none of {STATUSES}", param_hint="--status") from problem
     filters: dict[str, Any] = {
         "user": user,
         "app": app,
         "agent": agent,
         "mode": mode,
         "channel": channel,
-        "status": wanted,
+        "status": _meant(status),
         "tag": tag,
         "created_after": _in_utc(created_after),
         "created_before": _in_utc(created_before),
@@ -78,21 +75,33 @@ def list_sessions(
 
     async def work() -> tuple[list[Row], str | None]:
         async with opened(ctx) as hold:
-            if not every:
-                page = await hold.sessions.list(limit=limit, cursor=cursor, **filters)
-                return [fields_of(found) for found in page.items], page.next
-            rows: list[Row] = []
-            async for found in hold.sessions.iterate(cursor=cursor, **filters):
-                if chosen(output) is Format.JSONL:
-                    write_line(fields_of(found))
-                else:
-                    rows.append(fields_of(found))
-            return rows, None
+            if every:
+                return await _all(hold, filters, cursor, output), None
+            page = await hold.sessions.list(limit=limit, cursor=cursor, **filters)
+            return [fields_of(found) for found in page.items], page.next
 
     rows, more = run(work())
     write_rows(rows, output, columns=COLUMNS, whole=WHOLE, none="no sessions")
     if more is not None:
         note(f"there may be more: --cursor '{more}'")
+
+
+async def _all(hold: Holdfast, filters: Mapping[str, Any], cursor: str | None, output: Format | None) -> list[Row]:
+    """Every session, written at once where each has a line of its own; else returned."""
+    rows: list[Row] = []
+    async for found in hold.sessions.iterate(cursor=cursor, **filters):
+        if chosen(output) is Format.JSONL:
+            write_line(fields_of(found))
+        else:
+            rows.append(fields_of(found))
+    return rows
+
+
+def _meant(status: str | None) -> SessionStatus | None:
+    try:
+        return None if status is None else SessionStatus(status)
+    except ValueError as problem:
+        raise typer.BadParameter(f"{status!r} is none of {STATUSES}", param_hint="--status") from problem
 
 
 def _in_utc(at: datetime | None) -> datetime | None:
