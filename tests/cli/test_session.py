@@ -44,6 +44,10 @@ def test_every_filter_filters(store: str) -> None:
     assert ids(store, "--created-after", "2100-01-01") == []
     assert ids(store, "--created-before", "2001-01-01T00:00:00") == []
     assert ids(store, "--created-after", "2001-01-01", "--order", "oldest") == ["trip", "bare"]
+    assert ids(store, "--status", "running", "--user", "ada") == ["trip"], "a word of another system"
+    assert ids(store, "--updated-after", "2100-01-01") == []
+    assert ids(store, "--updated-after", "2001-01-01", "--order", "oldest") == ["trip", "bare"]
+    assert sorted(ids(store, "--order", "recent")) == ["bare", "trip"]
 
 
 def test_pages_continue_at_the_cursor_that_stands_on_stderr(store: str) -> None:
