@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from msgspec.structs import replace
 
 from holdfast import system
-from holdfast.errors import InvalidValue, shown
+from holdfast.errors import InvalidValue, Unsupported, shown
 from holdfast.handles.erasure import Erasure
 from holdfast.handles.expiry import count_due, sweep_step
 from holdfast.handles.face import Face, Principal
@@ -88,6 +88,7 @@ class Holdfast(Face):
         ids: Ids | None = None,
         keys: KeyRing | None = None,
         background: bool = True,
+        cross_scope: Literal["refuse", "forward"] = "refuse",
     ) -> Opening:
         """Open a space of the store at `url` (without one: at HOLDFAST_URL), made when missing.
 
@@ -101,6 +102,10 @@ class Holdfast(Face):
         With `background` a task of this event loop sweeps now and then, as `sweep` does, in small steps; see
         `Config.sweep`. Any number of processes may.
 
+        `cross_scope` says what becomes of a transaction over scopes that the store cannot commit together: "refuse"
+        raises Unsupported at the touch. "forward" is for stores that cannot span scopes; there is none yet, so it
+        raises Unsupported here.
+
         Raises InvalidValue for a URL that is not understood, and the store's own conditions: ReadOnlyStore,
         StoreTooNew, UnsafeFilesystem, StoreLocked, StoreFull, Corrupt, Unavailable (the file was replaced meanwhile),
         and Closed (in a forked child, for a file that its parent had open).
@@ -111,6 +116,7 @@ class Holdfast(Face):
             if where is None:
                 raise InvalidValue("no store was named: give a URL, or set HOLDFAST_URL", path="url")
             check_parts(config=config, clock=clock, ids=ids, keys=keys, background=background)
+            _check_cross_scope(cross_scope)
             kernel = await open_framed(
                 where,
                 keys,
@@ -269,3 +275,13 @@ def check_parts(*, config: object, clock: object, ids: object, keys: object = No
         lacking = [verb for verb in verbs if not callable(getattr(part, verb, None))]
         if part is not None and lacking:
             raise TypeError(f"{what} must have {', '.join(verbs)}; {shown(part)} lacks {', '.join(lacking)}")
+
+
+def _check_cross_scope(cross_scope: object) -> None:
+    if cross_scope == "forward":
+        raise Unsupported(
+            "no store that can be opened forwards what is written to several scopes: each commits them as one",
+            remedy='Leave `cross_scope` out, or say "refuse": transactions span scopes here.',
+        )
+    if cross_scope != "refuse":
+        raise InvalidValue(f'cross_scope must be "refuse" or "forward", not {shown(cross_scope)}', path="cross_scope")

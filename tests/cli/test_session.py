@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 
-from holdfast import Budget, Holdfast, Usage
+from holdfast import Budget, BudgetExceeded, Holdfast, Usage
 from tests.cli.program import execute, invoke, start
 
 
@@ -43,6 +44,10 @@ def test_every_filter_filters(store: str) -> None:
     assert ids(store, "--created-after", "2100-01-01") == []
     assert ids(store, "--created-before", "2001-01-01T00:00:00") == []
     assert ids(store, "--created-after", "2001-01-01", "--order", "oldest") == ["trip", "bare"]
+    assert ids(store, "--status", "running", "--user", "ada") == ["trip"], "a word of another system"
+    assert ids(store, "--updated-after", "2100-01-01") == []
+    assert ids(store, "--updated-after", "2001-01-01", "--order", "oldest") == ["trip", "bare"]
+    assert sorted(ids(store, "--order", "recent")) == ["bare", "trip"]
 
 
 def test_pages_continue_at_the_cursor_that_stands_on_stderr(store: str) -> None:
@@ -195,6 +200,30 @@ def test_a_session_is_paused_resumed_and_cancelled_with_why(store: str) -> None:
     shown = invoke("-s", store, "session", "show", "trip", "-o", "json").rows[0]
     assert [event["type"] for event in shown["events"]] == ["start", "note", "pause", "resume", "cancel"]
     assert invoke("-s", store, "session", "pause", "nobody").code == 3
+
+
+def test_a_session_that_timed_out_is_resumed_with_a_higher_budget(store: str) -> None:
+    """What is not given of the budget stays as it is; without a higher one it is left as it is."""
+
+    async def use_up() -> None:
+        async with Holdfast.open(f"sqlite:///{store}", background=False) as hold:
+            s = await hold.sessions.create(id="used", budget=Budget(iterations=1, tokens=10))
+            await s.iterate()
+            with suppress(BudgetExceeded):
+                await s.iterate()
+
+    asyncio.run(use_up())
+    assert invoke("-s", store, "session", "resume", "used").code == 4
+    assert invoke("-s", store, "session", "resume", "used", "--tokens", "-1").code == 2
+    assert invoke("-s", store, "session", "resume", "used", "--cost", "much").code == 2
+    raised = invoke(
+        "-s", store, "session", "resume", "used", "--iterations", "3", "--cost", "2.50", "--tool-calls", "7"
+    )
+    assert raised.rows[0]["status"] == "active"
+    shown = invoke("-s", store, "session", "show", "used", "-o", "json").rows[0]["budget"]
+    assert {row["budget"]: row["limit"] for row in shown} == {
+        "iterations": 3, "tokens": 10, "cost": "2.5", "tool_calls": 7,
+    }  # fmt: skip
 
 
 def test_a_sweep_counts_first_and_then_ends_what_ended_long_enough_ago(store: str) -> None:

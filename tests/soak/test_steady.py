@@ -52,6 +52,9 @@ async def life(hold: Holdfast, name: str, chance: Random, took: list[float]) -> 
                 await tx.state.set("turns", seen + 1)
                 await tx.messages.add("user", "x" * chance.randint(10, 400))
                 await tx.log("turn", {"n": turn})
+            if turn % 10 == 0:
+                async with s.turn(request_id=f"r{turn}") as request:
+                    request.output = await request.step("work", chance.random)
             await s.state.set(f"key{chance.randrange(20)}", chance.random())
             await s.runtime.set("step", turn)
             await s.temp.set("draft", turn)

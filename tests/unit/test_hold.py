@@ -14,7 +14,7 @@ import pytest
 
 from holdfast import Config, Conflict, Holdfast, HoldfastError, NotFound, Scope, Session
 from holdfast.backends.memory import MemoryKernel
-from holdfast.errors import Closed, InvalidId, InvalidValue, TooLarge
+from holdfast.errors import Closed, InvalidId, InvalidValue, TooLarge, Unsupported
 from holdfast.model.config import ChangesConfig, Limits, MessagesConfig, RuntimeConfig, StateConfig
 from holdfast.testing.clock import ManualClock
 from tests.unit.stores import Stores
@@ -28,6 +28,17 @@ async def s(hold: Holdfast) -> Session:
 async def test_a_store_whose_opening_nobody_awaited_says_so() -> None:
     with pytest.raises(AttributeError, match=r"await Holdfast\.open"):
         _ = Holdfast.open("memory://").sessions  # type: ignore[attr-defined]
+
+
+async def test_forwarding_is_refused_where_every_store_spans_scopes() -> None:
+    """A promise that no store needs is not made: it says what to do instead. Nothing is opened."""
+    with pytest.raises(Unsupported) as raised:
+        await Holdfast.open("memory://", cross_scope="forward")
+    assert "refuse" in raised.value.remedy
+    with pytest.raises(InvalidValue, match="cross_scope"):
+        await Holdfast.open("memory://", cross_scope="both")  # type: ignore[arg-type]
+    async with Holdfast.open("memory://", cross_scope="refuse", background=False) as hold:
+        assert await hold.set_many({Scope.user("ada"): {"a": 1}, Scope.global_("g"): {"b": 2}})
 
 
 # --- the configuration -----------------------------------------------------------------------------------------------

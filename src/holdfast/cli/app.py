@@ -36,7 +36,7 @@ class Sessions(Commands):
         "show": Entry("holdfast.cli.session.show", "show_session", "Show a session with what is in it."),
         "tail": Entry("holdfast.cli.session.tail", "tail_session", "Follow its changes as they are committed."),
         "pause": Entry("holdfast.cli.session.move", "pause_session", "Pause one that is active."),
-        "resume": Entry("holdfast.cli.session.move", "resume_session", "Let one go on that is paused."),
+        "resume": Entry("holdfast.cli.session.move", "resume_session", "Let one go on that is paused or timed out."),
         "cancel": Entry("holdfast.cli.session.move", "cancel_session", "End one as given up."),
         "rm": Entry("holdfast.cli.session.rm", "remove_sessions", "Delete sessions, each with everything in it."),
     }

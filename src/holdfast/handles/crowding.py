@@ -1,4 +1,4 @@
-"""Sessions that are too many: another one was created, so the configuration has some ended.
+"""Sessions that are too many: another one was created or opened again, so the configuration has some ended.
 
 They are ended after the new one is there, never before: a crash in between leaves one more than there should be, which
 the next creation or, of all, the next sweep makes good.
@@ -49,7 +49,7 @@ async def arrived(store: Store, record: SessionRecord) -> SessionRecord:
 
 
 async def make_room(store: Store, record: SessionRecord) -> bool:
-    """End what is too many since that session was created; whether it is that session itself.
+    """End what is too many since that session was created or opened again; whether it is that session itself.
 
     What fails is tried again until it succeeds, also if this task is cancelled.
     """

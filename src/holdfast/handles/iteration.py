@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from holdfast.errors import Closed, HoldfastError, InvalidValue, shown
+from holdfast.handles.measured import measured
 from holdfast.handles.unit import Alone, Target, Unit
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.work import Work
@@ -44,6 +45,7 @@ class Iteration:
         self._spent = self._spent.plus(amounts_of(Usage(tokens=tokens, cost=cost)))
 
 
+@measured("iteration", store="_unit.store", block=True)
 class Iterating:
     """An iteration to be made, once."""
 

@@ -19,12 +19,12 @@ from holdfast.handles.store import Store
 
 C = TypeVar("C", bound=type)
 
-_BLOCK = {"__aenter__": "begin", "__aexit__": "end"}
+_BLOCK = {"__aenter__": "begin", "__aexit__": "end", "_at_once": "at_once"}
 
 
 def measured(noun: str, *, store: str, block: bool = False) -> Callable[[C], C]:
-    """Count the public coroutine methods of a class as "noun.method", of a `block` as "noun.begin" and "noun.end" too;
-    `store` is the attribute that leads to it."""
+    """Count the public coroutine methods of a class as "noun.method", of a `block` as "noun.begin" and "noun.end" too
+    (and "noun.at_once" where it can be awaited instead); `store` is the attribute that leads to it."""
 
     def decorate(kind: C) -> C:
         find: Callable[[Any], Store] = attrgetter(store)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from holdfast.errors import InvalidValue, shown
+from holdfast.handles.measured import measured
 from holdfast.handles.unit import Target, Unit
 from holdfast.kernel.commit import Absent, Range
 from holdfast.kernel.keys import check_name, escaped
@@ -24,6 +25,7 @@ PAGE_BYTES_MAX = 8 * 1024 * 1024
 """Bytes in one page, unless a single value is larger."""
 
 
+@measured("area", store="_unit.store")
 class Area:
     """Bytes under keys of one's own in a session, which means nothing by them: `s.area(name)`.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, NoReturn
 
 from holdfast.errors import InvalidValue, shown
+from holdfast.handles.measured import measured
 from holdfast.handles.messages import Listed, stamp_of
 from holdfast.handles.unit import Alone, Target
 from holdfast.kernel import codec
@@ -30,6 +31,7 @@ class ReadOnly:
         raise AttributeError(f"the past can only be read; it has no {name!r}")
 
 
+@measured("past", store="_unit.store")
 class PastValues(ReadOnly):
     """Keys with values as they were: `s.at(version).state` and `.runtime`.
 
@@ -74,6 +76,7 @@ class PastValues(ReadOnly):
         return list(await self.all())
 
 
+@measured("past", store="_unit.store")
 class PastMessages(ReadOnly):
     """The conversation as far as it had come; messages that were removed since are not shown."""
 
@@ -112,6 +115,7 @@ class PastMessages(ReadOnly):
         return newest[::-1]
 
 
+@measured("past", store="_unit.store")
 class Past(ReadOnly):
     """A session as it was right after one of its commits. Making it reads nothing, and nothing can be written to it.
 

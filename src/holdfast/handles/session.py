@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from holdfast.handles.changes import After, Changes, Life
 from holdfast.handles.claim import Claim
+from holdfast.handles.crowding import make_room
 from holdfast.handles.lease import terms
 from holdfast.handles.measured import measured
 from holdfast.handles.past import Past
@@ -306,6 +307,10 @@ class Session(SessionSurface):
     def _counted(self, account: Account, record: SessionRecord | None, seq: int) -> None:
         super()._counted(account, record, seq)
         self._account = account
+
+    async def _reopened(self, record: SessionRecord) -> None:
+        if await make_room(self._store, record):
+            await self.refresh()
 
     def _took(self, record: SessionRecord | None, account: Account | None, version: int) -> None:
         """Take note of what a transaction committed."""

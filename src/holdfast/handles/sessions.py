@@ -7,29 +7,28 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 
 from holdfast.errors import AlreadyExists, InvalidValue, NotFound, shown
+from holdfast.handles.beginning import new_session
 from holdfast.handles.crowding import arrived, make_room
 from holdfast.handles.expiry import make_way
 from holdfast.handles.filters import sought
 from holdfast.handles.measured import measured
 from holdfast.handles.session import Session
 from holdfast.handles.store import Store
-from holdfast.handles.surface import Update, checked_budget
+from holdfast.handles.surface import Update
 from holdfast.handles.templates import Templates
 from holdfast.handles.unit import Alone, Target
 from holdfast.handles.working import Working
-from holdfast.kernel import codec
 from holdfast.kernel.commit import Head, Read, View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
 from holdfast.kernel.part import existing
 from holdfast.kernel.work import Work
-from holdfast.model.budget import EMPTY, Budget, resolved
+from holdfast.model.budget import EMPTY, Budget
 from holdfast.model.duration import Duration
 from holdfast.model.page import Page
 from holdfast.model.session import SessionRecord
 from holdfast.model.session_stats import SessionStats, stats_of
 from holdfast.model.status import SessionStatus
-from holdfast.model.template import Template
 from holdfast.operations import session_stats, sessions_page
 from holdfast.operations.begin import begin
 from holdfast.services import budget as budgets
@@ -77,46 +76,12 @@ class Sessions:
         if on_exists not in ("fail", "return"):
             raise InvalidValue(f'on_exists must be "fail" or "return", not {shown(on_exists)}', path="on_exists")
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
-        begins = _NO_TEMPLATE if template is None else await self.templates.named(template)
-        record = self._new_record(
-            id,
-            {field: getattr(begins, field, None) if name is None else name for field, name in names.items()},
-            task=begins.task if task is None else task,
-            ttl=begins.ttl if ttl is None else ttl,
-            tags=begins.tags if tags == () else tags,
-            metadata=_merged(begins.metadata, metadata),
-            budget=(checked_budget(budget) or Budget()).over(begins.budget),
+        record, state = await new_session(
+            self._store, id, names, task=task, ttl=ttl, tags=tags, metadata=metadata, budget=budget, template=template
         )
-        state = {key: codec.encode(value) for key, value in begins.state.items()}
         if on_exists == "fail":
             return await self._create(record, state)
         return await self._create_or_get(record, state)
-
-    def _new_record(
-        self,
-        id: str | None,
-        names: Mapping[str, str | None],
-        *,
-        task: str | None,
-        ttl: Duration | None,
-        tags: Iterable[str],
-        metadata: Mapping[str, Any] | None,
-        budget: Budget | None,
-    ) -> SessionRecord:
-        now_us = self._store.now_us()
-        if self._store.principal is not None:
-            names = {**names, "user": self._store.principal.owner(names["user"])}
-        return session.new_record(
-            self._store.ids.uuid7(now_us) if id is None else id,
-            at_us=now_us,
-            names=names,
-            task=task,
-            tags=tags,
-            metadata=metadata,
-            life=self._store.life_of(ttl),
-            budget=resolved(checked_budget(budget), self._store.config.budget),
-            bytes_max=self._store.limits.value_bytes_max,
-        )
 
     async def _create_or_get(self, record: SessionRecord, state: Mapping[str, bytes]) -> Session:
         while True:  # until it is made or found: it may be deleted in between
@@ -163,7 +128,7 @@ class Sessions:
         At the end of the block it completes; an exception fails it and goes on; a cancellation pauses it. What the
         block itself made of it (completed with a result, paused, ended by its budget) stays.
         """
-        return Working(lambda: self.create(task=task, **fields))
+        return Working(self._store, lambda: self.create(task=task, **fields))
 
     async def get(self, id: str) -> Session | None:
         """The session of that id; None if it is unknown, deleted or expired.
@@ -202,17 +167,20 @@ class Sessions:
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
+        template: str | None = None,
     ) -> Session:
         """Get or create, atomically: however many ask at once, all get the one session.
 
         What else is given is as in `create` and used only if it is created. Raises AlreadyExists if the session
-        belongs to another user.
+        belongs to another user, NotFound if there is no such template, whether it is created or not.
         """
         names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
         id = check_name(id, "a session id")
-        record = self._new_record(id, names, task=task, ttl=ttl, tags=tags, metadata=metadata, budget=budget)
+        record, state = await new_session(
+            self._store, id, names, task=task, ttl=ttl, tags=tags, metadata=metadata, budget=budget, template=template
+        )
         found = await self.get(record.id)
-        return await self._create_or_get(record, {}) if found is None else _owned(found, user)
+        return await self._create_or_get(record, state) if found is None else _owned(found, user)
 
     async def list(
         self,
@@ -330,16 +298,6 @@ class Sessions:
         except NotFound:
             return False
         return True
-
-
-_NO_TEMPLATE = Template("")
-
-
-def _merged(under: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The metadata with those of a template under them."""
-    if not under:
-        return metadata
-    return {**under, **codec.mapping({} if metadata is None else metadata, "metadata")}
 
 
 def _seen(store: Store, view: View) -> Session | None:

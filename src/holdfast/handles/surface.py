@@ -15,7 +15,7 @@ from holdfast.handles.own_area import Area
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
-from holdfast.handles.unit import Alone, Target, Unit
+from holdfast.handles.unit import Alone, Target, Together, Unit
 from holdfast.kernel.codec import mapping
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.keys import check_name
@@ -207,10 +207,18 @@ class SessionSurface:
     ) -> Self:
         store, scope = self._unit.store, self._target.scope
         reason = session.checked_text(reason, "reason", store.limits.value_bytes_max)
-        wanted = Move(store.ids.uuid7(store.now_us()), to, reason, result, error, budget)
-        record, seq = await self._unit.change(self._target, lambda work: move(work, scope, wanted))
+        ranked = store.config.session.max_per_user is not None
+        wanted = Move(store.ids.uuid7(store.now_us()), to, reason, result, error, budget, ranked)
+        (record, reopened), seq = await self._unit.change(self._target, lambda work: move(work, scope, wanted))
         self._saw(record, seq)
+        if reopened:
+            await self._reopened(record)
         return self
+
+    async def _reopened(self, record: SessionRecord) -> None:
+        """Have those end that are too many since this session is open again, once it is."""
+        if isinstance(self._unit, Together):
+            self._unit.arrived.append(record)
 
     def _saw(self, record: SessionRecord, version: int) -> None:
         """Take note of the record that a call of this surface made, at that version (0: not committed yet)."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from holdfast.errors import AlreadyExists, InvalidValue, NotFound, shown
+from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
 from holdfast.handles.surface import checked_budget
 from holdfast.handles.unit import Alone, Target
@@ -21,6 +22,7 @@ from holdfast.model.template import Template
 from holdfast.services import session, template
 
 
+@measured("templates", store="_store")
 class Templates:
     """Keeps templates; every process that opens the space sees them.
 

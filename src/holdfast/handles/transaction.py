@@ -17,18 +17,19 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar, cast
 
 from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, shown
+from holdfast.handles.beginning import new_session
 from holdfast.handles.crowding import arrived, make_room
 from holdfast.handles.expiry import make_way
 from holdfast.handles.fence import carry
 from holdfast.handles.measured import measured
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
-from holdfast.handles.surface import SessionSurface, Update, checked_budget, scope_name, state_of
+from holdfast.handles.surface import SessionSurface, Update, scope_name, state_of
 from holdfast.handles.threads import loop_of_call
 from holdfast.handles.unit import Target, Together, check_callable, enter, explain, leave, pause, refuse_inside
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
-from holdfast.model.budget import Account, Budget, resolved
+from holdfast.model.budget import Account, Budget
 from holdfast.model.duration import Duration
 from holdfast.model.scope import Scope
 from holdfast.model.session import SessionRecord
@@ -62,7 +63,7 @@ class Block:
         self._committed: Committed | None = None
         self._state: Literal["new", "open", "ended"] = "new"
         self._rolled_back = False
-        self._created: list[SessionRecord] = []
+        self._arrived: list[SessionRecord] = []
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
@@ -103,7 +104,7 @@ class Block:
             raise explain(outcome, asked=work.asked(outcome))
         self._committed = outcome
         self._finish(outcome)
-        for record in self._created:
+        for record in self._arrived:
             await make_room(self._store, record)
 
     def _finish(self, outcome: Committed) -> None:
@@ -163,7 +164,7 @@ class Block:
         return None if self._committed is None else self._committed.seqs.get(name)
 
     def _together(self) -> Together:
-        return Together(self._store, self._current())
+        return Together(self._store, self._current(), self._arrived)
 
     def _current(self) -> Work:
         if self._work is None or not self.is_open:
@@ -220,15 +221,14 @@ class Transaction(Block):
     @property
     def sessions(self) -> SessionsInTransaction:
         """Creates, updates and deletes sessions in this transaction."""
-        return SessionsInTransaction(self._together(), self._created)
+        return SessionsInTransaction(self._together())
 
 
 class SessionsInTransaction:
     """Sessions as a transaction can change them: `tx.sessions`."""
 
-    def __init__(self, unit: Together, created: list[SessionRecord]) -> None:
+    def __init__(self, unit: Together) -> None:
         self._unit = unit
-        self._created = created
 
     async def create(
         self,
@@ -244,29 +244,17 @@ class SessionsInTransaction:
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
+        template: str | None = None,
     ) -> SessionSurface:
         """Stage a new session and return its writing surface. The commit raises AlreadyExists if the id is taken.
 
-        Raises Unsupported for one that this transaction deletes.
+        The `template` is read at once, past the transaction: as it is then. Raises NotFound if there is none of that
+        name, Unsupported for a session that this transaction deletes.
         """
         store = self._unit.store
-        now_us = store.clock.now_us()
-        record = session.new_record(
-            store.ids.uuid7(now_us) if id is None else id,
-            at_us=now_us,
-            names={
-                "user": user if store.principal is None else store.principal.owner(user),
-                "app": app,
-                "agent": agent,
-                "mode": mode,
-                "channel": channel,
-            },
-            task=task,
-            tags=tags,
-            metadata=metadata,
-            life=store.life_of(ttl),
-            budget=resolved(checked_budget(budget), store.config.budget),
-            bytes_max=store.limits.value_bytes_max,
+        names = {"user": user, "app": app, "agent": agent, "mode": mode, "channel": channel}
+        record, values = await new_session(
+            store, id, names, task=task, ttl=ttl, tags=tags, metadata=metadata, budget=budget, template=template
         )
         new = Target(session.scope_of(record.id), "must_not_exist")
         if id is not None:
@@ -274,8 +262,8 @@ class SessionsInTransaction:
         record = await arrived(store, record)
         place = Place(new.scope, "state", "", store.config.state.value_bytes_max)
         entry = store.ids.uuid7(record.created_us)
-        await self._unit.write(new, lambda work: begin(work, record, id=entry, place=place, values={}))
-        self._created.append(record)
+        await self._unit.write(new, lambda work: begin(work, record, id=entry, place=place, values=values))
+        self._unit.arrived.append(record)
         target = Target(new.scope, "must_exist", life=new.life)
         return SessionSurface(self._unit, target, user=record.user, agent=record.agent)
 

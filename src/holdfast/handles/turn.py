@@ -68,7 +68,8 @@ class Turn(SessionTransaction):
         self._lease: Lease | None = None
         self._given_back = False
         self._request_before: str | None = None
-        self._steps: dict[str, bytes] = {}
+        self._steps: dict[str, turn.Finished] = {}
+        self._places: dict[str, str] = {}  # of the steps of this attempt, by their identities
         self._output = _NOTHING
         self.replayed = False
         """Whether this request was answered before."""
@@ -112,31 +113,38 @@ class Turn(SessionTransaction):
         check_callable(fn, "fn")
         if returns is not None:
             codec.check_type(returns)
-        identity = turn.step_key(self._request, name, arguments=list(args) if key is None else key, version=version)
+        identity = turn.step_identity(name, arguments=list(args) if key is None else key, version=version)
         async with self._store.queue(self._work, identity):
-            raw = self._steps.get(identity)
-            if raw is None:
+            finished = self._steps.get(identity)
+            if finished is not None:
+                raw = finished.result
+            else:
                 result = fn(*args)
                 if inspect.isawaitable(result):
                     result = await result
                 limit = self._store.limits.value_bytes_max
                 raw = codec.encode(result, bytes_max=limit, what=f"the result of {name}", path="result")
                 await self._keep(identity, name, raw)
-                self._steps[identity] = raw
         return codec.decode(raw) if returns is None else codec.decode_as(raw, returns, key=name)
 
-    async def _keep(self, key: str, name: str, result: bytes) -> None:
+    async def _keep(self, identity: str, name: str, result: bytes) -> None:
         self._current()
+        # Once for each: a step that is sent again, since nobody knows of the first time, stands in the same place.
+        key = self._places.get(identity)
+        if key is None:
+            taken = [*self._places.values(), *(finished.key for finished in self._steps.values())]
+            key = self._places[identity] = turn.next_step(self._request, taken)
         store, lease = self._store, self._held()
         work = store.work()
         work.ask(lease.scope, "must_exist", epoch=self._target.epoch)
         claim.fence(work, lease.scope, lease.token)
-        turn.step(work, lease.scope, key, name=name, result=result, ttl_us=store.answers_ttl_us)
+        turn.step(work, lease.scope, key, name=name, identity=identity, result=result, ttl_us=store.answers_ttl_us)
         outcome = await work.commit()
         if not isinstance(outcome, Committed):
             if (over := lost(outcome)) is not None:
                 lease.is_lost()
             raise over or explain(outcome)
+        self._steps[identity] = turn.Finished(key, result)
 
     # --- the block --------------------------------------------------------------------------------
 
@@ -200,8 +208,8 @@ class Turn(SessionTransaction):
         claim.give_back(work, lease.scope)
         turn.answer(work, lease.scope, self._request, self._output, ttl_us=store.answers_ttl_us)
         room = max(store.limits.operations_max - work.operations, 0)
-        for key in [*self._steps][:room]:  # what finds no room goes when it expires
-            work.delete(lease.scope, key)
+        for finished in [*self._steps.values()][:room]:  # what finds no room goes when it expires
+            work.delete(lease.scope, finished.key)
         await super()._commit(work)
 
     def _finish(self, outcome: Committed) -> None:

@@ -18,6 +18,7 @@ from holdfast.handles.store import Store
 from holdfast.kernel.commit import Cell, Committed, Conflict, Need
 from holdfast.kernel.part import Part, existing, missing
 from holdfast.kernel.work import Work
+from holdfast.model.session import SessionRecord
 from holdfast.services import session
 
 T = TypeVar("T")
@@ -184,11 +185,13 @@ class Direct(Alone):
 class Together:
     """Every call goes into one shared unit of work; whoever owns it commits it."""
 
-    __slots__ = ("store", "work")
+    __slots__ = ("arrived", "store", "work")
 
-    def __init__(self, store: Store, work: Work) -> None:
+    def __init__(self, store: Store, work: Work, arrived: list[SessionRecord]) -> None:
         self.store = store
         self.work = work
+        self.arrived = arrived
+        """Sessions that it creates or opens again: whoever commits it makes room for them."""
 
     def check(self) -> None:
         """See `Unit.check`."""

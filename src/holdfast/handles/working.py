@@ -6,14 +6,18 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from holdfast.errors import Closed, HoldfastError, InvalidTransition
+from holdfast.handles.measured import measured
 from holdfast.handles.session import Session
+from holdfast.handles.store import Store
 from holdfast.model.status import SessionStatus
 
 
+@measured("work", store="_store", block=True)
 class Working:
     """Creates the session at the block's start, and moves it on at its end."""
 
-    def __init__(self, create: Callable[[], Awaitable[Session]]) -> None:
+    def __init__(self, store: Store, create: Callable[[], Awaitable[Session]]) -> None:
+        self._store = store
         self._create: Callable[[], Awaitable[Session]] | None = create
         self._session: Session | None = None
 

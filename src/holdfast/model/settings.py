@@ -93,13 +93,19 @@ def part_of(type_: Any) -> type[Struct] | None:
 
 
 def from_environment(kind: type[Struct], environment: Mapping[str, str]) -> dict[Path, Setting]:
-    """The settings in the variables HOLDFAST_<PART>__<FIELD>. Raises InvalidValue for one that sets nothing."""
+    """The settings in the variables HOLDFAST_<PART>__<FIELD>.
+
+    Raises InvalidValue for one that looks like a setting and sets nothing. Others may be somebody else's: a cluster
+    sets HOLDFAST_PORT and the like for a service of that name.
+    """
     known = {PREFIX + "__".join(path).upper(): (path, type_) for path, type_ in fields_of(kind)}
     found = {}
     for name in sorted(environment):
         if not name.startswith(PREFIX) or name in NOT_SETTINGS:
             continue
         if name not in known:
+            if "__" not in name and not _near(name, known):
+                continue
             raise _unknown(f"the variable {name}", name, known)
         path, type_ = known[name]
         found[path] = Setting(_from_text(environment[name], type_, path, name), name)
@@ -140,8 +146,13 @@ def _from_table(table: Any, kind: type[Struct], prefix: Path, source: str) -> It
 
 
 def _unknown(what: str, name: str, known: Mapping[str, object]) -> InvalidValue:
-    near = [one for one in known if one.upper().replace("_", "") == name.upper().replace("_", "")] or list(known)
+    near = _near(name, known) or list(known)
     return InvalidValue(f"{what} is no setting; known are {', '.join(near)}", path=name)
+
+
+def _near(name: str, known: Mapping[str, object]) -> list[str]:
+    """The known names that are the same but for case and underscores."""
+    return [one for one in known if one.upper().replace("_", "") == name.upper().replace("_", "")]
 
 
 def _from_text(text: str, type_: Any, path: Path, source: str) -> Any:

@@ -13,8 +13,13 @@ class AnswerRecord(Struct, frozen=True):
 
 
 class StepRecord(Struct, frozen=True):
-    """What a step of a request came to; `result` is JSON text."""
+    """What a step of a request came to; `result` is JSON text.
+
+    `identity` is a digest of name, arguments and version. It stands in the value, which is encrypted where there are
+    keys, and not in the cell's key, which is not: who knows what the arguments may be could try them all.
+    """
 
     name: str
+    identity: str
     at_us: int
     result: Raw

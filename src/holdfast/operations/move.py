@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Budget, bounds_of, is_raised
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
+from holdfast.operations import displace
 from holdfast.services import budget, claim, event, runtime, session, state
 
 MOVE_OPERATIONS = 5
@@ -18,7 +20,8 @@ MOVE_OPERATIONS = 5
 
 class Move(Struct, frozen=True):
     """A move to be made, of values that were checked. `id` is that of the entry; a `budget` replaces what the session
-    has; one that has timed out goes on if that is higher than the one it timed out of."""
+    has; one that has timed out goes on if that is higher than the one it timed out of. Where sessions of a user are
+    `ranked` by arrival, one that is open again is the newest."""
 
     id: str
     to: SessionStatus
@@ -26,10 +29,18 @@ class Move(Struct, frozen=True):
     result: Any = None
     error: Any = None
     budget: Budget | None = None
+    ranked: bool = False
 
 
-async def move(work: Work, scope: str, wanted: Move) -> SessionRecord:
-    """Stage the move of a session; returns the record it gets.
+class Moved(NamedTuple):
+    """The record that a move gave a session, and whether the session had ended and is open again."""
+
+    record: SessionRecord
+    reopened: bool
+
+
+async def move(work: Work, scope: str, wanted: Move) -> Moved:
+    """Stage the move of a session.
 
     Read, judged and written on the condition that the record is still what was judged: of two that race, one is judged
     by what the other made of it. Raises NotFound and InvalidTransition.
@@ -39,6 +50,9 @@ async def move(work: Work, scope: str, wanted: Move) -> SessionRecord:
     raised = before
     if wanted.budget is not None:
         raised = before.updated(at_us=work.now_us, budget=bounds_of(wanted.budget.over(before.budget.budget)))
+    reopens = wanted.to.is_open and not before.status.is_open
+    if reopens and wanted.ranked and before.user is not None:
+        raised = replace(raised, arrival_us=await displace.arrival_us(work, before.user, work.now_us))
     after = session.move(
         work,
         raised,
@@ -49,14 +63,14 @@ async def move(work: Work, scope: str, wanted: Move) -> SessionRecord:
         error=wanted.error,
         budget_raised=is_raised(before.budget if before.exhausted is None else before.exhausted, raised.budget),
     )
-    if after.status.is_open and not before.status.is_open:
+    if reopens:
         living = session.living_of(after, work.now_us)
         held_us, expires_us = await claim.keeps_to_us(work, scope), living.deadline.at(work.now_us)
         if expires_us is not None and expires_us < held_us:
             session.put_deadline(work, scope, living, held_us)
     told = {name: value for name in ("reason", "error") if (value := getattr(wanted, name)) is not None}
     event.note_move(work, scope, wanted.id, before=before.status, after=after.status, data=told or None)
-    return after
+    return Moved(after, reopens)
 
 
 async def end(
@@ -73,7 +87,8 @@ async def end(
     room = operations_max
     if record.status.is_open:
         started = record.status is not SessionStatus.INITIALIZING
-        record = await move(work, scope, Move(id, SessionStatus.COMPLETED if started else SessionStatus.CANCELLED))
+        to = SessionStatus.COMPLETED if started else SessionStatus.CANCELLED
+        record, _ = await move(work, scope, Move(id, to))
         version = 0
         room -= MOVE_OPERATIONS
     room = max(room, 1)  # what is too much altogether is refused as a whole

@@ -63,17 +63,29 @@ async def each(
     until_us: int,
     most: int,
 ) -> tuple[int, bool]:
-    """Take what is due, `most` at most; returns how many were taken, and whether more may be due."""
+    """Take what is due, `most` at most; returns how many were taken, and whether more may be due.
+
+    One that cannot be taken holds up no other: what it raised is raised once all had their turn.
+    """
     taken = 0
+    problems: list[BaseException] = []
+    goes_on = most > 0
     after: Found | None = None
     for start in range(0, most, BATCH):
         size = min(BATCH, most - start)
         page = await due(work(), why, until_us=until_us, after=after, limit=size)
-        taken += sum(await asyncio.gather(*(take(work, found) for found in page)))
-        if len(page) < size:
-            return taken, False
+        for answer in await asyncio.gather(*(take(work, found) for found in page), return_exceptions=True):
+            if isinstance(answer, BaseException):
+                problems.append(answer)
+            else:
+                taken += answer
+        goes_on = len(page) == size
+        if not goes_on:
+            break
         after = page[-1]
-    return taken, taken > 0
+    if problems:
+        raise problems[0]
+    return taken, goes_on and taken > 0
 
 
 async def count(work: Callable[[], Work], why: Why, *, until_us: int) -> int:

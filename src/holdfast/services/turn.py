@@ -1,7 +1,7 @@
 """Turns: the answer that a request was given, and what its finished steps came to.
 
     turn/<request id>/answer            {"at_us": …, "output": …}
-    turn/<request id>/step/<digest>     {"name": "price", "at_us": …, "result": …}
+    turn/<request id>/step/<number>     {"name": "price", "identity": <digest>, "at_us": …, "result": …}
 
 All of one request stands under one prefix, so that one read tells whether it was answered, and what is left of an
 attempt that crashed. The answer's commit removes the steps. Nothing of this shows in the change stream.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import msgspec
 from msgspec import Raw
@@ -48,9 +48,21 @@ def answer_in(cells: Iterable[Cell]) -> bytes | None:
     return None
 
 
-def steps_in(cells: Iterable[Cell]) -> dict[str, bytes]:
-    """The results of the finished steps among these, JSON text, by their keys."""
-    return {cell.key: bytes(_decoded(_steps, cell).result) for cell in cells if not cell.key.endswith("/answer")}
+class Finished(NamedTuple):
+    """A step that finished: the key of its cell, and what it came to, JSON text."""
+
+    key: str
+    result: bytes
+
+
+def steps_in(cells: Iterable[Cell]) -> dict[str, Finished]:
+    """The finished steps among these, by their identities."""
+    steps = {}
+    for cell in cells:
+        if not cell.key.endswith("/answer"):
+            record = _decoded(_steps, cell)
+            steps[record.identity] = Finished(cell.key, bytes(record.result))
+    return steps
 
 
 def answer(work: Work, scope: str, request: str, output: bytes, *, ttl_us: int | None) -> None:
@@ -59,20 +71,28 @@ def answer(work: Work, scope: str, request: str, output: bytes, *, ttl_us: int |
     work.put(scope, prefix_of(request) + "answer", msgspec.json.encode(record), ttl_us=ttl_us)
 
 
-def step_key(request: str, name: str, *, arguments: Any, version: Any) -> str:
-    """The key of a step: the same for the same name, arguments and version. Raises InvalidId and InvalidValue."""
+def step_identity(name: str, *, arguments: Any, version: Any) -> str:
+    """What tells a step from others: the same for the same name, arguments and version. Raises InvalidId and
+    InvalidValue."""
     try:
         told = codec.encode([check_name(name, "a step's name"), arguments, version], what="the arguments of a step")
     except InvalidValue:
         codec.encode(arguments, path="arguments")  # says where in them, if it is there
         codec.encode(version, path="version")
         raise
-    return f"{prefix_of(request)}step/{blake2b(told, digest_size=16).hexdigest()}"
+    return blake2b(told, digest_size=16).hexdigest()
 
 
-def step(work: Work, scope: str, key: str, *, name: str, result: bytes, ttl_us: int | None) -> None:
+def next_step(request: str, taken: Iterable[str]) -> str:
+    """The key for one more step of a request, after those that are taken."""
+    prefix = f"{prefix_of(request)}step/"
+    last = max((int(key.removeprefix(prefix)) for key in taken), default=0)
+    return f"{prefix}{last + 1:08d}"
+
+
+def step(work: Work, scope: str, key: str, *, name: str, identity: str, result: bytes, ttl_us: int | None) -> None:
     """Stage what a step came to."""
-    record = StepRecord(name, work.now_us, Raw(result))
+    record = StepRecord(name, identity, work.now_us, Raw(result))
     work.put(scope, key, msgspec.json.encode(record), ttl_us=ttl_us)
 
 

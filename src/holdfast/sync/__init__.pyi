@@ -424,6 +424,7 @@ class SessionsInTransaction:
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
+        template: str | None = None,
     ) -> SessionSurface: ...
     def update(
         self,
@@ -489,6 +490,7 @@ class Sessions:
         tags: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
+        template: str | None = None,
     ) -> Session: ...
     def list(
         self,
@@ -577,6 +579,7 @@ class Holdfast(Face):
         ids: Ids | None = None,
         keys: KeyRing | None = None,
         background: bool = False,
+        cross_scope: Literal["refuse", "forward"] = "refuse",
     ) -> Holdfast: ...
     @classmethod
     def over(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from holdfast import Config, Holdfast, Session, SessionConfig, SessionStatus
+from holdfast import Budget, BudgetExceeded, Config, Holdfast, Session, SessionConfig, SessionStatus
 from holdfast.kernel.commit import Found
 from holdfast.kernel.work import Work
 from holdfast.operations import displace
@@ -94,6 +94,41 @@ async def test_open_and_transactions_make_room_too(stores: Stores) -> None:
     face = hold.as_principal(user="ada")
     await face.sessions.create(id="d")
     assert await still_open(hold, "ada") == ["d"]
+
+
+async def use_up(s: Session) -> None:
+    with pytest.raises(BudgetExceeded):
+        while True:
+            await s.iterate()
+
+
+async def test_one_that_timed_out_and_is_resumed_makes_room_as_the_newest(stores: Stores) -> None:
+    """By itself or in a transaction; one that is only paused keeps its place."""
+    hold = await crowded(stores, max_per_user=2)
+    s = await hold.sessions.create(id="s", user="ada", budget=Budget(iterations=1))
+    await use_up(s)
+    for id in ("a", "b"):
+        await hold.sessions.create(id=id, user="ada")
+    assert (await s.resume(budget=Budget(iterations=2))).status == "active"
+    assert sorted(await still_open(hold, "ada")) == ["b", "s"]
+    b = await hold.sessions.open("b")
+    await (await b.pause()).resume()
+    await hold.sessions.create(id="c", user="ada")
+    assert sorted(await still_open(hold, "ada")) == ["c", "s"]
+    await use_up(s)
+    await hold.sessions.create(id="d", user="ada")
+    async with s.transaction() as tx:
+        await tx.resume(budget=Budget(iterations=3))
+    assert sorted(await still_open(hold, "ada")) == ["d", "s"]
+
+
+async def test_one_that_is_resumed_counts_among_all(stores: Stores) -> None:
+    hold = await crowded(stores, live_max=1)
+    s = await hold.sessions.create(id="s", budget=Budget(iterations=1))
+    await use_up(s)
+    await hold.sessions.create(id="a")
+    await s.resume(budget=Budget(iterations=2))
+    assert await still_open(hold) == ["s"]
 
 
 @pytest.mark.parametrize("most", [1, 70])

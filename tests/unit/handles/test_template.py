@@ -68,6 +68,25 @@ async def test_a_session_lives_as_long_as_its_template_says_unless_it_is_told(ho
     assert s.expires_at == s.created_at + timedelta(hours=1)
 
 
+async def test_opening_and_transactions_take_a_template_too(hold: Holdfast) -> None:
+    """With its state, in the commit that creates the session; one that is there stays as it is."""
+    await hold.sessions.templates.add("review", mode="code_review", tags=["ci"], state={"open": []})
+    opened = await hold.sessions.open("a", template="review")
+    assert (opened.mode, opened.tags, await opened.state.get("open")) == ("code_review", ("ci",), [])
+    await opened.state.set("open", [1])
+    assert await (await hold.sessions.open("a", template="review")).state.get("open") == [1]
+    async with hold.transaction() as tx:
+        inside = await tx.sessions.create(id="b", template="review", mode="planner")
+        assert await inside.state.get("open") == []
+    made = await hold.sessions.open("b")
+    assert (made.mode, made.tags, await made.state.get("open")) == ("planner", ("ci",), [])
+    with pytest.raises(NotFound, match="no template"):
+        await hold.sessions.open("c", template="none")
+    with pytest.raises(NotFound, match="no template"):
+        async with hold.transaction() as tx:
+            await tx.sessions.create(id="c", template="none")
+
+
 async def test_what_was_created_stays_as_it_is_when_its_template_changes(hold: Holdfast) -> None:
     await hold.sessions.templates.add("review", state={"open": ["a"]}, metadata={"x": [1]})
     s = await hold.sessions.create(template="review")

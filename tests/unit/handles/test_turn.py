@@ -65,7 +65,9 @@ async def test_a_repeated_request_gets_the_first_answer_in_any_process_and_write
                 await turn.messages.add("user", "again")
             with pytest.raises(Closed, match="answered before"):
                 turn.output = "another"
-    assert (await s.state.snapshot()).version == 3
+    kernel = await stores.plain()
+    assert [record.seq for record in await kernel.log("session/s")] == [1, 2, 3], "made, claimed, answered"
+    await kernel.close()
 
 
 async def test_a_turn_without_an_output_is_answered_too(s: Session) -> None:
@@ -358,3 +360,25 @@ async def test_what_is_no_turn_is_refused(hold: Holdfast, s: Session) -> None:
     with pytest.raises(NotFound):
         async with s.turn(request_id="r2"):
             pass
+
+
+async def test_no_name_in_the_store_tells_what_a_step_was_called_with(stores: Stores, s: Session) -> None:
+    """Keys are not encrypted, and a digest of a PIN is found by trying all of them: it stands in the value."""
+    with pytest.raises(ZeroDivisionError):
+        async with s.turn(request_id="r") as turn:
+            await turn.step("charge", str, "1234")
+            await turn.step("charge", str, "5678")
+            raise ZeroDivisionError
+    kernel = await stores.plain()
+    assert [cell.key for cell in await cells(kernel, "session/s", "turn/")] == [
+        "turn/r/step/00000001",
+        "turn/r/step/00000002",
+    ]
+    await kernel.close()
+    async with s.turn(request_id="r") as turn:
+        assert await turn.step("charge", _never, "5678") == "5678"
+        assert await turn.step("charge", str, "9") == "9"
+
+
+def _never(pin: str) -> str:
+    raise AssertionError(f"{pin} is charged twice")

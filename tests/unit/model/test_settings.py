@@ -93,7 +93,10 @@ def test_none_is_said_by_a_word_where_it_may_be(tmp_path: Path) -> None:
             {"HOLDFAST_STATE_TEMP_TTL": "1h"},
             "the variable HOLDFAST_STATE_TEMP_TTL .* known are HOLDFAST_STATE__TEMP_TTL\n",
         ),
-        ({"HOLDFAST_COLOUR": "red"}, "HOLDFAST_COLOUR is no setting; known are .*HOLDFAST_LIMITS__OPERATIONS_MAX"),
+        (
+            {"HOLDFAST_MY__COLOUR": "red"},
+            "HOLDFAST_MY__COLOUR is no setting; known are .*HOLDFAST_LIMITS__OPERATIONS_MAX",
+        ),
         ({"HOLDFAST_STATE__VALUE_BYTES_MAX": "many"}, "state.value_bytes_max in HOLDFAST_STATE__VALUE_BYTES_MAX: "),
         ({"HOLDFAST_STATE__VALUE_BYTES_MAX": "[1]"}, "state.value_bytes_max in HOLDFAST_STATE__VALUE_BYTES_MAX: "),
         ({"HOLDFAST_STATE__VALUE_BYTES_MAX": "0"}, "HOLDFAST_STATE__VALUE_BYTES_MAX: .*positive"),
@@ -155,3 +158,9 @@ def test_parts_within_parts_and_several_values_are_read_too() -> None:
     assert built(Outer(), found) == Outer(inner=Inner(names=("a", "b"), on=True))
     found = from_file(Outer, "x.toml", 'share = 1.5\n[inner]\nnames = ["a"]\n')
     assert built(Outer(), found) == Outer(inner=Inner(names=("a",)), share=1.5)
+
+
+def test_variables_that_a_cluster_sets_for_a_service_of_that_name_are_left_alone() -> None:
+    assert (
+        Config.load(environment={"HOLDFAST_PORT": "tcp://10.0.0.1:80", "HOLDFAST_SERVICE_HOST": "10.0.0.1"}) == Config()
+    )

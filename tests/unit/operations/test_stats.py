@@ -60,6 +60,29 @@ async def test_turns_claims_and_transactions_are_counted_by_their_beginning_and_
     assert (methods["turn.begin"].errors, methods["transaction.end"].errors) == ({"busy": 1}, {"conflict": 1})
 
 
+async def test_iterations_blocks_of_work_templates_areas_and_reads_of_the_past_are_counted(hold: Holdfast) -> None:
+    """What a session is used with stands among the methods, however it is written."""
+    await hold.sessions.templates.add("plain", task="t")
+    async with hold.sessions.work("Fix the bug") as s:
+        await s.iterate()
+        async with s.iterate():
+            pass
+        await s.area("own").write({"k": b"1"})
+        past = s.at(s.version)
+        await past.state.get("k")
+        await past.messages.list()
+        await past.events()
+    with pytest.raises(ValueError, match="no"):
+        async with hold.sessions.work("Fail"):
+            raise ValueError("no")
+    methods = (await hold.stats()).methods
+    wanted = ("iteration.", "work.", "templates.", "area.", "past.")
+    assert {name: stats.calls for name, stats in methods.items() if name.startswith(wanted)} == {
+        "iteration.at_once": 1, "iteration.begin": 1, "iteration.end": 1, "work.begin": 2, "work.end": 2,
+        "templates.add": 1, "area.write": 1, "past.get": 1, "past.list": 1, "past.events": 1,
+    }  # fmt: skip
+
+
 async def rejected(s: Session) -> None:
     async with s.turn(request_id="other", busy="reject"):
         pass

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from holdfast import Session
+from holdfast import Budget, Session
 from holdfast.cli.output import OutputOption, write_rows
 from holdfast.cli.session.record import the_session
 from holdfast.cli.store import opened, run
@@ -25,13 +25,27 @@ def pause_session(ctx: typer.Context, id: IdArgument, reason: ReasonOption = Non
     _move(ctx, id, lambda session: session.pause(reason), output)
 
 
-def resume_session(ctx: typer.Context, id: IdArgument, output: OutputOption = None) -> None:
-    """Let a session go on that is paused. One that is not is left as it is (exit code 4).
+def resume_session(
+    ctx: typer.Context,
+    id: IdArgument,
+    iterations: Annotated[int | None, typer.Option(min=0, help="How many iterations it may use in all.")] = None,
+    tokens: Annotated[int | None, typer.Option(min=0, help="How many tokens.")] = None,
+    cost: Annotated[str | None, typer.Option(metavar="DECIMAL", help="What it may cost.")] = None,
+    tool_calls: Annotated[int | None, typer.Option(min=0, help="How many tool calls.")] = None,
+    output: OutputOption = None,
+) -> None:
+    """Let a session go on that is paused, or that timed out and is given a higher budget.
+
+    What is not given of the budget stays as it is. Any other session is left as it is (exit code 4).
 
     \b
     holdfast -s app.db session resume 0197a2c4-…
+    holdfast -s app.db session resume 0197a2c4-… --iterations 200
     """
-    _move(ctx, id, lambda session: session.resume(), output)
+    limits = {"iterations": iterations, "tokens": tokens, "cost": cost, "tool_calls": tool_calls}
+    given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
+    budget = Budget(**given) if given else None
+    _move(ctx, id, lambda session: session.resume(budget=budget), output)
 
 
 def cancel_session(
