@@ -44,7 +44,7 @@ async def arrived(store: Store, record: SessionRecord) -> SessionRecord:
     """The record of a new session with its place among those of its user, where that is of importance."""
     if store.config.session.max_per_user is None or record.user is None:
         return record
-    arrival_us = await displace.arrival_us(store.work(), record.user, record.created_us)
+    arrival_us = await session.arrival_us(store.work(), record.user, record.created_us)
     return record if arrival_us == record.created_us else replace(record, arrival_us=arrival_us)
 
 

@@ -27,12 +27,6 @@ BATCH = 64
 """Sessions looked at together, beyond those that may stay."""
 
 
-async def arrival_us(work: Work, user: str, at_us: int) -> int:
-    """When a session that is created now arrives among those of its user: after all there are, whatever clocks say."""
-    newest = await work.find(session.OPEN_OF, user, limit=1, reverse=True)
-    return max(at_us, int(newest[0].order) + 1) if newest else at_us
-
-
 async def beyond_newest(work: Work, user: str, most: int) -> list[str]:
     """The open sessions of a user beyond the newest so many, the oldest last."""
     stay = 0

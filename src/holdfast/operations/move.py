@@ -11,7 +11,6 @@ from holdfast.kernel.work import Work
 from holdfast.model.budget import Budget, bounds_of, is_raised
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
-from holdfast.operations import displace
 from holdfast.services import budget, claim, event, runtime, session, state
 
 MOVE_OPERATIONS = 5
@@ -52,7 +51,7 @@ async def move(work: Work, scope: str, wanted: Move) -> Moved:
         raised = before.updated(at_us=work.now_us, budget=bounds_of(wanted.budget.over(before.budget.budget)))
     reopens = wanted.to.is_open and not before.status.is_open
     if reopens and wanted.ranked and before.user is not None:
-        raised = replace(raised, arrival_us=await displace.arrival_us(work, before.user, work.now_us))
+        raised = replace(raised, arrival_us=await session.arrival_us(work, before.user, work.now_us))
     after = session.move(
         work,
         raised,

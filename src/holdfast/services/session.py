@@ -338,3 +338,9 @@ def _entries(record: SessionRecord) -> tuple[Entry, ...]:
         arrival_us = record.created_us if record.arrival_us is None else record.arrival_us
         entries.append(Entry(OPEN_OF, record.user, order_of(arrival_us)))
     return tuple(entries)
+
+
+async def arrival_us(work: Work, user: str, at_us: int) -> int:
+    """When a session that is created now arrives among those of its user: after all there are, whatever clocks say."""
+    newest = await work.find(OPEN_OF, user, limit=1, reverse=True)
+    return max(at_us, int(newest[0].order) + 1) if newest else at_us
