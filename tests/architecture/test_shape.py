@@ -15,6 +15,7 @@ TOLD_WITH: Mapping[str, str] = {
     "deadline": "session",
     "duration": "config",
     "erasure": "holdfast",
+    "exposition": "stats",
     "moment": "config",
     "page": "session",
     "session_filter": "session",

@@ -2,7 +2,6 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from holdfast.cli.exposition import exposition
 from holdfast.model.stats import CacheStats, KindStats, Stats, WriterStats
 from tests.cli.program import invoke
 
@@ -63,7 +62,7 @@ def test_labels_may_hold_anything() -> None:
         bytes=2,
         store={"text": odd, "1 odd-name": 3},
     )
-    text = "\n".join([*exposition(stats, space=odd), ""])
+    text = stats.prometheus(space=odd, process=False)
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     assert {sample.labels["space"] for sample in samples} == {odd}
     assert [sample.labels["kind"] for sample in samples if "kind" in sample.labels] == [odd, odd]

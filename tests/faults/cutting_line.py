@@ -13,11 +13,12 @@ Cut = Literal["request", "reply"]
 
 class CuttingLine:
     """A socket in `folder` that leads to `server`. `cut` is asked, for each piece of a request that is larger than
-    `size`, whether the line is to be cut around it."""
+    `size`, whether the line is to be cut around it. `sent` tells of each connection what it sent, piece by piece."""
 
     def __init__(self, folder: Path, server: Path, cut: Callable[[], Cut | None], *, size: int) -> None:
         self.folder = folder
         self.cuts = 0
+        self.sent: list[list[bytes]] = []
         self._server = server
         self._cut = cut
         self._size = size
@@ -38,9 +39,12 @@ class CuttingLine:
         assert task is not None
         self._tasks.add(task)
         there, back = await asyncio.open_unix_connection(self._server)
+        pieces: list[bytes] = []
+        self.sent.append(pieces)
         replies = asyncio.create_task(self._forward(there, writer))
         try:
             while piece := await reader.read(1 << 20):
+                pieces.append(piece)
                 cut = self._cut() if len(piece) > self._size else None
                 if cut is not None:
                     self.cuts += 1

@@ -10,7 +10,6 @@ from typing import Annotated
 import msgspec
 import typer
 
-from holdfast.cli.exposition import exposition
 from holdfast.cli.output import write_line, write_table, write_text
 from holdfast.cli.store import opened, run
 from holdfast.cli.where import where
@@ -53,8 +52,7 @@ def stats(
     if format is StatsFormat.TABLE:
         write_table([{"figure": name, "value": figure} for name, figure in _rows(stats)])
     elif format is StatsFormat.PROMETHEUS:
-        for line in exposition(stats, space=where(ctx).space):
-            write_text(line)
+        write_text(stats.prometheus(space=where(ctx).space, process=False).removesuffix("\n"))
     else:
         document = msgspec.to_builtins(stats)
         write_line({name: figure for name, figure in document.items() if name not in OF_THIS_PROCESS})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from msgspec import Struct
 
+from holdfast.model.exposition import family, summary
 from holdfast.model.sweep import SweeperStats
 
 
@@ -90,3 +92,83 @@ class Stats(Struct, frozen=True, kw_only=True):
     records: int
     bytes: int
     store: dict[str, int | float | str]
+
+    def prometheus(self, *, space: str = "default", process: bool = True) -> str:
+        """These figures in Prometheus' text format, for the endpoint of a server; each sample names the space.
+
+        Without `process` only what the space holds, nothing of what this process called and sent.
+        """
+        here = {"space": space}
+        lines = [*_held(self, here), *(_done(self, here) if process else ())]
+        return "".join(f"{line}\n" for line in lines)
+
+
+_TOLD = {
+    "file_bytes": "Bytes of the store's file.",
+    "free_bytes": "Bytes within the store's file that are free.",
+    "entries": "Index entries.",
+    "schema": "Version of the store's schema.",
+}
+
+
+def _held(stats: Stats, here: dict[str, str]) -> Iterator[str]:
+    """What the space holds."""
+    yield from family("scopes", "Live scopes: sessions, users, agents, globals.", [(here, stats.scopes)])
+    yield from family("records", "Records kept in the logs of all scopes.", [(here, stats.records)])
+    yield from family("bytes", "Bytes of values and log records.", [(here, stats.bytes)])
+    kinds = [({**here, "kind": kind}, figures) for kind, figures in stats.kinds.items()]
+    yield from family("cells", "Values kept, by kind.", [(labels, one.count) for labels, one in kinds])
+    yield from family(
+        "value_bytes", "Bytes of the values kept, by kind.", [(labels, one.bytes) for labels, one in kinds]
+    )
+    texts = {}
+    for name, figure in stats.store.items():
+        if isinstance(figure, str):
+            texts[name] = figure
+        else:
+            yield from family(name, _TOLD.get(name, f"The figure {name} of the store."), [(here, figure)])
+    yield from family("info", "Always 1; what the store runs on stands in the labels.", [({**here, **texts}, 1)])
+
+
+def _done(stats: Stats, here: dict[str, str]) -> Iterator[str]:
+    """What this process called and sent since it opened the store."""
+    yield from _calls("method", "public methods", stats.methods, here)
+    yield from _calls("verb", "the kernel's verbs", stats.verbs, here)
+    cache, writer, sweeper = stats.cache, stats.writer, stats.sweeper
+    for name, told, count in (
+        ("cache_hits_total", "Reads that the cache answered.", cache.hits),
+        ("cache_misses_total", "Reads that the cache did not answer.", cache.misses),
+        ("writer_commits_total", "Commits sent.", writer.commits),
+        ("writer_batches_total", "Batches sent, each with one barrier.", writer.batches),
+        ("sweeper_steps_total", "Steps the sweeper made.", sweeper.steps),
+        ("sweeper_failures_total", "Steps the store did not let the sweeper make.", sweeper.failures),
+    ):
+        yield from family(name, told, [(here, count)], kind="counter")
+    for name, told, count in (
+        ("cache_entries", "Values in the cache.", cache.entries),
+        ("cache_bytes", "Bytes in the cache.", cache.bytes),
+        ("writer_batch_max", "Commits of the largest batch.", writer.batch_max),
+        ("writer_waiting", "Commits in the queue.", writer.waiting),
+        ("sweeper_running", "1 if there is a sweeper.", int(sweeper.running)),
+        ("sweeper_failures_in_a_row", "Failures of the sweeper one after the other, up to now.", sweeper.in_a_row),
+    ):
+        yield from family(name, told, [(here, count)])
+
+
+def _calls(noun: str, told: str, calls: Mapping[str, CallStats], here: dict[str, str]) -> Iterator[str]:
+    by_name = [({**here, noun: name}, one) for name, one in calls.items()]
+    yield from summary(
+        f"{noun}_seconds",
+        f"Seconds that calls of {told} took; quantiles since the opening.",
+        [
+            (
+                labels,
+                {"0.5": one.p50_us / 1e6, "0.95": one.p95_us / 1e6, "0.99": one.p99_us / 1e6},
+                one.total_s,
+                one.calls,
+            )
+            for labels, one in by_name
+        ],
+    )
+    errors = [({**labels, "code": code}, count) for labels, one in by_name for code, count in one.errors.items()]
+    yield from family(f"{noun}_errors_total", f"Calls of {told} that raised, by code.", errors, kind="counter")

@@ -19,6 +19,7 @@ from holdfast.backends.postgres.schema import durability_of
 from holdfast.errors import Closed, InvalidValue, StoreTooNew, Unsupported
 from holdfast.kernel.commit import Append, Commit, CommitId, Committed, Entry, Put, Range, Read, ScopeCommit
 from holdfast.testing.servers import PostgresServer
+from tests.faults.cutting_line import CuttingLine
 from tests.servers import afresh, postgres, schema
 
 A = "session/a"
@@ -31,6 +32,27 @@ def given() -> Settings:
 
 def put(n: int, *, writer: str = "w") -> Commit:
     return Commit((ScopeCommit(A, "create", puts=(Put("k", str(n).encode()),)),), n, id=CommitId(writer, n))
+
+
+@pytest.mark.parametrize("count", [1, 20, 128])
+async def test_a_batch_is_one_round_trip(given: Settings, tmp_path_factory: pytest.TempPathFactory, count: int) -> None:
+    """However many commits are in it: one piece goes over the line of commits, and none over it before or after."""
+    folder = tmp_path_factory.mktemp("l")
+    async with CuttingLine(folder, postgres().socket, lambda: None, size=0) as line:
+        there = Settings(given.dsn.replace(str(postgres().folder), str(folder)), "a line that counts", schema())
+        kernel = await PostgresKernel.open(there)
+        await kernel.commit([put(1)])  # from here on the statement is prepared
+        before = [len(pieces) for pieces in line.sent]
+        mark = b"told by its value"
+        commits = [Commit((ScopeCommit(A, "create", puts=(Put("k", mark),)),), n, id=CommitId("w", n))
+                   for n in range(2, 2 + count)]  # fmt: skip
+        outcomes = await kernel.commit(commits)
+        await kernel.close()
+        after = [pieces[before[at] :] for at, pieces in enumerate(line.sent) if at < len(before)]
+    assert all(isinstance(outcome, Committed) for outcome in outcomes)
+    (trips,) = [pieces for pieces in after if any(mark in piece for piece in pieces)]
+    assert len(trips) == 2  # the batch, and the end of the line
+    assert b"".join(trips[0:1]).count(mark) == count
 
 
 async def test_another_opening_is_told_without_a_poll(given: Settings) -> None:

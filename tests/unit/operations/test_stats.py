@@ -6,6 +6,7 @@ import asyncio
 from contextvars import Context
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from holdfast import Busy, Config, Conflict, Holdfast, Session, TelemetryConfig
 from tests.unit.stores import Stores
@@ -120,6 +121,37 @@ async def test_the_cache_tells_what_it_answered(spanning: Stores) -> None:
     assert (cache.kind, cache.hits, cache.misses, cache.ratio) == ("exact", 3, 1, 0.75)
     assert cache.entries > 0
     assert cache.bytes > 0
+
+
+async def test_a_running_process_tells_prometheus_what_it_did(spanning: Stores) -> None:
+    """Calls, errors and latencies by method, the cache, the writer and the sweeper, read by Prometheus' own parser."""
+    hold = await spanning.open()
+    s = await hold.sessions.create()
+    await s.state.set("k", 1)
+    with pytest.raises(Conflict):
+        await s.state.set("k", 9, if_version=1)
+    for _ in range(4):
+        await s.state.get("k")
+    stats = await hold.stats()
+    told: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+    for family in text_string_to_metric_families(stats.prometheus(space="shop")):
+        for sample in family.samples:
+            assert sample.labels.pop("space") == "shop"
+            told[sample.name.removeprefix("holdfast_"), frozenset(sample.labels.items())] = sample.value
+    got = ("method", "state.set")
+    assert told["method_seconds_count", frozenset([got])] == 2
+    assert told["method_seconds_sum", frozenset([got])] == stats.methods["state.set"].total_s
+    assert told["method_seconds", frozenset([got, ("quantile", "0.99")])] == stats.methods["state.set"].p99_us / 1e6
+    assert told["method_errors_total", frozenset([got, ("code", "conflict")])] == 1
+    assert told["verb_seconds_count", frozenset([("verb", "commit")])] == stats.verbs["commit"].calls
+    plain = {name: figure for (name, labels), figure in told.items() if not labels}
+    assert (plain["cache_hits_total"], plain["cache_misses_total"]) == (stats.cache.hits, stats.cache.misses)
+    assert plain["cache_entries"] == stats.cache.entries > 0
+    assert (plain["writer_commits_total"], plain["writer_batches_total"]) == (
+        stats.writer.commits,
+        stats.writer.batches,
+    )
+    assert (plain["writer_batch_max"], plain["writer_waiting"], plain["sweeper_running"]) == (1, 0, 0)
 
 
 async def test_nothing_is_counted_where_that_is_turned_off(stores: Stores) -> None:
