@@ -67,7 +67,8 @@ class Aftermath:
                 continue
             value = codec.decode(cell.value)
             if area == "message" or area == "event":
-                shown.setdefault(area, []).append(value["content" if area == "message" else "data"])
+                entry = value["content"] if area == "message" else value.get("data", value["type"])
+                shown.setdefault(area, []).append(entry)
             else:
                 shown[cell.key] = value["metadata"] if area == "session" else value
         expected = told(self.entries[scope])

@@ -129,12 +129,13 @@ async def test_the_trace_of_a_commit_is_its_cause_unless_another_was_given(expor
         causes = []
         async for change in session.changes(after="beginning"):
             causes.append((change.cause.by, change.cause.trace_id))
-            if len(causes) == 4:
+            if len(causes) == 5:
                 break
     mine = format(span.get_span_context().trace_id, "032x")
-    assert causes[1:3] == [("ada", mine), (None, "req-17")]
+    assert causes[0] == causes[1], "the session and its start"
+    assert causes[2:4] == [("ada", mine), (None, "req-17")]
     alone = format(exported.named("state.set")[2].context.trace_id, "032x")
-    assert causes[3] == (None, alone)
+    assert causes[4] == (None, alone)
 
 
 async def test_the_switch_keeps_it_out_of_the_traces(exported: Exported) -> None:
