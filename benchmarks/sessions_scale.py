@@ -37,7 +37,7 @@ from holdfast.handles.session import Session
 ACTIVE = 1_000
 USERS = 20
 PAGE = 50
-PER_COMMIT = 20  # a session is four writes, and a commit has at most 90
+PER_COMMIT = 15  # a session is five writes, and a commit has at most 90
 GOAL = Goal(at_most=1.5)
 
 

@@ -22,7 +22,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, Token, copy_context
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -110,11 +110,14 @@ class Call:
         while self._answers.get() is not None:
             pass
 
+    def is_over(self) -> None:
+        """Tell its thread that there is nothing to wait for."""
+        self._answers.put(None)
+
     def cancel(self) -> None:
         """Cancel it, in the loop; not before it began, or nobody would learn of its end."""
-        task = self.task
-        if task is not None:
-            task.get_loop().call_soon(task.cancel)
+        if self.task is not None:
+            self.task.get_loop().call_soon(self.task.cancel)
 
 
 class Visit:
@@ -186,14 +189,14 @@ class Portal:
             call.context = context
         if visits is not None:
             visits(call)
-        self._calls.append(call)
-        if not self._woken:
-            self._woken = True
-            self.loop.call_soon_threadsafe(self._start_calls)
         try:
+            self._calls.append(call)
+            if not self._woken:
+                self._woken = True
+                self.loop.call_soon_threadsafe(self._start_calls)
             call.wait(_deadline.get() if timed else None)
-        except BaseException:  # Ctrl-C, or out of time
-            self.loop.call_soon_threadsafe(call.cancel)
+        except BaseException:  # Ctrl-C between any two of these steps, or out of time
+            self.loop.call_soon_threadsafe(self._withdraw, call)
             call.wait_for_end()
             raise
         finally:
@@ -225,6 +228,18 @@ class Portal:
             return fn(*args, **kwargs)
         finally:
             made_for.reset(token)
+
+    def _withdraw(self, call: Call) -> None:
+        """See to it that a call ends, wherever its thread was interrupted; in the loop."""
+        if call.task is None:
+            with suppress(ValueError):
+                self._calls.remove(call)
+            call.is_over()
+            self._start_calls()  # of other threads, which may not have been told of
+        elif call.task.done():
+            call.is_over()
+        else:
+            call.cancel()
 
     def _start_calls(self) -> None:
         self._woken = False

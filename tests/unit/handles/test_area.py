@@ -13,7 +13,7 @@ async def test_what_is_written_is_there_in_the_order_of_its_keys(hold: Holdfast)
     s = await hold.sessions.create(id="s")
     area = s.area("mine")
     version = await area.write({f"k{n}": bytes([n]) for n in range(5)})
-    assert version == (await s.state.snapshot()).version
+    assert version == 2, "the next commit of the session"
     await area.write({"k9": b""}, deletes=["k0", "k7"])
     assert await area.get(["k1", "k9", "k0"]) == {"k1": b"\1", "k9": b""}
     first = await area.page("k", limit=3)

@@ -9,13 +9,14 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 
 from holdfast.backends.memory import MemoryKernel
 from holdfast.errors import Closed
 from holdfast.sync import Holdfast
-from holdfast.sync.portal import portal
+from holdfast.sync.portal import portal, timeout
 from tests.unit.kernel.gated import Gated
 
 THREADS = 32
@@ -205,3 +206,33 @@ def test_a_closed_store_is_closed_for_every_thread() -> None:
     for thread in threads:
         thread.join()
     assert len(answers) == 4
+
+
+@pytest.mark.parametrize("step", range(1, 40, 3))
+def test_wherever_a_call_is_interrupted_the_next_one_is_served(step: int) -> None:
+    """Between any two lines of the portal: nothing waits for ever, and no call runs on that its thread gave up."""
+    lines = 0
+
+    def trace(frame: FrameType, event: str, arg: object) -> Any:
+        nonlocal lines
+        if not frame.f_code.co_filename.endswith("sync/portal.py"):
+            return None
+        if event == "line":
+            lines += 1
+            if lines == step:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    with Holdfast.open("memory://") as hold:
+        s = hold.sessions.create(id="s")
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            s.state.set("k", 1)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        with timeout("10s"):
+            assert s.state.set("after", 1) in (2, 3)
