@@ -71,7 +71,8 @@ class Work(Reads):
         super().__init__(writer, keeper)
         self.cause = cause
         self.durable = True
-        """Whether the commit is to outlive a failure of the machine; see `Kernel.commit`."""
+        """Whether the commit is to outlive a failure of the machine; see `Kernel.commit`. One that tells the stream of
+        something, or drops a scope, does in any case."""
         self.missed: Callable[[Committed], object] | None = None
         """Called if the commit landed though whoever waited for it was cancelled; without it, it may not be sent."""
         self.guard: Callable[[], None] | None = None
@@ -357,7 +358,8 @@ class Work(Reads):
         return self._send([part.to_commit(now_us) for part in parts], now_us)
 
     def _send(self, scopes: Sequence[ScopeCommit], now_us: int) -> Awaitable[Committed | Conflict]:
-        commit = Commit(tuple(scopes), now_us, self.cause, durable=self.durable)
+        durable = self.durable or any(part.body or part.drop for part in scopes)  # see `beginning.is_firm`
+        commit = Commit(tuple(scopes), now_us, self.cause, durable=durable)
         if self.operations > self._limits.operations_max or self._bytes > self._limits.commit_bytes_max:
             check_commit(commit, self._limits)
         return self._writer.commit(commit, missed=self.missed)

@@ -13,7 +13,7 @@ from holdfast.backends.memory import MemoryKernel
 from holdfast.backends.memory.kernel import TRAITS
 from holdfast.errors import AlreadyExists, Closed, InvalidValue, NotFound, TooLarge, Unavailable, Unsupported
 from holdfast.errors import Conflict as ConflictError
-from holdfast.kernel.commit import Cell, Committed, Conflict, Range, Read, View, stamp
+from holdfast.kernel.commit import Cell, Commit, Committed, Conflict, Outcome, Range, Read, View, stamp
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.limits import PAGE_MAX, Traits
 from holdfast.kernel.patience import TRIES
@@ -529,3 +529,26 @@ async def test_a_read_that_meets_an_unavailable_store_is_asked_again() -> None:
     work = await interposed(*[Unavailable("away")] * TRIES)
     with pytest.raises(Unavailable):
         await work.get("user/a", "k00000")
+
+
+async def test_what_the_stream_tells_is_durable_whatever_the_unit_says() -> None:
+    """G6: a place is told to followers only where something stays."""
+    sent: list[bool] = []
+
+    class Listening(Around):
+        async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
+            sent.extend(commit.durable for commit in commits)
+            return await super().commit(commits)
+
+    bench = Bench(kernel=Listening(MemoryKernel()))
+    await bench.write(a=b"1")
+    for stage in (
+        lambda work: work.put("user/a", "a", b"2"),
+        lambda work: work.note("user/a", "state", "delete", "a", None),
+        lambda work: work.drop("user/a"),
+    ):
+        work = bench.work()
+        work.durable = False
+        stage(work)
+        assert isinstance(await work.commit(), Committed)
+    assert sent == [True, False, True, True]
