@@ -15,6 +15,7 @@ from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.handles import loops
 from holdfast.kernel.commit import Read
 from holdfast.testing.clock import ManualClock, SeededIds
+from tests.unit.handles.exclusive import until
 
 
 @contextmanager
@@ -84,18 +85,12 @@ def test_closing_does_not_wait_for_a_loop_that_is_closed_or_does_not_run(caplog:
     loop = asyncio.new_event_loop()
     hold = loop.run_until_complete(opened(MemoryStore()))
     asyncio.run(hold.close())
-    loop.run_until_complete(_until_nothing_is_asleep(loop))
+    loop.run_until_complete(until(lambda: not asleep(loop)))
     assert not hold._sweeper.stats().running
     hold = loop.run_until_complete(opened(MemoryStore()))
     loop.close()
     asyncio.run(hold.close())
     assert caplog.messages == []
-
-
-async def _until_nothing_is_asleep(loop: asyncio.AbstractEventLoop) -> None:
-    async with asyncio.timeout(30):
-        while asleep(loop):
-            await asyncio.sleep(0)
 
 
 def test_closing_does_not_wait_for_a_loop_that_closes_meanwhile() -> None:
@@ -112,8 +107,7 @@ def test_closing_does_not_wait_for_a_loop_that_closes_meanwhile() -> None:
     async def close() -> None:
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        while not loop.is_running():
-            await asyncio.sleep(0)
+        await until(loop.is_running)
         asyncio.get_running_loop().call_later(0.01, stopped.set)
         await hold.close()
         thread.join(30)
@@ -133,13 +127,7 @@ def test_closing_does_not_wait_for_ever_for_a_loop_that_is_held_up(monkeypatch: 
         thread.start()
         thread.join(30)  # as no program should
         assert not thread.is_alive()
-        await _until_it_has_ended(hold)
+        await until(lambda: not hold._sweeper.stats().running)
         return hold
 
     assert asyncio.run(main())._store.closed
-
-
-async def _until_it_has_ended(hold: Holdfast) -> None:
-    async with asyncio.timeout(30):
-        while hold._sweeper.stats().running:
-            await asyncio.sleep(0)
