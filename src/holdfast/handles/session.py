@@ -142,7 +142,8 @@ class Session(SessionSurface):
     @property
     def expires_at(self) -> datetime | None:
         """When it expires, unless it is extended or accessed before, as far as this process has seen; None: never."""
-        expires_us = self._store.deadlines.expires_us(self._target.scope, self._expires_us)
+        created_us = self._record.created_us
+        expires_us = self._store.deadlines.expires_us(self._target.scope, created_us, self._expires_us)
         return None if expires_us is None else to_datetime(expires_us)
 
     @property
