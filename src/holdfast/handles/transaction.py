@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar, cast
 
-from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, shown
+from holdfast.errors import Closed, Conflict, HoldfastError, InvalidValue, UseTransaction, shown
 from holdfast.handles.beginning import new_session
 from holdfast.handles.crowding import arrived, make_room
 from holdfast.handles.expiry import make_way
@@ -28,6 +28,7 @@ from holdfast.handles.surface import SessionSurface, Update, scope_name, state_o
 from holdfast.handles.threads import loop_of_call
 from holdfast.handles.unit import Target, Together, check_callable, enter, explain, leave, pause, refuse_inside
 from holdfast.kernel.commit import Committed
+from holdfast.kernel.commit import Conflict as Refusal
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Budget
 from holdfast.model.duration import Duration
@@ -57,6 +58,11 @@ class _Rollback(BaseException):
 class Block:
     """The life of a transaction: begun at the block's start, committed or discarded at its end."""
 
+    called = "transaction"
+    begun_by = "s.transaction()"
+    name = "tx"
+    """What it is called, what begins it, and the name that examples give it: for whoever is told of a misuse."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
         self._work: Work | None = None
@@ -67,13 +73,13 @@ class Block:
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
-            raise Closed("a transaction is used once; begin another")
+            raise Closed(f"a {self.called} is used once; begin another")
         self._begin()
         return self
 
     def _begin(self) -> None:
         self._work = self._store.work()
-        self._work.guard = self._check
+        self._work.guard, self._work.called = self._check, self.called
         self._state = "open"
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
@@ -101,11 +107,14 @@ class Block:
         carry(self._store, work)
         outcome = await self._store.commit(work)
         if not isinstance(outcome, Committed):
-            raise explain(outcome, asked=work.asked(outcome))
+            raise self._explain(outcome, asked=work.asked(outcome))
         self._committed = outcome
         self._finish(outcome)
         for record in self._arrived:
             await make_room(self._store, record)
+
+    def _explain(self, conflict: Refusal, *, asked: bool) -> HoldfastError:
+        return explain(conflict, asked=asked)
 
     def _finish(self, outcome: Committed) -> None:
         """What is to be done once it has committed."""
@@ -173,15 +182,18 @@ class Block:
         return self._work
 
     def _closed(self) -> Closed:
-        return Closed(
-            "this transaction has ended" if self._state == "ended" else "use a transaction as `async with … as tx`"
-        )
+        called = self.called
+        if self._state == "ended":
+            return Closed(
+                f"this {called} has ended", remedy=f"Begin another: `async with {self.begun_by} as {self.name}`."
+            )
+        return Closed(f"use a {called} as `async with … as {self.name}`")
 
     def _check(self) -> None:
         """Raise where an open transaction may not be used."""
         if loop_of_call() is not self._loop:
             raise UseTransaction(
-                "a transaction was used outside the event loop of its block",
+                f"a {self.called} was used outside the event loop of its block",
                 remedy="Use it in the event loop in which its block was entered, by tasks that the block waits for.",
             )
         if self._rolled_back:

@@ -338,6 +338,11 @@ def check_callable(fn: object, what: str) -> None:
 class Covering(Protocol):
     """A transaction, as far as this module needs to know it."""
 
+    called: str
+    begun_by: str
+    name: str
+    """What it is called, what begins it, and the name that examples give it."""
+
     @property
     def is_open(self) -> bool:
         """Whether its block was entered and not yet left."""
@@ -356,7 +361,10 @@ def refuse_inside(store: Store, scope: str, *, but: Work | None = None) -> None:
     for transaction in open_transactions.get():
         if transaction.covers(store, scope, but=but):
             raise UseTransaction(
-                f"{scope} is part of the transaction this task is in, and was written past it", scope=scope
+                f"{scope} is part of the {transaction.called} this task is in, and was written past it",
+                remedy=f"Inside `async with {transaction.begun_by} as {transaction.name}`, write through "
+                f"`{transaction.name}`.",
+                scope=scope,
             )
 
 
