@@ -26,7 +26,7 @@ from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update, scope_name, state_of
 from holdfast.handles.threads import loop_of_call
-from holdfast.handles.unit import Target, Together, check_callable, enter, explain, leave, pause, refuse_inside
+from holdfast.handles.unit import Called, Target, Together, check_callable, enter, explain, leave, pause, refuse_inside
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.commit import Conflict as Refusal
 from holdfast.kernel.work import Work
@@ -58,10 +58,7 @@ class _Rollback(BaseException):
 class Block:
     """The life of a transaction: begun at the block's start, committed or discarded at its end."""
 
-    called = "transaction"
-    begun_by = "s.transaction()"
-    name = "tx"
-    """What it is called, what begins it, and the name that examples give it: for whoever is told of a misuse."""
+    _called = Called("transaction", "s.transaction()", "tx")
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -73,13 +70,13 @@ class Block:
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
-            raise Closed(f"a {self.called} is used once; begin another")
+            raise Closed(f"a {self._called.what} is used once; begin another")
         self._begin()
         return self
 
     def _begin(self) -> None:
         self._work = self._store.work()
-        self._work.guard, self._work.called = self._check, self.called
+        self._work.guard, self._work.called = self._check, self._called.what
         self._state = "open"
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
@@ -160,12 +157,12 @@ class Block:
         """Whether its block was entered and not yet left."""
         return self._state == "open"
 
-    def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
-        """Whether it is open on that store, has touched that scope, and is not the one with that unit."""
+    def covers(self, store: Store, scope: str, *, but: Work | None) -> Called | None:
+        """What it is called, if it is open on that store, has touched that scope, and is not the one with that unit."""
         work = self._work
         if work is None or work is but or not self.is_open:
-            return False
-        return store.kernel is self._store.kernel and scope in work.touched
+            return None
+        return self._called if store.kernel is self._store.kernel and scope in work.touched else None
 
     def version(self, scope: Scope) -> int | None:
         """The version the commit gave that scope; None if it wrote nothing there, or has not committed."""
@@ -193,7 +190,7 @@ class Block:
         """Raise where an open transaction may not be used."""
         if loop_of_call() is not self._loop:
             raise UseTransaction(
-                f"a {self.called} was used outside the event loop of its block",
+                f"a {self._called.what} was used outside the event loop of its block",
                 remedy="Use it in the event loop in which its block was entered, by tasks that the block waits for.",
             )
         if self._rolled_back:

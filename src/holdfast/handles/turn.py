@@ -23,7 +23,7 @@ from holdfast.handles.lease import Lease, Standing, Taking, Terms
 from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
 from holdfast.handles.transaction import SessionTransaction
-from holdfast.handles.unit import Target, check_callable, explain, refuse_inside
+from holdfast.handles.unit import Called, Target, check_callable, explain, refuse_inside
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Committed
 from holdfast.kernel.commit import Conflict as Refusal
@@ -51,8 +51,7 @@ class Turn(SessionTransaction):
     claim could not be renewed for its ttl; at the end of the block what `SessionTransaction` does.
     """
 
-    called = name = "turn"
-    begun_by = "s.turn(request_id=…)"
+    _called = Called("turn", "s.turn(request_id=…)", "turn")
 
     def __init__(
         self,
@@ -154,7 +153,7 @@ class Turn(SessionTransaction):
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
-            raise Closed(f"a {self.called} is used once; begin another")
+            raise Closed(f"a {self._called.what} is used once; begin another")
         refuse_inside(self._store, self._target.scope)
         refuse_held(self._store, self._target.scope)
         self._request_before = cause.set_request(self._request)
