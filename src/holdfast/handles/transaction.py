@@ -179,12 +179,10 @@ class Block:
         return self._work
 
     def _closed(self) -> Closed:
-        called = self.called
+        what, begun_by, name = self._called
         if self._state == "ended":
-            return Closed(
-                f"this {called} has ended", remedy=f"Begin another: `async with {self.begun_by} as {self.name}`."
-            )
-        return Closed(f"use a {called} as `async with … as {self.name}`")
+            return Closed(f"this {what} has ended", remedy=f"Begin another: `async with {begun_by} as {name}`.")
+        return Closed(f"use a {what} as `async with … as {name}`")
 
     def _check(self) -> None:
         """Raise where an open transaction may not be used."""
