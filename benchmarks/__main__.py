@@ -37,6 +37,7 @@ from benchmarks import (
 )
 from benchmarks.effort import QUICK, Effort
 from benchmarks.finding import Finding, show
+from benchmarks.pace import pace
 
 BENCHMARKS = {
     "blocking": blocking,
@@ -65,9 +66,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     found: dict[str, list[Finding]] = {}
     for name in asked.names or BENCHMARKS:
         print(f"\n{name}: {(BENCHMARKS[name].__doc__ or '').partition(chr(10))[0]}", flush=True)
-        begun = time.perf_counter()
+        begun, before = time.perf_counter(), pace()
         found[name] = BENCHMARKS[name].measure(effort)
-        show(found[name], title=f"{name}, {time.perf_counter() - begun:,.0f} s")
+        took_s, after = time.perf_counter() - begun, pace()
+        show(found[name], title=f"{name}, {took_s:,.0f} s, Python at {before:.2f} to {after:.2f} of its pace")
     goals = [finding for findings in found.values() for finding in findings if str(finding.goal)]
     print()
     show(goals, title=f"Goals: {counted(goals)}")

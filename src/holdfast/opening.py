@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from holdfast.errors import InvalidValue, MissingExtra, shown
@@ -15,6 +16,9 @@ from holdfast.model.config import Config
 from holdfast.model.keyring import KeyRing
 from holdfast.wrappers.framing import Framing, all_but
 from holdfast.wrappers.ring import refuse_sealed
+
+if TYPE_CHECKING:
+    from holdfast.backends.postgres import Settings
 
 SERVERS = frozenset({"postgresql"})
 """Schemes whose URLs name a host, and a role with a password before it."""
@@ -99,6 +103,32 @@ async def open_kernel(url: str, *, space: str) -> Kernel:
     return await _OPENERS[address.scheme](address, check_name(space, "a space"))
 
 
+async def is_there(url: str) -> bool:
+    """Whether a store is at `url`, looked up without making one; yes too where only opening can tell what is wrong.
+
+    Raises InvalidValue for a URL that is not known, and what reaching a server raises.
+    """
+    address = parse_url(url)
+    if address.scheme == "postgresql":
+        settings = _postgres_settings(address)
+        from holdfast.backends.postgres.schema import is_made
+
+        return await is_made(settings)
+    if address.scheme == "sqlite":
+        return await asyncio.to_thread(_is_path, address.path.removeprefix("/"))
+    return True
+
+
+def _is_path(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
 async def open_framed(
     url: str,
     keys: KeyRing | None,
@@ -165,8 +195,15 @@ async def _open_sqlite(address: Address, space: str) -> Kernel:
 
 
 async def _open_postgres(address: Address, space: str) -> Kernel:
+    settings = _postgres_settings(address)
+    from holdfast.backends.postgres import PostgresKernel
+
+    return await PostgresKernel.open(settings, space=space)
+
+
+def _postgres_settings(address: Address) -> Settings:
     try:
-        from holdfast.backends.postgres import OPTIONS, PostgresKernel, settings_of
+        from holdfast.backends.postgres import OPTIONS, settings_of
     except ImportError as missing:
         raise MissingExtra(
             "a PostgreSQL store needs a driver that is not installed",
@@ -177,7 +214,7 @@ async def _open_postgres(address: Address, space: str) -> Kernel:
     _refuse_unknown(address, known=(*OPTIONS, *_DRIVERS_OPTIONS))
     query = urlencode([(name, value) for name, value in address.options.items() if name in _DRIVERS_OPTIONS])
     dsn = address.url.partition("?")[0] + (f"?{query}" if query else "")
-    return await PostgresKernel.open(settings_of(dsn, told_url(address.url), address.options), space=space)
+    return settings_of(dsn, told_url(address.url), address.options)
 
 
 def _refuse_unknown(address: Address, known: tuple[str, ...]) -> None:

@@ -55,9 +55,9 @@ def execute(*args: str | bytes, cwd: Path | None = None, env: dict[str, str] | N
     return Ended(process.returncode, out, err)
 
 
-def invoke(*args: str, stdin: str | None = None) -> Ended:
-    """Run `holdfast` in this process, its output being no terminal."""
-    result = CliRunner(env={"HOLDFAST_URL": None}).invoke(program, args, input=stdin, prog_name="holdfast")
+def invoke(*args: str, stdin: str | None = None, url: str | None = None) -> Ended:
+    """Run `holdfast` in this process, its output being no terminal; `url` is what HOLDFAST_URL says."""
+    result = CliRunner(env={"HOLDFAST_URL": url}).invoke(program, args, input=stdin, prog_name="holdfast")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ended(result.exit_code, result.stdout, result.stderr)

@@ -1,15 +1,20 @@
 """`holdfast conform`: the kit on a live store."""
 
+import base64
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 
 from holdfast import opening
 from holdfast.backends.memory import MemoryKernel
+from holdfast.cli import conform as command
 from holdfast.kernel.commit import Found
 from holdfast.kernel.contract import Kernel
 from holdfast.opening import Address
-from holdfast.testing import GUARANTEES
+from holdfast.testing import GUARANTEES, Report, Subject
+from holdfast.wrappers.sealing import Sealing
 from tests.cli.program import invoke
 from tests.servers import postgres, schema
 
@@ -40,6 +45,46 @@ def test_a_postgres_schema_keeps_it_too() -> None:
     assert ended.code == 0, ended.err
     assert "1 of 1 checks passed" in ended.err
     assert "could not be emptied" not in ended.err
+
+
+def test_the_store_is_named_as_for_every_other_command(store: str) -> None:
+    """By -s before the command or HOLDFAST_URL; as an argument it goes before the latter, and two are refused."""
+    check = ("--only", "ids.one_number_of_two_writers_is_two_commits")
+    assert invoke("-s", store, "conform", *check).code == 0
+    assert invoke("conform", *check).code == 2
+    assert invoke("conform", *check, url=store).code == 0
+    assert invoke("conform", store, *check, url="nope://").code == 0
+    two = invoke("-s", store, "conform", "memory://", *check)
+    assert (two.code, "two stores are named" in two.err) == (2, True)
+
+
+def test_with_keys_it_is_proved_encrypted_and_leaves_nothing_of_them(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = scopes(store)
+    monkeypatch.setenv("HOLDFAST_KEYS", f"k={base64.b64encode(b'k' * 32).decode()}")
+    seen: list[type] = []
+    run_kit = command.run_kit
+
+    async def watched(subject: Subject, **options: Any) -> Report:
+        kernel = await subject.open("seen")
+        seen.append(type(kernel))
+        await kernel.close()
+        return await run_kit(subject, **options)
+
+    monkeypatch.setattr(command, "run_kit", watched)
+    ended = invoke("-s", store, "conform", "--only", "stamps", "--only", "spaces")
+    assert (ended.code, seen) == (0, [Sealing]), ended.err
+    assert scopes(store) == before
+
+
+def scopes(store: str) -> list[str]:
+    """The names of all scopes in all spaces of a file."""
+    connection = apsw.Connection(store)
+    try:
+        return sorted(str(name) for (name,) in connection.execute("SELECT name FROM scopes"))
+    finally:
+        connection.close()
 
 
 def test_a_file_that_was_not_there_is_gone_afterwards(tmp_path: Path) -> None:

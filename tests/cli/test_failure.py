@@ -1,5 +1,6 @@
 """How commands fail: nothing on stdout, a message with code and remedy on stderr, a telling exit code."""
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from holdfast import errors
+from holdfast.backends.postgres.connections import connect
 from holdfast.cli.failure import exit_code
 from tests.cli.program import environment, execute, invoke, start
+from tests.servers import postgres, schema, settings
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,37 @@ def test_a_command_that_reads_makes_no_store(tmp_path: Path, args: list[str]) ->
     assert ended.code == 3
     assert "typo.db" in ended.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_reads_makes_no_schema_and_says_where_none_is() -> None:
+    """A database without the store is like a file that is missing: exit code 3, a remedy, and nothing is made."""
+    url = postgres().url(schema=f"{schema()}_typo", password="secret")
+    for args in (["session", "list"], ["state", "get", "user/a"], ["doctor"], ["sweep"]):
+        ended = invoke("-s", url, *args)
+        assert (ended.code, ended.out) == (3, ""), args
+        assert f"schema={schema()}_typo" in ended.err
+        assert "[not_found]" in ended.err
+        assert "?schema=NAME" in ended.err
+        assert "secret" not in ended.err
+    assert asyncio.run(_schemas(f"{schema()}_typo")) == 0
+
+
+async def _schemas(name: str) -> int:
+    connection = await connect(settings(), "a test", None, patient=False)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = $1", name))
+    finally:
+        connection.terminate()
+
+
+@pytest.mark.parametrize("args", [["session", "list"], ["state", "set", "user/a", "k", "1"]])
+def test_a_socket_that_is_not_there_is_named_with_what_to_do(tmp_path: Path, args: list[str]) -> None:
+    """The system's own word for it tells no path."""
+    ended = invoke("-s", f"postgresql://ada:secret@/db?host={tmp_path}&port=5433", *args)
+    assert (ended.code, ended.out) == (6, "")
+    assert f"{tmp_path}/.s.PGSQL.5433" in ended.err
+    assert "host= in the URL names the folder of its socket" in ended.err
+    assert "secret" not in ended.err
 
 
 @pytest.mark.parametrize("url", ["postgres://x", "sqlite://rel.db", "sqlite:///", "sqlite:///a.db?speed=1"])

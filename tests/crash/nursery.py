@@ -21,7 +21,10 @@ from typing import Any, Self
 
 PATIENCE_S = 30.0
 
-PRELOAD = ("asyncio", "holdfast.hold", "holdfast.backends.sqlite", "holdfast.testing.workload", "tests.crash.children")
+PRELOAD = (
+    *("asyncio", "holdfast.hold", "holdfast.backends.sqlite", "holdfast.backends.postgres"),
+    *("holdfast.testing.workload", "tests.crash.children"),
+)
 
 
 def child(function: str, **arguments: Any) -> dict[str, Any]:

@@ -9,16 +9,17 @@ from random import Random
 import pytest
 
 from holdfast import Holdfast
-from holdfast.backends.sqlite import SqliteKernel
 from tests.crash.nursery import Nursery, child
-from tests.crash.turning import turns
+from tests.crash.turning import SPACE, turns
+from tests.servers import afresh, postgres, schema
 
+STORES = ("sqlite", "postgres")
 SESSIONS = ["one", "two"]
 REQUESTS = 12
 
 
-async def _begin(path: Path) -> None:
-    async with Holdfast.over(await SqliteKernel.open(path, durability="process")) as hold:
+async def _begin(url: str) -> None:
+    async with Holdfast.open(url, space=SPACE) as hold:
         for id in SESSIONS:
             await hold.sessions.create(id=id)
 
@@ -45,9 +46,9 @@ def _check_asked(lines: list[str]) -> None:
     assert asked == {(session, f"r{number}") for session in SESSIONS for number in range(REQUESTS)}
 
 
-async def _check(path: Path) -> None:
+async def _check(url: str) -> None:
     """Serial: what each turn read was what the one before it left; nothing of a fenced one is there."""
-    async with Holdfast.over(await SqliteKernel.open(path, durability="process")) as hold:
+    async with Holdfast.open(url, space=SPACE) as hold:
         for id in SESSIONS:
             session = await hold.sessions.get(id)
             assert session is not None
@@ -64,10 +65,18 @@ async def _check(path: Path) -> None:
             assert [past.value for past in history.items][::-1] == answers
 
 
-def _run(folder: Path, *, processes: int, kills: int, seed: int) -> None:
-    path, asked, chance = folder / "store.db", folder / "asked", Random(seed)
-    asyncio.run(_begin(path))
-    told = {"path": str(path), "asked": str(asked), "sessions": SESSIONS, "requests": REQUESTS}
+def _place(store: str, folder: Path) -> str:
+    """The URL of a store that is good enough: the processes die, the machine does not."""
+    if store == "sqlite":
+        return f"sqlite:///{folder / 'store.db'}?durability=process"
+    afresh()
+    return postgres().url(schema=schema(), durability="process")
+
+
+def _run(url: str, folder: Path, *, processes: int, kills: int, seed: int) -> None:
+    asked, chance = folder / "asked", Random(seed)
+    asyncio.run(_begin(url))
+    told = {"url": url, "asked": str(asked), "sessions": SESSIONS, "requests": REQUESTS}
     with Nursery() as nursery:
         for life in range(kills):
             children = [
@@ -76,17 +85,21 @@ def _run(folder: Path, *, processes: int, kills: int, seed: int) -> None:
             ]
             nursery.run(*children, kill_after_s=0.05 + 0.35 * chance.random())
     turns(**told, place=99, seed=seed)  # type: ignore[arg-type]
-    asyncio.run(_check(path))
+    asyncio.run(_check(url))
     _check_asked(asked.read_text().splitlines())
 
 
-def test_turns_of_processes_that_die_and_stall_are_serial_and_answer_each_request_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", STORES)
+def test_turns_of_processes_that_die_and_stall_are_serial_and_answer_each_request_once(
+    store: str, tmp_path: Path
+) -> None:
     """No write of a fenced turn is there, no request was answered twice, and no step ran again that had finished."""
-    _run(tmp_path, processes=3, kills=3, seed=2)
+    _run(_place(store, tmp_path), tmp_path, processes=3, kills=3, seed=2)
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("seed", range(100, 130))
-def test_turns_are_serial_through_many_deaths(tmp_path: Path, seed: int) -> None:
+def test_turns_are_serial_through_many_deaths(store: str, tmp_path: Path, seed: int) -> None:
     """The same for longer."""
-    _run(tmp_path, processes=5, kills=12, seed=seed)
+    _run(_place(store, tmp_path), tmp_path, processes=5, kills=12, seed=seed)

@@ -13,7 +13,8 @@ from pathlib import Path
 from random import Random
 
 from holdfast import Busy, Conflict, Holdfast, LeaseLost, Session
-from holdfast.backends.sqlite import SqliteKernel
+
+SPACE = "turns"
 
 TTL_S = 0.4
 """How long a turn is believed in whose process is not heard of."""
@@ -22,14 +23,14 @@ STALL_S = 2.5 * TTL_S
 """A stall: the whole process stands still for longer, its beats too."""
 
 
-def turns(*, path: str, asked: str, sessions: list[str], requests: int, place: int, seed: int) -> None:
+def turns(*, url: str, asked: str, sessions: list[str], requests: int, place: int, seed: int) -> None:
     """Send every request, in an order of one's own, until this process is killed or all are answered."""
     chance = Random(f"{seed} {place}")
     todo = [(session, f"r{number}") for session in sessions for number in range(requests)]
     chance.shuffle(todo)
 
     async def work() -> None:
-        async with Holdfast.over(await SqliteKernel.open(path, durability="process")) as hold:
+        async with Holdfast.open(url, space=SPACE, background=False) as hold:
             lanes = [todo[lane::4] for lane in range(4)]
             await asyncio.gather(*(_send_all(hold, lane, Path(asked), chance) for lane in lanes))
 

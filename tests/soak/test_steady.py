@@ -66,7 +66,7 @@ async def life(hold: Holdfast, name: str, chance: Random, took: list[float]) -> 
 
 async def run(folder: Path, report) -> list[Sample]:
     samples: list[Sample] = []
-    config = Config(changes=ChangesConfig(retention_age=None, retention_count=100))
+    config = Config(changes=ChangesConfig(retention_age="20s"))
     async with Holdfast.open(f"sqlite:///{folder}/store.db", config=config) as hold:
         took: list[float] = []
         works = [asyncio.create_task(life(hold, f"u{n}", Random(n), took)) for n in range(SESSIONS)]

@@ -16,7 +16,7 @@ from holdfast.cli.finding import Finding, Verdict
 from holdfast.cli.keys_found import examine_keys
 from holdfast.cli.output import Format, OutputOption, chosen, note, write_rows, write_text
 from holdfast.cli.progress import working
-from holdfast.cli.store import file_of, keys, require, run
+from holdfast.cli.store import NoStore, file_of, keys, require, run
 from holdfast.cli.store_file import examine_file
 from holdfast.cli.version import own_version
 from holdfast.cli.where import Where, where
@@ -61,7 +61,7 @@ def doctor(ctx: typer.Context, output: OutputOption = None) -> None:
     holdfast -s app.db doctor
     """
     place = where(ctx)
-    require(place.url)
+    run(_require(place.url))
     findings = list(_environment())
     with working("examining the store"):
         if (path := file_of(place.url)) is not None and _is_file(path):
@@ -73,6 +73,16 @@ def doctor(ctx: typer.Context, output: OutputOption = None) -> None:
     note(f"problems found: {problems}" if problems else "no problem found")
     if failure is not None or problems:
         raise typer.Exit(exit_code(failure) if failure is not None else 1)
+
+
+async def _require(url: str) -> None:
+    """See that there is a store. What keeps one from looking is a finding like others."""
+    try:
+        await require(url)
+    except NoStore:
+        raise
+    except HoldfastError:
+        return
 
 
 def _write(findings: list[Finding], output: Format | None) -> None:
@@ -110,7 +120,7 @@ async def _examine(place: Where) -> tuple[list[Finding], HoldfastError | None]:
         findings.append(_broken("store", "opens", failure))
         return findings, failure
     async with Holdfast.over(kernel) as hold:
-        findings += _traits(place, kernel.inside)
+        findings += _traits(place, kernel)
         findings += await _health(kernel)
         try:
             now_us = SystemClock().now_us()

@@ -93,16 +93,12 @@ def explain(error: Any) -> None:
     message = re.sub(r", (unable to parse|unable to interpret|input is) .*", "", message)
     message = re.sub(r"it must be a valid datetime.*", "a time is written 2026-11-01 or 2026-11-01T09:30", message)
     message = _where_it_is(message, error.ctx)
-    command = error.ctx.command.name if error.ctx is not None else None
     option = getattr(error, "option_name", None)
     argument = LOOKS_LIKE_A_STORE.search(message)
     if option in STORE_OPTIONS or argument:
         named = option if option in STORE_OPTIONS else "-s"
-        if command != "conform":
-            example = argument[1] if argument else "NAME" if named == "--space" else "app.db"
-            message += f"\nPut {named} before the command: holdfast {named} {example} {_path(error.ctx)}"
-        elif named != "--space":
-            message += "\nThe store is its argument: holdfast conform app.db"
+        example = argument[1] if argument else "NAME" if named == "--space" else "app.db"
+        message += f"\nPut {named} before the command: holdfast {named} {example} {_path(error.ctx)}"
     error.message = message
 
 

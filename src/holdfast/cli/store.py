@@ -15,7 +15,7 @@ from holdfast.errors import InvalidValue, NotFound
 from holdfast.hold import Holdfast
 from holdfast.model.config import Config
 from holdfast.model.keyring import KeyRing
-from holdfast.opening import parse_url
+from holdfast.opening import discreet_url, is_there, parse_url
 from holdfast.system import default_keys
 
 T = TypeVar("T")
@@ -33,12 +33,18 @@ def file_of(url: str) -> Path | None:
     return Path(address.path[1:]) if address.scheme == "sqlite" else None
 
 
+NO_SCHEMA = (
+    "Check the database, and the schema of the URL (?schema=NAME; holdfast without it). Whatever writes first makes a "
+    "store: `Holdfast.open`, `holdfast state set`."
+)
+
+
 @asynccontextmanager
 async def opened(ctx: typer.Context, *, make: bool = False, strict: bool = True) -> AsyncIterator[Holdfast]:
     """The store a command works on. Only with `make` is a missing file made; else it is NotFound."""
     place = where(ctx)
     if not make:
-        await asyncio.to_thread(require, place.url)
+        await require(place.url)
     config = await asyncio.to_thread(configured, place.config)
     ring = keys(strict=strict)
     async with Holdfast.open(place.url, space=place.space, config=config, keys=ring, background=False) as hold:
@@ -66,16 +72,15 @@ def keys(*, strict: bool = True) -> KeyRing | None:
     return KeyRing.parse(text, active=active, strict=strict)
 
 
-def require(url: str) -> None:
-    """Raise NotFound if the store's file does not exist: a command that reads makes no store. What else is wrong with
-    the path, opening says."""
-    path = file_of(url)
-    try:
-        missing = path is not None and not path.exists()
-    except OSError:
+async def require(url: str) -> None:
+    """Raise NotFound if there is no store: a command that reads makes none."""
+    if await is_there(url):
         return
-    if missing:
+    path = file_of(url)
+    if path is not None:
         raise NoStore(f"there is no store at {path}", path=str(path))
+    shown = discreet_url(url)
+    raise NoStore(f"there is no store at {shown}", remedy=NO_SCHEMA, url=shown)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

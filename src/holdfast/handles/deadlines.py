@@ -2,6 +2,9 @@
 
 What is read of a session brings its deadline along, so a write knows whether it is to be moved without asking. Only a
 write to a session of which nothing was read yet reads first, once.
+
+Of one life the higher version is the newer. Of two lives of one id that need not be: numbers begin anew once nothing is
+left of the first. So what is known is told apart by when the session was created, and the later one counts too.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ KNOWN_MAX = 50_000
 class _Known(NamedTuple):
     version: int
     expires_us: int | None
+    raw: bytes
     living: Living
     active_us: int | None = None
     """When it was last told that the session is active; None: not by this process."""
@@ -45,9 +49,14 @@ class Deadlines:
             self._known.pop(scope, None)
             return
         known = self._known.get(scope)
-        if known is None or known.version < cell.version:
-            active_us = None if known is None else known.active_us
-            self._remember(scope, _Known(cell.version, cell.expires_us, session.decode_living(cell), active_us))
+        if known is not None and cell.version == known.version and cell.value == known.raw:
+            return
+        living, active_us = session.decode_living(cell), None
+        if known is not None:
+            if cell.version <= known.version and living.created_us <= known.living.created_us:
+                return
+            active_us = known.active_us if living.created_us == known.living.created_us else None
+        self._remember(scope, _Known(cell.version, cell.expires_us, cell.value, living, active_us))
 
     def wrote(self, scope: str, puts: Sequence[Put], version: int) -> None:
         """See `Keeper.wrote`."""
@@ -85,10 +94,11 @@ class Deadlines:
         known = self._known.get(scope)
         return known is not None and (known.expires_us is None or now_us < known.expires_us)
 
-    def expires_us(self, scope: str, otherwise: int | None) -> int | None:
-        """When the session expires, as far as this process knows, or what somebody saw who knows nothing newer."""
+    def expires_us(self, scope: str, created_us: int, otherwise: int | None) -> int | None:
+        """When the session that was created then expires, as far as this process knows, or what somebody saw who knows
+        nothing newer."""
         known = self._known.get(scope)
-        return otherwise if known is None else known.expires_us
+        return otherwise if known is None or known.living.created_us != created_us else known.expires_us
 
     def _remember(self, scope: str, known: _Known) -> None:
         if len(self._known) >= KNOWN_MAX:

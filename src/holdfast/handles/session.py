@@ -142,7 +142,8 @@ class Session(SessionSurface):
     @property
     def expires_at(self) -> datetime | None:
         """When it expires, unless it is extended or accessed before, as far as this process has seen; None: never."""
-        expires_us = self._store.deadlines.expires_us(self._target.scope, self._expires_us)
+        created_us = self._record.created_us
+        expires_us = self._store.deadlines.expires_us(self._target.scope, created_us, self._expires_us)
         return None if expires_us is None else to_datetime(expires_us)
 
     @property
@@ -219,7 +220,9 @@ class Session(SessionSurface):
         """Change the record: metadata merges by key, tags replace, and so does what a `budget` says of each limit.
         Returns this session with its new record.
 
-        With `if_version` it raises Conflict if the record was written after that version.
+        Metadata and tags also of a session that has ended. Raises InvalidTransition for the budget of one that cannot
+        go on: only what has timed out can. With `if_version` it raises Conflict if the record was written after that
+        version.
         """
         change = Update(self._store, metadata=metadata, tags=tags, budget=budget, if_version=if_version)
         record, seq = await self._unit.change(self._target, lambda work: change.stage(work, self.id))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from holdfast import errors
 from holdfast.errors import HoldfastError, InvalidValue, NotFound, UseTransaction, shown
@@ -339,6 +339,14 @@ def check_callable(fn: object, what: str) -> None:
 # --- transactions of the current task -------------------------------------------------------------
 
 
+class Called(NamedTuple):
+    """What a transaction is called, what begins it, and the name that examples give it."""
+
+    what: str
+    begun_by: str
+    name: str
+
+
 class Covering(Protocol):
     """A transaction, as far as this module needs to know it."""
 
@@ -347,8 +355,8 @@ class Covering(Protocol):
         """Whether its block was entered and not yet left."""
         ...
 
-    def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
-        """Whether it is open on that store, has touched that scope, and is not the one with that unit."""
+    def covers(self, store: Store, scope: str, *, but: Work | None) -> Called | None:
+        """What it is called, if it is open on that store, has touched that scope, and is not the one with that unit."""
         ...
 
 
@@ -358,9 +366,11 @@ open_transactions: ContextVar[tuple[Covering, ...]] = ContextVar("holdfast_trans
 def refuse_inside(store: Store, scope: str, *, but: Work | None = None) -> None:
     """Raise UseTransaction if this task is inside a transaction on that scope, other than the one with that unit."""
     for transaction in open_transactions.get():
-        if transaction.covers(store, scope, but=but):
+        if (called := transaction.covers(store, scope, but=but)) is not None:
             raise UseTransaction(
-                f"{scope} is part of the transaction this task is in, and was written past it", scope=scope
+                f"{scope} is part of the {called.what} this task is in, and was written past it",
+                remedy=f"Inside `async with {called.begun_by} as {called.name}`, write through `{called.name}`.",
+                scope=scope,
             )
 
 

@@ -65,7 +65,7 @@ from holdfast.kernel.writer import Writer
 class Work(Reads):
     """One unit of work on one kernel."""
 
-    __slots__ = ("_bytes", "_limits", "_open", "_parts", "cause", "durable", "guard", "missed", "operations")
+    __slots__ = ("_bytes", "_limits", "_open", "_parts", "called", "cause", "durable", "guard", "missed", "operations")
 
     def __init__(self, writer: Writer, *, limits: Traits, cause: bytes = b"", keeper: Keeper | None = None) -> None:
         super().__init__(writer, keeper)
@@ -77,6 +77,8 @@ class Work(Reads):
         """Called if the commit landed though whoever waited for it was cancelled; without it, it may not be sent."""
         self.guard: Callable[[], None] | None = None
         """Called at every touch, if whoever owns the unit set it: raises where it may not be used."""
+        self.called = "transaction"
+        """What whoever owns the unit calls it."""
         self._limits = limits
         self._parts: dict[str, Part] = {}
         self._open = True
@@ -124,7 +126,7 @@ class Work(Reads):
     def check(self) -> None:
         """Raise Closed when the unit is used up, and what else whoever owns it has against its use."""
         if not self._open:
-            raise Closed("this transaction has ended")
+            raise Closed(f"this {self.called} has ended")
         if self.guard is not None:
             self.guard()
 
@@ -355,7 +357,7 @@ class Work(Reads):
         commits without asking the store.
         """
         if not self._open:
-            raise Closed("this transaction has ended")
+            raise Closed(f"this {self.called} has ended")
         self._open = False
         parts = [part for part in self._parts.values() if part.matters]
         if not parts:

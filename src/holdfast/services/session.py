@@ -78,11 +78,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Living(Struct, frozen=True, array_like=True, omit_defaults=True):
-    """What `alive` tells: until when the session lives, whose it is, and whether it is open."""
+    """What `alive` tells: until when the session lives, whose it is, whether it is open, and when it was created."""
 
     deadline: Deadline = NEVER
     user: str | None = None
     open: bool = True
+    created_us: int = 0
 
 
 _decode_living = msgspec.json.Decoder(Living).decode
@@ -260,7 +261,7 @@ def put(work: Work, record: SessionRecord) -> None:
 
 def living_of(record: SessionRecord, now_us: int) -> Living:
     """What `alive` tells of a session that begins to live now."""
-    return Living(record.deadline(now_us), record.user, record.status.is_open)
+    return Living(record.deadline(now_us), record.user, record.status.is_open, record.created_us)
 
 
 def put_deadline(

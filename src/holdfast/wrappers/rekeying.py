@@ -22,7 +22,7 @@ from holdfast.kernel.commit import Read, Record, Retention
 from holdfast.kernel.limits import MIB
 from holdfast.kernel.writer import Writer
 from holdfast.model.keyring import Rekeyed
-from holdfast.wrappers.ring import SCOPE, Ring, change_ring, rewrapped
+from holdfast.wrappers.ring import SCOPE, Ring, change_ring, rewrapped, without_ring
 from holdfast.wrappers.seal import Seal
 from holdfast.wrappers.sealed import Entropy, SealedFrames
 
@@ -93,7 +93,8 @@ class Rekeying:
             pass
 
     async def _count(self) -> None:
-        figures = await self._ask(self._kernel.stats)
+        [view] = await self._ask(self._kernel.read, [Read(SCOPE)], now_us=0)
+        figures = without_ring(await self._ask(self._kernel.stats), view.head)
         total = sum(count for name in ("cells", "records") if isinstance(count := figures.get(name), int))
         self._done = replace(self._done, total=total)
 

@@ -7,14 +7,14 @@ key.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import msgspec
 from msgspec import Struct
 
 from holdfast.errors import Compacted, Corrupt, Unavailable, WrongKey
-from holdfast.kernel.commit import Absent, Cell, Commit, Committed, Put, Read, ScopeCommit, Unchanged
+from holdfast.kernel.commit import Absent, Cell, Commit, Committed, Head, Put, Read, ScopeCommit, Unchanged
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.frame import NONCE_BYTES, parse_sealed
 from holdfast.kernel.writer import Writer
@@ -107,6 +107,12 @@ async def unlocked(writer: Writer, seal: Seal, entropy: Entropy) -> Ring:
         return msgspec.structs.replace(ring, ids=ids)
 
     return await change_ring(writer, change)
+
+
+def without_ring(figures: Mapping[str, int | float | str], head: Head) -> Mapping[str, int | float | str]:
+    """A kernel's figures without what the ring takes of scopes, cells and records."""
+    own = {"scopes": 1, "cells": 1, "records": head.seq - head.floor + 1}
+    return {name: figure - own.get(name, 0) if isinstance(figure, int) else figure for name, figure in figures.items()}
 
 
 def index_key_of(ring: Ring, seal: Seal) -> bytes:

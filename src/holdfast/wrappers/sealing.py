@@ -23,7 +23,7 @@ from holdfast.kernel.writer import Writer
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.wrappers.framing import Compresses, Framing, everything, lowered
 from holdfast.wrappers.rekeying import Rekeying
-from holdfast.wrappers.ring import SCOPE, Ring, index_key_of, unlocked
+from holdfast.wrappers.ring import SCOPE, Ring, index_key_of, unlocked, without_ring
 from holdfast.wrappers.seal import Place, Seal
 from holdfast.wrappers.sealed import Entropy, SealedFrames
 
@@ -140,13 +140,8 @@ class Sealing(Framing):
 
     async def stats(self) -> Mapping[str, int | float | str]:
         """See `Kernel.stats`. Without what the ring takes of scopes, cells and records."""
-        figures = dict(await super().stats())
         [view] = await self.inside.read([Read(SCOPE)], now_us=self._writer.clock.now_us())
-        own = {"scopes": 1, "cells": 1, "records": view.head.seq - view.head.floor + 1}
-        for name, count in own.items():
-            if isinstance(figure := figures.get(name), int):
-                figures[name] = figure - count
-        return figures
+        return without_ring(await super().stats(), view.head)
 
     async def close(self) -> None:
         """See `Kernel.close`."""

@@ -1,6 +1,7 @@
 """`holdfast demo` as a whole: processes that are really killed, on a real file, and the figures at the end."""
 
 import asyncio
+import base64
 import os
 import re
 import select
@@ -69,6 +70,16 @@ def test_the_worker_is_killed_twice_the_follower_cut_off_once_and_every_figure_h
     assert [names.count(name) for name in ("started", "killed", "cut", "resumed", "finished")] == [3, 2, 1, 1, 1]
     assert names[-1] == "finished"
     assert all(data["done"] < files for name, data in happened if name == "killed")
+
+
+def test_with_keys_every_process_of_it_works_encrypted(tmp_path: Path) -> None:
+    """As for every other command, by HOLDFAST_KEYS; without them it is refused what it kept, and says what it needs."""
+    plant(tmp_path / "tree", files=1)
+    keys = {"HOLDFAST_KEYS": f"k={base64.b64encode(b'k' * 32).decode()}"}
+    ended = execute("demo", "tree", "--store", "demo.db", cwd=tmp_path, env=keys)
+    assert (ended.code, holding(ended)) == (0, FIGURES), ended.err
+    refused = execute("demo", "tree", "--store", "demo.db", cwd=tmp_path)
+    assert (refused.code, "HOLDFAST_KEYS" in refused.err) == (5, True)
 
 
 def test_the_results_stand_in_the_session_with_a_message_for_each_file(finished: Path) -> None:

@@ -59,6 +59,17 @@ async def test_no_version_seq_or_position_moves() -> None:
     assert await shown(kernel) == before
 
 
+async def test_its_progress_ends_at_its_total() -> None:
+    """Where nobody else writes, what is counted at first is what is seen in the end: the ring's own cell is neither."""
+    inside = MemoryKernel()
+    await fill(await seal(inside))
+    told: list[Rekeyed] = []
+    await (await seal(inside, BOTH)).rekey(told.append)
+    assert [one.seen for one in told] == sorted({one.seen for one in told})
+    assert {one.total for one in told} == {10}
+    assert told[-1].seen == 10
+
+
 async def test_a_second_rekey_changes_nothing() -> None:
     inside = MemoryKernel()
     await fill(await seal(inside))

@@ -97,6 +97,7 @@ async def connect(settings: Settings, name: str, synchronous_commit: str | None,
                 server_settings=options,
             )
         except DRIVER_ERRORS as error:
+            _name_the_socket(error, settings)
             if not patient or not is_lost(error) or loop.time() + pause > end:
                 raise
         else:
@@ -104,6 +105,12 @@ async def connect(settings: Settings, name: str, synchronous_commit: str | None,
             return made
         await asyncio.sleep(pause)
         pause = min(pause * 2, PAUSE_MAX_S)
+
+
+def _name_the_socket(error: BaseException, settings: Settings) -> None:
+    """Have the error tell which file it missed: of a socket the driver does not say."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        error.filename = settings.socket
 
 
 def _keep_alive(connection: Connection) -> None:

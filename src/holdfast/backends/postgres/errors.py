@@ -30,6 +30,10 @@ _READ_ONLY = frozenset({"25006", "42501"})
 _DAMAGED = frozenset({"XX001", "XX002", "42P01", "42703", "42883"})
 _ADDRESS = frozenset({"28000", "28P01", "3D000"})
 _TOO_LARGE = frozenset({"54000", "53200"})
+_NO_SOCKET = (
+    "See that the server runs, and that host= in the URL names the folder of its socket and port= the number in it "
+    "(`SHOW unix_socket_directories` there tells)."
+)
 
 
 def is_lost(error: BaseException) -> bool:
@@ -47,7 +51,8 @@ def translated(error: BaseException, shown: str, *, sent: bool = False) -> Holdf
     if is_lost(error):
         if sent:
             return Indeterminate(f"the connection ended before the reply: {text}")
-        return Unavailable(text)
+        socket = error.filename if isinstance(error, OSError) else None
+        return Unavailable(text, remedy=_NO_SOCKET) if socket else Unavailable(text)
     if isinstance(error, ValueError | OverflowError):  # an argument or an address that the driver cannot take
         return InvalidValue(f"not for the store: {error}", path="")
     state = getattr(error, "sqlstate", "") or ""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 
-from holdfast.backends.postgres.connections import Connection
+from holdfast.backends.postgres.connections import Connection, connect
+from holdfast.backends.postgres.errors import DRIVER_ERRORS, translated
 from holdfast.backends.postgres.settings import Settings
 from holdfast.backends.postgres.statements import FUNCTIONS, placed, script
 from holdfast.errors import StoreTooNew, Unsupported
@@ -34,6 +35,19 @@ async def ensure_schema(connection: Connection, settings: Settings) -> None:
         if not await _is_current(connection, settings.schema):
             for each in scripts:
                 await connection.execute(each)
+
+
+async def is_made(settings: Settings) -> bool:
+    """Whether a store is there, looked up over a connection for that alone. Raises what opening it would, of the server
+    and the address."""
+    try:
+        connection = await connect(settings, "holdfast looks", None, patient=False)
+        try:
+            return bool(await connection.fetchval(placed(_MADE, settings.schema)))
+        finally:
+            connection.terminate()
+    except DRIVER_ERRORS as error:
+        raise translated(error, settings.shown) from error
 
 
 async def _is_current(connection: Connection, schema: str) -> bool:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from msgspec import Struct
 
 from holdfast.errors import InvalidValue, shown
 from holdfast.kernel.limits import Durability
+
+PORT = 5432
+"""Where a server listens that says nothing else."""
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -33,6 +37,15 @@ class Settings(Struct, frozen=True):
     timeout_s: float = 10.0
     durability: Durability | None = None
     statement_cache: int = 100
+
+    @property
+    def socket(self) -> str | None:
+        """The file in which the server is looked for; None if that is no single folder."""
+        parts = urlsplit(self.dsn)
+        options = dict(parse_qsl(parts.query))
+        host = options.get("host") or unquote(parts.netloc.rpartition("@")[2].partition(":")[0])
+        is_folder = host.startswith("/") and "," not in host
+        return f"{host}/.s.PGSQL.{options.get('port') or parts.port or PORT}" if is_folder else None
 
     def __repr__(self) -> str:
         return f"Settings({self.shown})"

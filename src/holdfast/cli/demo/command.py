@@ -20,7 +20,7 @@ from holdfast.cli.demo.proof import Proof, prove
 from holdfast.cli.demo.report import left_out, print_counts, print_figures
 from holdfast.cli.demo.screen import Screen, screen
 from holdfast.cli.output import note
-from holdfast.cli.store import file_of, run
+from holdfast.cli.store import file_of, keys, run
 from holdfast.cli.where import to_url, where
 from holdfast.hold import Holdfast
 
@@ -91,7 +91,10 @@ def _chosen_store(ctx: typer.Context, own: str | None) -> str:
 async def _demo(url: str, space: str, root: bytes, *, again: bool, seed: int, stage: Screen) -> Proof:
     store = file_of(url)
     assert store is not None
-    async with Holdfast.open(url, space=space, background=False) as hold, alone(store, space, root) as lock:
+    async with (
+        Holdfast.open(url, space=space, keys=keys(), background=False) as hold,
+        alone(store, space, root) as lock,
+    ):
         with hold.acting(by="demo"):
             ledger = await _ledger(hold, root, store, again=again, stage=stage)
             plan = await ledger.plan()

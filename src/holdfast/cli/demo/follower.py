@@ -13,6 +13,7 @@ import sys
 from holdfast import Change, Holdfast, HoldfastError
 from holdfast.cli.demo.leash import Leash, lead
 from holdfast.cli.demo.ledger import Ledger, is_last, ledger_of
+from holdfast.cli.store import keys
 
 PAUSE_S = 0.02
 """Between two commits, so that a batch can gather: the work's own commits go first."""
@@ -51,7 +52,7 @@ class Account:
 
 async def follow(url: str, space: str, session_id: str, leash: Leash) -> None:
     """Follow from the last stored cursor to the end of the work."""
-    async with Holdfast.open(url, space=space, background=False) as hold:
+    async with Holdfast.open(url, space=space, keys=keys(), background=False) as hold:
         with hold.acting(by=f"follower {os.getpid()}"):
             ledger = await ledger_of(hold, session_id)
             seen = await ledger.seen()

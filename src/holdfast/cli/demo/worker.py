@@ -14,11 +14,12 @@ from holdfast.cli.demo.count import count_file
 from holdfast.cli.demo.files import unspell
 from holdfast.cli.demo.leash import Leash, lead
 from holdfast.cli.demo.ledger import file_key, ledger_of, settle
+from holdfast.cli.store import keys
 
 
 async def work(url: str, space: str, session_id: str, leash: Leash) -> None:
     """Count every file that is not counted."""
-    async with Holdfast.open(url, space=space, background=False) as hold:
+    async with Holdfast.open(url, space=space, keys=keys(), background=False) as hold:
         with hold.acting(by=f"worker {os.getpid()}"):
             ledger = await ledger_of(hold, session_id)
             session = ledger.work
