@@ -44,19 +44,19 @@ class Reads:
         """
         keeper = self._keeper
         if keeper is not None:
-            key, prefix = keeper.key, keeper.prefix
-            reads = [asking(read, key) if read.scope.startswith(prefix) else read for read in reads]
+            reads = [asking(read, keeper.key) if read.scope.startswith(keeper.prefix) else read for read in reads]
         try:
             views = await self._kernel.read(reads, now_us=self.now_us)
         except Unavailable:
             views = await self._writer.again(lambda: self._kernel.read(reads, now_us=self.now_us))
-        if keeper is not None:
-            for place, view in enumerate(views):
-                if view.scope.startswith(prefix):
-                    cell = view.cells.get(key)
-                    keeper.learn(view.scope, cell)
-                    if cell is None and of_lapsed == "nothing":
-                        views[place] = lapsed(view)
+        if keeper is None:
+            return views
+        for place, view in enumerate(views):
+            if view.scope.startswith(keeper.prefix):
+                cell = view.cells.get(keeper.key)
+                keeper.learn(view.scope, cell)
+                if cell is None and of_lapsed == "nothing":
+                    views[place] = lapsed(view)
         return views
 
     async def find(
