@@ -94,7 +94,9 @@ class Work(Reads):
         Raises Closed when the unit is used up, Unsupported when the backend cannot span it together with the
         scopes touched before, NotFound for a scope that this unit ended, or found to be missing though it must exist.
         """
-        part = self._part(scope)
+        if not self._open or self.guard is not None:
+            self.check()
+        part = self._parts.get(scope) or self._new_part(scope)
         if part.gone:
             raise missing(scope)
         if need is not None:
@@ -130,13 +132,14 @@ class Work(Reads):
 
     def _part(self, scope: str) -> Part:
         self.check()
-        part = self._parts.get(scope)
-        if part is None:
-            if self._parts:
-                check_together(next(iter(self._parts)), scope, self._limits)
-            keeper = self._keeper
-            kept = keeper.key if keeper is not None and scope.startswith(keeper.prefix) else None
-            part = self._parts[scope] = Part(scope, kept)
+        return self._parts.get(scope) or self._new_part(scope)
+
+    def _new_part(self, scope: str) -> Part:
+        if self._parts:
+            check_together(next(iter(self._parts)), scope, self._limits)
+        keeper = self._keeper
+        kept = keeper.key if keeper is not None and scope.startswith(keeper.prefix) else None
+        part = self._parts[scope] = Part(scope, kept)
         return part
 
     @property
@@ -148,7 +151,14 @@ class Work(Reads):
 
     async def get(self, scope: str, key: str) -> Cell | None:
         """One cell, with the unit's own writes seen; None if there is none."""
-        return (await self.get_many(scope, (key,))).get(key)
+        part = self.part(scope)
+        if part.head is not None or part.puts or part.deletes:
+            return (await self.get_many(scope, (key,))).get(key)
+        view = (await self.peek((Read(scope, (key,)),)))[0]  # the first that is read, which is mostly all
+        self.part(scope).see(view.head)
+        found = part.found.setdefault(key, view.cells.get(key))
+        staged = part.staged((key,))  # what another task staged meanwhile is seen too
+        return staged[key] if staged else found
 
     async def get_many(self, scope: str, keys: Sequence[str]) -> dict[str, Cell]:
         """Several cells of one scope in one cut; absent ones are missing from the answer."""
