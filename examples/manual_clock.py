@@ -1,6 +1,7 @@
 """A test that waits for a day in no time: the clock and the ids are the test's own."""
 
 import asyncio
+from functools import partial
 
 from holdfast import Config, Holdfast, Session, StateConfig
 from holdfast.testing import ManualClock, SeededIds
@@ -19,7 +20,8 @@ async def sign_in(s: Session, code: str) -> bool:
 async def main() -> None:
     clock = ManualClock()
     config = Config(state=StateConfig(temp_ttl="10m"))
-    async with Holdfast.open("memory://", clock=clock, ids=SeededIds(1), config=config) as hold:
+    open_with = partial(Holdfast.open, "memory://", config=config, background=False)  # the test sweeps, and nobody else
+    async with open_with(clock=clock, ids=SeededIds(1)) as hold:
         s = await hold.sessions.create(user="ada")
 
         await s.temp.set("code", "1234")
@@ -36,13 +38,15 @@ async def main() -> None:
         before = (await hold.stats()).cells
         clock.advance(86_400)
         await hold.sweep()
-        print(f"A day later: {before} cells before the sweep, {(await hold.stats()).cells} after; nothing else to see.")
+        after = (await hold.stats()).cells
+        assert after == before - 1
+        print(f"A day later: {before} cells before the sweep, {after} after; nothing else to see.")
 
         event = (await s.events(types="signed_in")).items[0]
         assert event.at.timestamp() == (clock.now_us() - (600 + 86_400) * 1_000_000) / 1_000_000
         print(f"Signed in at {event.at}, with the id {event.id}, in every run.")
 
-    async with Holdfast.open("memory://", clock=ManualClock(), ids=SeededIds(1)) as again:
+    async with open_with(clock=ManualClock(), ids=SeededIds(1)) as again:
         assert (await again.sessions.create()).id == s.id
 
 

@@ -121,9 +121,12 @@ async def is_there(url: str) -> bool:
 
 def _is_path(path: str) -> bool:
     try:
-        return os.path.exists(path)
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except (OSError, ValueError):
         return True
+    return True
 
 
 async def open_framed(

@@ -127,6 +127,28 @@ async def test_pruning_keeps_the_latest_and_what_it_is_rebuilt_from(url: str) ->
         assert (await graph.ainvoke({"n": 4}, CONFIG))["lines"] == ["l0", "l1", "l2", "l3", "l4"]
 
 
+async def test_deleting_a_run_takes_what_it_made_and_leaves_what_others_need(
+    hold: holdfast.Holdfast,
+) -> None:
+    """The latest run's checkpoints go with their values, and the thread is where it was before; an earlier run's stay
+    as far as a later one's channel is kept as its writes."""
+    saver = HoldfastSaver(hold)
+    graph = counting(saver)
+    seen: list[Any] = []
+    for n in range(3):
+        await graph.ainvoke({"n": n}, {**CONFIG, "metadata": {"run_id": f"r{n}"}})
+        seen.append((await graph.aget_state(CONFIG)).values)
+    blobs = await cells_of(hold, "b/")
+    await saver.adelete_for_runs(["r2", "none"])
+    assert (await graph.aget_state(CONFIG)).values == seen[1]
+    assert await cells_of(hold, "b/") < blobs
+    assert {found.metadata["run_id"] async for found in saver.alist(CONFIG)} == {"r0", "r1"}
+    await saver.adelete_for_runs(["r0"])
+    assert (await graph.aget_state(CONFIG)).values == seen[1]
+    await saver.adelete_for_runs(["r0", "r1"])
+    assert await cells_of(hold, "") == 0
+
+
 async def test_pruning_everything_leaves_the_session_and_no_cell(hold: holdfast.Holdfast) -> None:
     """The thread's session stays, with what else it holds; an unknown strategy is refused."""
     saver = HoldfastSaver(hold)

@@ -1,5 +1,6 @@
 """`holdfast doctor`: what it finds in a healthy store, and in one that is not."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import apsw
 import pytest
 
+from holdfast import Holdfast
 from tests.cli.program import Ended, invoke
 from tests.servers import postgres, schema
 
@@ -44,6 +46,18 @@ def test_it_tells_the_versions_of_what_it_runs_on(store: str, name: str) -> None
     assert examine(store)[0]["environment", name]["value"]
 
 
+def test_it_tells_the_limits_that_a_program_meets(store: str) -> None:
+    """The same as `health` does: less than the backend's own by what frames take."""
+
+    async def told() -> dict[str, int | float | str]:
+        async with Holdfast.open(f"sqlite:///{store}") as hold:
+            return (await hold.health()).traits
+
+    found, _ = examine(store)
+    traits = asyncio.run(told())
+    assert {name: found["store", name.replace("_", " ")]["value"] for name in traits} == traits
+
+
 def test_the_relaxed_mode_is_pointed_out(store: str) -> None:
     found, ended = examine(f"sqlite:///{store}?durability=process")
     assert ended.code == 0
@@ -62,6 +76,7 @@ def test_a_server_that_is_not_there_is_a_problem_whose_remedy_is_not_this_comman
 def test_no_password_of_a_server_is_shown() -> None:
     """What it prints is what people send to each other."""
     url = postgres().url(schema=schema()).replace("postgres@", "postgres:secret@") + "&password=secret"
+    invoke("-s", url, "state", "set", "user/ada", "seat", "1")
     found, ended = examine(url)
     assert ended.code == 0
     assert found["store", "url"]["value"].startswith("postgresql://…@/")

@@ -120,7 +120,7 @@ async def _examine(place: Where) -> tuple[list[Finding], HoldfastError | None]:
         findings.append(_broken("store", "opens", failure))
         return findings, failure
     async with Holdfast.over(kernel) as hold:
-        findings += _traits(place, kernel.inside)
+        findings += _traits(place, kernel)
         findings += await _health(kernel)
         try:
             now_us = SystemClock().now_us()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from msgspec.structs import replace
+
 from holdfast.handles.crowding import thin_out
 from holdfast.handles.keeper import remove_dead_beats
 from holdfast.handles.store import Store
@@ -29,27 +31,53 @@ async def sweep_step(store: Store, *, retention_us: int | None) -> SweepReport:
     """One step of a sweep: up to the configured budget of whatever is to be swept. `more`: another one is needed.
 
     Harmless at any time and in any number of processes: each thing is done by a commit on the condition that it is to
-    be done still.
+    be done still. What fails holds up nothing else, and is raised once everything had its turn.
     """
-    budget = store.config.sweep.budget
-    report = await _sweep_sessions(store, retention_us=retention_us, most=budget)
-    await remove_dead_beats(store)
-    displaced = await thin_out(store)
-    swept = await sweep_store(store, budget=budget)
-    removed = SweepReport(0, 0, swept.cells, swept.records, swept.scopes, report.more or swept.more, displaced)
-    return added(report, removed)
+    report, problems = SweepReport(), []
+    for part in (
+        _expire,
+        partial(_retire, retention_us=retention_us),
+        _remove_dead_beats,
+        _thin_out,
+        _sweep_store,
+    ):
+        try:
+            done = await part(store)
+        except Exception as problem:  # holds up none of the others, and is raised when they had their turn
+            problems.append(problem)
+        else:
+            report = replace(added(report, done), more=report.more or done.more)
+    if problems:
+        raise problems[0]
+    return report
 
 
-async def _sweep_sessions(store: Store, *, retention_us: int | None, most: int) -> SweepReport:
-    """End the sessions whose time is over, `most` of each kind at most."""
-    now_us = store.now_us()
-    work = _works(store)
-    expired, more = await sweep.each(work, "session", sweep.expire_due, until_us=now_us, most=most)
+async def _expire(store: Store) -> SweepReport:
+    now_us, most = store.now_us(), store.config.sweep.budget
+    expired, more = await sweep.each(_works(store), "session", sweep.expire_due, until_us=now_us, most=most)
+    return SweepReport(expired, more=more)
+
+
+async def _retire(store: Store, *, retention_us: int | None) -> SweepReport:
     if retention_us is None:
-        return SweepReport(expired, more=more)
-    until_us = now_us - retention_us
-    retired, more_ended = await sweep.each(work, "ended", sweep.retire_due, until_us=until_us, most=most)
-    return SweepReport(expired, retired, more=more or more_ended)
+        return SweepReport()
+    until_us, most = store.now_us() - retention_us, store.config.sweep.budget
+    retired, more = await sweep.each(_works(store), "ended", sweep.retire_due, until_us=until_us, most=most)
+    return SweepReport(retired=retired, more=more)
+
+
+async def _remove_dead_beats(store: Store) -> SweepReport:
+    await remove_dead_beats(store)
+    return SweepReport()
+
+
+async def _thin_out(store: Store) -> SweepReport:
+    return SweepReport(displaced=await thin_out(store))
+
+
+async def _sweep_store(store: Store) -> SweepReport:
+    swept = await sweep_store(store, budget=store.config.sweep.budget)
+    return SweepReport(cells=swept.cells, records=swept.records, scopes=swept.scopes, more=swept.more)
 
 
 async def count_due(store: Store, *, retention_us: int | None) -> SweepReport:

@@ -220,7 +220,9 @@ class Session(SessionSurface):
         """Change the record: metadata merges by key, tags replace, and so does what a `budget` says of each limit.
         Returns this session with its new record.
 
-        With `if_version` it raises Conflict if the record was written after that version.
+        Metadata and tags also of a session that has ended. Raises InvalidTransition for the budget of one that cannot
+        go on: only what has timed out can. With `if_version` it raises Conflict if the record was written after that
+        version.
         """
         change = Update(self._store, metadata=metadata, tags=tags, budget=budget, if_version=if_version)
         record, seq = await self._unit.change(self._target, lambda work: change.stage(work, self.id))

@@ -281,7 +281,8 @@ class Sessions:
         """Change a session's record: metadata merges by key, tags replace, and so does what a `budget` says of each
         limit. Returns the session.
 
-        Raises NotFound; and Conflict if the record was written after `if_version`.
+        Raises NotFound; InvalidTransition for the budget of a session that cannot go on; and Conflict if the record
+        was written after `if_version`.
         """
         # Refuses before it is looked for.
         Update(self._store, metadata=metadata, tags=tags, budget=budget, if_version=if_version)

@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from copy import copy
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from holdfast.errors import Closed, HoldfastError, Unavailable
 from holdfast.handles.buffers import Buffers
 from holdfast.handles.deadlines import Deadlines
+from holdfast.handles.loops import Loops
 from holdfast.handles.rights import Rights
 from holdfast.kernel.commit import Committed, Conflict
 from holdfast.kernel.contract import Clock, Ids
@@ -61,8 +62,7 @@ class Store:
         self.temp_ttl_us = to_us(config.state.temp_ttl, "state.temp_ttl")
         ttl = config.turns.answers_ttl
         self.answers_ttl_us = None if ttl is None else to_us(ttl, "turns.answers_ttl")
-        self._of_loops: dict[tuple[asyncio.AbstractEventLoop, type], Any] = {}
-        self._closers: dict[tuple[asyncio.AbstractEventLoop, type], Callable[[Any], Awaitable[None]]] = {}
+        self._loops = Loops()
         self.probe = Probe(self.kernel, self.writer, "off" if self.cache is None else self.cache.kind)
         self._feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
         self._queues: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
@@ -134,16 +134,7 @@ class Store:
     def of_loop(self, kind: type[T], make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> T:
         """The one thing of that kind that the running event loop has of this store; closed with it, in that loop."""
         self.check_open()
-        for key in list(self._of_loops):  # a copy: other threads ask too
-            if key[0].is_closed():
-                self._of_loops.pop(key, None)
-                self._closers.pop(key, None)
-        key = (asyncio.get_running_loop(), kind)
-        found: T | None = self._of_loops.get(key)
-        if found is None:
-            found = self._of_loops[key] = make()
-            self._closers[key] = close
-        return found
+        return self._loops.of_this(kind, make, close)
 
     def queue(self, *name: object) -> asyncio.Lock:
         """The lock in which this loop's tasks queue up to change one thing, so that they need not collide."""
@@ -175,10 +166,7 @@ class Store:
             else:
                 with contextlib.suppress(RuntimeError):  # that loop is closed, and nobody waits in it
                     loop.call_soon_threadsafe(feed.end)
-        for key in [key for key in self._of_loops if key[0] is here]:
-            thing = self._of_loops.pop(key, None)
-            if thing is not None:
-                await self._closers.pop(key)(thing)
+        await self._loops.close()
         await self.writer.close()
         await self.kernel.close()
         if problem is not None:

@@ -9,11 +9,11 @@ longer, and says so in `stats` and `health`.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 
 from msgspec.structs import replace
 
 from holdfast.errors import Closed, HoldfastError
+from holdfast.handles.background import start
 from holdfast.handles.expiry import sweep_step
 from holdfast.handles.store import Store
 from holdfast.model.duration import to_seconds, to_us
@@ -42,11 +42,9 @@ class Sweeper:
 
     def start(self) -> None:
         """Sweep from now on, in this event loop, until the store is closed."""
-        # An empty context: what is done here is of no request, and holds nothing.
         if self._task is not None:
             return
-        loop, nothing = asyncio.get_running_loop(), contextvars.Context()
-        self._task = loop.create_task(self._run(), context=nothing, name="holdfast sweeper")
+        self._task = start(self._run(), "sweeper")
         self._store.of_loop(Sweeper, lambda: self, Sweeper.close)
 
     def stats(self) -> SweeperStats:

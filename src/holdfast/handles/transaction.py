@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar, cast
 
-from holdfast.errors import Closed, Conflict, InvalidValue, UseTransaction, shown
+from holdfast.errors import Closed, Conflict, HoldfastError, InvalidValue, UseTransaction, shown
 from holdfast.handles.beginning import new_session
 from holdfast.handles.crowding import arrived, make_room
 from holdfast.handles.expiry import make_way
@@ -26,8 +26,9 @@ from holdfast.handles.state import State
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update, scope_name, state_of
 from holdfast.handles.threads import loop_of_call
-from holdfast.handles.unit import Target, Together, check_callable, enter, explain, leave, pause, refuse_inside
+from holdfast.handles.unit import Called, Target, Together, check_callable, enter, explain, leave, pause, refuse_inside
 from holdfast.kernel.commit import Committed
+from holdfast.kernel.commit import Conflict as Refusal
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Budget
 from holdfast.model.duration import Duration
@@ -57,6 +58,8 @@ class _Rollback(BaseException):
 class Block:
     """The life of a transaction: begun at the block's start, committed or discarded at its end."""
 
+    _called = Called("transaction", "s.transaction()", "tx")
+
     def __init__(self, store: Store) -> None:
         self._store = store
         self._work: Work | None = None
@@ -67,13 +70,13 @@ class Block:
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
-            raise Closed("a transaction is used once; begin another")
+            raise Closed(f"a {self._called.what} is used once; begin another")
         self._begin()
         return self
 
     def _begin(self) -> None:
         self._work = self._store.work()
-        self._work.guard = self._check
+        self._work.guard, self._work.called = self._check, self._called.what
         self._state = "open"
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
@@ -101,11 +104,14 @@ class Block:
         carry(self._store, work)
         outcome = await self._store.commit(work)
         if not isinstance(outcome, Committed):
-            raise explain(outcome, asked=work.asked(outcome))
+            raise self._explain(outcome, asked=work.asked(outcome))
         self._committed = outcome
         self._finish(outcome)
         for record in self._arrived:
             await make_room(self._store, record)
+
+    def _explain(self, conflict: Refusal, *, asked: bool) -> HoldfastError:
+        return explain(conflict, asked=asked)
 
     def _finish(self, outcome: Committed) -> None:
         """What is to be done once it has committed."""
@@ -151,12 +157,12 @@ class Block:
         """Whether its block was entered and not yet left."""
         return self._state == "open"
 
-    def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
-        """Whether it is open on that store, has touched that scope, and is not the one with that unit."""
+    def covers(self, store: Store, scope: str, *, but: Work | None) -> Called | None:
+        """What it is called, if it is open on that store, has touched that scope, and is not the one with that unit."""
         work = self._work
         if work is None or work is but or not self.is_open:
-            return False
-        return store.kernel is self._store.kernel and scope in work.touched
+            return None
+        return self._called if store.kernel is self._store.kernel and scope in work.touched else None
 
     def version(self, scope: Scope) -> int | None:
         """The version the commit gave that scope; None if it wrote nothing there, or has not committed."""
@@ -173,15 +179,16 @@ class Block:
         return self._work
 
     def _closed(self) -> Closed:
-        return Closed(
-            "this transaction has ended" if self._state == "ended" else "use a transaction as `async with … as tx`"
-        )
+        what, begun_by, name = self._called
+        if self._state == "ended":
+            return Closed(f"this {what} has ended", remedy=f"Begin another: `async with {begun_by} as {name}`.")
+        return Closed(f"use a {what} as `async with … as {name}`")
 
     def _check(self) -> None:
         """Raise where an open transaction may not be used."""
         if loop_of_call() is not self._loop:
             raise UseTransaction(
-                "a transaction was used outside the event loop of its block",
+                f"a {self._called.what} was used outside the event loop of its block",
                 remedy="Use it in the event loop in which its block was entered, by tasks that the block waits for.",
             )
         if self._rolled_back:

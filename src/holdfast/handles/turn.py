@@ -16,16 +16,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar, overload
 
-from holdfast.errors import Closed
+from holdfast.errors import Closed, Conflict, HoldfastError
 from holdfast.handles.claim import refuse_held
 from holdfast.handles.fence import hold, let_go, lost
 from holdfast.handles.lease import Lease, Standing, Taking, Terms
 from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
 from holdfast.handles.transaction import SessionTransaction
-from holdfast.handles.unit import Target, check_callable, explain, refuse_inside
+from holdfast.handles.unit import Called, Target, check_callable, explain, refuse_inside
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Committed
+from holdfast.kernel.commit import Conflict as Refusal
 from holdfast.kernel.work import Work
 from holdfast.model import cause
 from holdfast.model.budget import Account
@@ -49,6 +50,8 @@ class Turn(SessionTransaction):
     Raises Busy and NotFound where the block begins; LeaseLost at the next write once the session was taken away or the
     claim could not be renewed for its ttl; at the end of the block what `SessionTransaction` does.
     """
+
+    _called = Called("turn", "s.turn(request_id=…)", "turn")
 
     def __init__(
         self,
@@ -150,7 +153,7 @@ class Turn(SessionTransaction):
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
-            raise Closed("a turn is used once; begin another")
+            raise Closed(f"a {self._called.what} is used once; begin another")
         refuse_inside(self._store, self._target.scope)
         refuse_held(self._store, self._target.scope)
         self._request_before = cause.set_request(self._request)
@@ -212,6 +215,13 @@ class Turn(SessionTransaction):
             work.delete(lease.scope, finished.key)
         await super()._commit(work)
 
+    def _explain(self, conflict: Refusal, *, asked: bool) -> HoldfastError:
+        error = super()._explain(conflict, asked=asked)
+        if not isinstance(error, Conflict):
+            return error
+        again = "Send the same request again, in a new turn: what it read has changed. Its finished steps are kept."
+        return Conflict(*error.args, remedy=again, **error.facts)
+
     def _finish(self, outcome: Committed) -> None:
         self._given_back = True
         self._held().end()
@@ -232,7 +242,7 @@ class Turn(SessionTransaction):
                 f"the request {self._request} was answered before",
                 remedy="Return `turn.output` where `turn.replayed` is true; write nothing then.",
             )
-        return Closed("this turn has ended" if self._state == "ended" else "use a turn as `async with … as turn`")
+        return super()._closed()
 
     def rollback(self) -> NoReturn:
         """Leave the block and write nothing: the request counts as never answered, its finished steps are kept."""

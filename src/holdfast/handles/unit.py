@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from holdfast import errors
 from holdfast.errors import HoldfastError, InvalidValue, NotFound, UseTransaction, shown
@@ -93,7 +93,8 @@ class Alone:
             work = self.store.work()
             part = work.part(target.scope, need=target.need, epoch=target.epoch)
             try:
-                await admit(self.store, target, work)
+                if self.store.principal is not None:
+                    await admit(self.store, target, work)
                 result = await look(work)
             except errors.Conflict as conflict:
                 attempt = await self._once_more(attempt, conflict)
@@ -200,7 +201,8 @@ class Together:
     async def read(self, target: Target, look: Callable[[Work], Awaitable[T]]) -> T:
         """See `Unit.read`."""
         part = self._part(target)
-        await admit(self.store, target, self.work)
+        if self.store.principal is not None:
+            await admit(self.store, target, self.work)
         result = await look(self.work)
         observe(target, part)
         return result
@@ -208,7 +210,8 @@ class Together:
     async def write(self, target: Target, stage: Callable[[Work], object]) -> int:
         """See `Unit.write`. What `stage` refuses leaves nothing of it staged."""
         refuse_inside(self.store, target.scope, but=self.work)
-        await admit(self.store, target, self.work)
+        if self.store.principal is not None:
+            await admit(self.store, target, self.work)
         undo = self.work.savepoint(target.scope)
         try:
             self._ask(target)
@@ -223,7 +226,8 @@ class Together:
         refuse_inside(self.store, target.scope, but=self.work)
         async with self._alone():
             self._part(target)
-            await admit(self.store, target, self.work)
+            if self.store.principal is not None:
+                await admit(self.store, target, self.work)
             result = await stage(self.work)
             self._ask(target)
         return result, 0
@@ -335,6 +339,14 @@ def check_callable(fn: object, what: str) -> None:
 # --- transactions of the current task -------------------------------------------------------------
 
 
+class Called(NamedTuple):
+    """What a transaction is called, what begins it, and the name that examples give it."""
+
+    what: str
+    begun_by: str
+    name: str
+
+
 class Covering(Protocol):
     """A transaction, as far as this module needs to know it."""
 
@@ -343,8 +355,8 @@ class Covering(Protocol):
         """Whether its block was entered and not yet left."""
         ...
 
-    def covers(self, store: Store, scope: str, *, but: Work | None) -> bool:
-        """Whether it is open on that store, has touched that scope, and is not the one with that unit."""
+    def covers(self, store: Store, scope: str, *, but: Work | None) -> Called | None:
+        """What it is called, if it is open on that store, has touched that scope, and is not the one with that unit."""
         ...
 
 
@@ -354,9 +366,11 @@ open_transactions: ContextVar[tuple[Covering, ...]] = ContextVar("holdfast_trans
 def refuse_inside(store: Store, scope: str, *, but: Work | None = None) -> None:
     """Raise UseTransaction if this task is inside a transaction on that scope, other than the one with that unit."""
     for transaction in open_transactions.get():
-        if transaction.covers(store, scope, but=but):
+        if (called := transaction.covers(store, scope, but=but)) is not None:
             raise UseTransaction(
-                f"{scope} is part of the transaction this task is in, and was written past it", scope=scope
+                f"{scope} is part of the {called.what} this task is in, and was written past it",
+                remedy=f"Inside `async with {called.begun_by} as {called.name}`, write through `{called.name}`.",
+                scope=scope,
             )
 
 

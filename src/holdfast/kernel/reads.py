@@ -32,7 +32,9 @@ class Reads:
     @property
     def now_us(self) -> int:
         """The time now, or the latest seen here if the clock was set back. Raises InvalidValue: it is out of range."""
-        self._latest_us = max(check_time(self._writer.clock.now_us()), self._latest_us)
+        now_us = check_time(self._writer.clock.now_us())
+        if now_us > self._latest_us:
+            self._latest_us = now_us
         return self._latest_us
 
     async def peek(self, reads: Sequence[Read], *, of_lapsed: Literal["nothing", "all"] = "nothing") -> list[View]:
@@ -41,24 +43,21 @@ class Reads:
         Of a scope whose cell has expired that kept it alive (see `keeping`) there is nothing, or "all" that is stored.
         """
         keeper = self._keeper
+        if keeper is not None:
+            reads = [asking(read, keeper.key) if read.scope.startswith(keeper.prefix) else read for read in reads]
+        try:
+            views = await self._kernel.read(reads, now_us=self.now_us)
+        except Unavailable:
+            views = await self._writer.again(lambda: self._kernel.read(reads, now_us=self.now_us))
         if keeper is None:
-            return await self._read(reads)
-        key, prefix = keeper.key, keeper.prefix
-        asked = [asking(read, key) if read.scope.startswith(prefix) else read for read in reads]
-        views = await self._read(asked)
+            return views
         for place, view in enumerate(views):
-            if view.scope.startswith(prefix):
-                cell = view.cells.get(key)
+            if view.scope.startswith(keeper.prefix):
+                cell = view.cells.get(keeper.key)
                 keeper.learn(view.scope, cell)
                 if cell is None and of_lapsed == "nothing":
                     views[place] = lapsed(view)
         return views
-
-    async def _read(self, reads: Sequence[Read]) -> list[View]:
-        try:
-            return await self._kernel.read(reads, now_us=self.now_us)
-        except Unavailable:
-            return await self._writer.again(lambda: self._kernel.read(reads, now_us=self.now_us))
 
     async def find(
         self,

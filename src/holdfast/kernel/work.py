@@ -65,7 +65,7 @@ from holdfast.kernel.writer import Writer
 class Work(Reads):
     """One unit of work on one kernel."""
 
-    __slots__ = ("_bytes", "_limits", "_open", "_parts", "cause", "durable", "guard", "missed", "operations")
+    __slots__ = ("_bytes", "_limits", "_open", "_parts", "called", "cause", "durable", "guard", "missed", "operations")
 
     def __init__(self, writer: Writer, *, limits: Traits, cause: bytes = b"", keeper: Keeper | None = None) -> None:
         super().__init__(writer, keeper)
@@ -77,6 +77,8 @@ class Work(Reads):
         """Called if the commit landed though whoever waited for it was cancelled; without it, it may not be sent."""
         self.guard: Callable[[], None] | None = None
         """Called at every touch, if whoever owns the unit set it: raises where it may not be used."""
+        self.called = "transaction"
+        """What whoever owns the unit calls it."""
         self._limits = limits
         self._parts: dict[str, Part] = {}
         self._open = True
@@ -92,7 +94,9 @@ class Work(Reads):
         Raises Closed when the unit is used up, Unsupported when the backend cannot span it together with the
         scopes touched before, NotFound for a scope that this unit ended, or found to be missing though it must exist.
         """
-        part = self._part(scope)
+        if not self._open or self.guard is not None:
+            self.check()
+        part = self._parts.get(scope) or self._new_part(scope)
         if part.gone:
             raise missing(scope)
         if need is not None:
@@ -122,19 +126,20 @@ class Work(Reads):
     def check(self) -> None:
         """Raise Closed when the unit is used up, and what else whoever owns it has against its use."""
         if not self._open:
-            raise Closed("this transaction has ended")
+            raise Closed(f"this {self.called} has ended")
         if self.guard is not None:
             self.guard()
 
     def _part(self, scope: str) -> Part:
         self.check()
-        part = self._parts.get(scope)
-        if part is None:
-            if self._parts:
-                check_together(next(iter(self._parts)), scope, self._limits)
-            keeper = self._keeper
-            kept = keeper.key if keeper is not None and scope.startswith(keeper.prefix) else None
-            part = self._parts[scope] = Part(scope, kept)
+        return self._parts.get(scope) or self._new_part(scope)
+
+    def _new_part(self, scope: str) -> Part:
+        if self._parts:
+            check_together(next(iter(self._parts)), scope, self._limits)
+        keeper = self._keeper
+        kept = keeper.key if keeper is not None and scope.startswith(keeper.prefix) else None
+        part = self._parts[scope] = Part(scope, kept)
         return part
 
     @property
@@ -146,7 +151,14 @@ class Work(Reads):
 
     async def get(self, scope: str, key: str) -> Cell | None:
         """One cell, with the unit's own writes seen; None if there is none."""
-        return (await self.get_many(scope, (key,))).get(key)
+        part = self.part(scope)
+        if part.head is not None or part.puts or part.deletes:
+            return (await self.get_many(scope, (key,))).get(key)
+        view = (await self.peek((Read(scope, (key,)),)))[0]  # the first that is read, which is mostly all
+        self.part(scope).see(view.head)
+        found = part.found.setdefault(key, view.cells.get(key))
+        staged = part.staged((key,))  # what another task staged meanwhile is seen too
+        return staged[key] if staged else found
 
     async def get_many(self, scope: str, keys: Sequence[str]) -> dict[str, Cell]:
         """Several cells of one scope in one cut; absent ones are missing from the answer."""
@@ -345,7 +357,7 @@ class Work(Reads):
         commits without asking the store.
         """
         if not self._open:
-            raise Closed("this transaction has ended")
+            raise Closed(f"this {self.called} has ended")
         self._open = False
         parts = [part for part in self._parts.values() if part.matters]
         if not parts:

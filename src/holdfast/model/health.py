@@ -18,7 +18,7 @@ class Health(Struct, frozen=True, kw_only=True):
     version     Holdfast's
     store       the backend's name
     durability  what an acknowledged commit survives
-    traits      everything else that the backend declares of itself
+    traits      everything else that the store declares of itself: what its backend does, less what frames take
     latency     seconds that a "read" and a "write" took, as far as they came
     skew        seconds by which this host's clock is ahead of the store's; None where they are one, as in a file
     cached      the kind of the cache: exact, bounded or off

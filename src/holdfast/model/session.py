@@ -12,7 +12,7 @@ from msgspec import Struct
 from holdfast.errors import InvalidValue, shown
 from holdfast.model.budget import EMPTY, Account, Bounds
 from holdfast.model.deadline import NEVER, Deadline, deadline_of
-from holdfast.model.status import SessionStatus, check_move
+from holdfast.model.status import SessionStatus, check_may_use, check_move
 
 TAGS_MAX = 32
 """Tags of one session; each is an index entry."""
@@ -76,7 +76,12 @@ class SessionRecord(Struct, frozen=True, omit_defaults=True):
         tags: Iterable[str] | None = None,
         budget: Bounds | None = None,
     ) -> SessionRecord:
-        """The record after an update: metadata merges by key, tags and the budget replace."""
+        """The record after an update: metadata merges by key, tags and the budget replace.
+
+        Raises InvalidTransition for the budget of a session that will never use one.
+        """
+        if budget is not None:
+            check_may_use(self.status)
         return msgspec.structs.replace(
             self,
             updated_us=at_us,

@@ -106,3 +106,16 @@ def check_move(status: SessionStatus, to: SessionStatus, *, budget_raised: bool 
         to=to,
         allowed=moves,
     )
+
+
+def check_may_use(status: SessionStatus) -> None:
+    """Raise InvalidTransition unless a session of that status may use a budget, now or once it goes on."""
+    if status.is_open or _ACTIVE in MOVES[status]:
+        return
+    raise InvalidTransition(
+        f"a session that is {status} uses no budget any more: it cannot become {_ACTIVE}",
+        remedy="Create a new session with that budget; of this one metadata and tags may be changed.",
+        status=status,
+        to=_ACTIVE,
+        allowed=MOVES[status],
+    )

@@ -48,7 +48,7 @@ async def move(work: Work, scope: str, wanted: Move) -> Moved:
     before, _ = await session.read(work, scope)
     raised = before
     if wanted.budget is not None:
-        raised = before.updated(at_us=work.now_us, budget=bounds_of(wanted.budget.over(before.budget.budget)))
+        raised = replace(before, budget=bounds_of(wanted.budget.over(before.budget.budget)))
     reopens = wanted.to.is_open and not before.status.is_open
     if reopens and wanted.ranked and before.user is not None:
         raised = replace(raised, arrival_us=await session.arrival_us(work, before.user, work.now_us))

@@ -8,6 +8,7 @@ Setting one key of a thousand writes one cell.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Literal
 
 from msgspec import Struct
@@ -45,9 +46,9 @@ def put(work: Work, place: Place, key: str, raw: bytes, if_version: int | None =
     work.note(place.scope, place.area, "set", key, raw, place.namespace)
 
 
-async def get(work: Work, place: Place, key: str) -> Cell | None:
+def get(work: Work, place: Place, key: str) -> Awaitable[Cell | None]:
     """One cell, None if there is none."""
-    return await work.get(place.scope, place.prefix + check_name(key, "a state key"))
+    return work.get(place.scope, place.prefix + check_name(key, "a state key"))
 
 
 async def delete(work: Work, place: Place, keys: tuple[str, ...]) -> int:

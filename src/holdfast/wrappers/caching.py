@@ -105,7 +105,7 @@ class Exact(Caching):
 
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
         """See `Kernel.commit`."""
-        outcomes = await super().commit(commits)
+        outcomes = await self.inside.commit(commits)
         with self._lock:
             self._mark = None
             self._kept.wrote(commits, outcomes)
@@ -116,7 +116,7 @@ class Exact(Caching):
         if self._position is None:
             await self._catch_up()
         learned = self._learned
-        views = await super().read(reads, now_us=now_us)
+        views = await self.inside.read(reads, now_us=now_us)
         with self._lock:
             if self._position is not None and self._learned == learned:
                 self._kept.learn(reads, views, now_us)
@@ -188,7 +188,7 @@ class Bounded(Caching):
                     self.hits += 1
                     return views
         self.misses += 1
-        views = await super().read(reads, now_us=now_us)
+        views = await self.inside.read(reads, now_us=now_us)
         with self._lock:
             if self._commits == commits:
                 self._kept.learn(reads, views, now_us, since_s=begun_s)
@@ -200,7 +200,7 @@ class Bounded(Caching):
         with self._lock:
             self._commits += 1
         try:
-            outcomes = await super().commit(commits)
+            outcomes = await self.inside.commit(commits)
             return outcomes
         finally:
             with self._lock:

@@ -111,7 +111,7 @@ class Framing(Around):
 
     async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
         """See `Kernel.read`."""
-        views = await super().read([_wider(read) for read in reads], now_us=now_us)
+        views = await self.inside.read([_wider(read) for read in reads], now_us=now_us)
         return [self._view(read, view) for read, view in zip(reads, views, strict=True)]
 
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
@@ -128,7 +128,7 @@ class Framing(Around):
                 refusals[place] = refusal
             else:
                 sent.append(self.frames.commit(commit))
-        answers = map(self._outcome, await super().commit(sent))
+        answers = map(self._outcome, await self.inside.commit(sent))
         if not refusals:
             return list(answers)
         return [refusals[place] if place in refusals else next(answers) for place in range(len(commits))]

@@ -307,6 +307,26 @@ async def test_a_budget_that_was_raised_after_the_session_timed_out_lets_it_go_o
         await s.resume(budget=Budget(iterations=2))
 
 
+@pytest.mark.parametrize("end", ["complete", "cancel"])
+async def test_the_budget_of_a_session_that_cannot_go_on_is_not_changed(hold: Holdfast, s: Session, end: str) -> None:
+    """As `resume` and `iterate` there: InvalidTransition, and nothing of the update is made. It may be annotated."""
+    await getattr(s, end)()
+    before = s.budget
+    with pytest.raises(InvalidTransition, match="uses no budget any more") as refused:
+        await s.update(budget=Budget(tokens=9000), tags=["never"])
+    assert (refused.value.status, refused.value.allowed) == (s.status, (SessionStatus.CLEANUP,))
+    with pytest.raises(InvalidTransition):
+        await hold.sessions.update(s.id, budget=Budget())
+    with pytest.raises(InvalidTransition):
+        async with s.transaction() as tx:
+            await tx.update(budget=Budget(tokens=9000))
+    with pytest.raises(InvalidTransition, match="cannot become active"):
+        await s.resume(budget=Budget(tokens=9000))
+    await s.update(tags=["kept"], metadata={"seen": True})
+    found = await again(hold, s)
+    assert (found.budget, found.tags, found.metadata) == (before, ("kept",), {"seen": True})
+
+
 async def test_a_session_that_is_open_goes_on_with_what_an_update_gives_it(s: Session) -> None:
     async with s.iterate(reserve=Usage(tokens=5000)):
         await s.update(budget=Budget(tokens=6000))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import Config, Holdfast, SweepConfig
+from holdfast import Config, Holdfast, RetentionConfig, SessionConfig, SweepConfig
 from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.errors import StoreFull
 from holdfast.handles.sweeper import PATIENCE
@@ -139,6 +139,47 @@ async def test_it_waits_longer_and_longer_while_the_store_does_not_let_it_and_sa
     await time.elapse(1.5 * 60 * PATIENCE)
     assert (await swept_by(hold)).in_a_row == 0
     assert (await hold.health()).status == "healthy"
+
+
+class Refusing(Around):
+    """A kernel that finds nothing of one index."""
+
+    index = ""
+
+    async def find(self, index: str, value: str, **given: Any) -> tuple[Found, ...]:
+        if f"{index}/{value}" == self.index:
+            raise RuntimeError(f"nothing is found of {self.index}")
+        return await super().find(index, value, **given)
+
+
+@pytest.mark.parametrize("index", ["due/session", "due/ended", "beat/", "session.active/open"])
+async def test_what_fails_of_a_step_holds_up_nothing_else_and_is_told(time: ManualClock, index: str) -> None:
+    """Each thing is done for itself: expired, ended, displaced, what the store removes."""
+    kernel = Refusing(MemoryKernel(MemoryStore()))
+    config = Config(session=SessionConfig(live_max=2), retention=RetentionConfig(age="1h"))
+    async with Holdfast.over(kernel, clock=time, ids=SeededIds(), config=config) as hold:
+        await hold.sessions.create(id="expires", ttl=60)
+        await (await hold.sessions.create(id="ends")).complete()
+        time.advance(7200)
+        await hold.sessions.create(id="gone")
+        await hold.sessions.delete("gone")
+        await _crowded(kernel, time)
+        kernel.index = index
+        with pytest.raises(RuntimeError, match=index):
+            await hold.sweep()
+        kernel.index = ""
+        left = await hold.sweep(dry_run=True)
+        assert (left.expired, left.retired) == (int(index == "due/session"), int(index == "due/ended"))
+        left_over = 3 if index in ("session.active/open", "due/session") else 2  # who is displaced rests on both
+        assert len((await hold.sessions.list(status="active")).items) == left_over
+        assert (await kernel.sweep(now_us=time.now_us(), retention=Retention())).cells == 0  # all of it was removed
+
+
+async def _crowded(kernel: Refusing, time: ManualClock) -> None:
+    """Sessions, one too many, by a process that has no bound."""
+    other = Holdfast.over(Around(kernel), clock=time, ids=SeededIds(9))
+    for id in ("one", "two", "three"):
+        await other.sessions.create(id=id)
 
 
 async def test_closing_ends_it_in_the_middle_of_a_step_and_waits_for_nothing(

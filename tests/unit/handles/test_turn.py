@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from holdfast import Busy, Config, Conflict, Holdfast, LeaseLost, Session, Turn, TurnsConfig
-from holdfast.errors import Closed, InvalidId, InvalidValue, NotFound, TypeMismatch, UseTransaction
+from holdfast.errors import Closed, HoldfastError, InvalidId, InvalidValue, NotFound, TypeMismatch, UseTransaction
 from holdfast.handles.lease import Taking, terms
 from holdfast.services import claim
 from holdfast.services.turn import beginning
@@ -313,6 +313,37 @@ async def test_inside_a_turn_its_session_is_written_through_it(hold: Holdfast, s
         async with s.claim(), s.turn(request_id="in a claim"):
             pass
     assert (await other.state.get("n"), await s.state.get("n")) == (1, 2)
+
+
+async def test_what_is_refused_in_a_turn_names_the_turn_and_no_transaction(hold: Holdfast, s: Session) -> None:
+    """An error carries the remedy for what was done, where it was done."""
+    other = await hold.sessions.get("s")
+    assert other is not None
+    refused: list[HoldfastError] = []
+    with pytest.raises(Conflict) as conflict:
+        async with s.turn(request_id="r") as turn:
+            state = turn.state
+            with pytest.raises(UseTransaction) as past:
+                await s.state.set("n", 1)
+            with pytest.raises(UseTransaction) as elsewhere:
+                await asyncio.to_thread(turn.rollback)
+            await turn.state.get("n")
+            await apart(_set(other, 10))
+            await turn.state.set("n", 2)
+    refused += [conflict.value, past.value, elsewhere.value]
+    for late in (lambda: state.set("n", 3), lambda: turn.log("late")):
+        with pytest.raises(Closed) as closed:
+            await late()
+        refused.append(closed.value)
+    with pytest.raises(Closed) as closed:
+        async with turn:
+            pass
+    refused.append(closed.value)
+    for error in refused:
+        told = f"{error} {error.remedy}"
+        assert "transaction" not in told.removesuffix(Closed.remedy), told
+        assert "turn" in told, told
+    assert "as turn`, write through `turn`" in past.value.remedy
 
 
 async def test_an_answer_is_kept_as_long_as_is_configured(stores: Stores) -> None:

@@ -1,16 +1,16 @@
 """Taking what nobody needs any more out of a thread.
 
-Of each namespace the latest checkpoint is kept, with its channels' values and what tasks wrote beside it. A channel
-that LangGraph keeps as its writes (a DeltaChannel) is rebuilt from the checkpoints before: these stay too, back to the
-one that holds the channel's value. A checkpoint's metadata name such channels.
+A checkpoint is kept with its channels' values and what tasks wrote beside it: the latest of each namespace, or those
+that other runs made. A channel that LangGraph keeps as its writes (a DeltaChannel) is rebuilt from the checkpoints
+before: these stay too, back to the one that holds the channel's value. A checkpoint's metadata name such channels.
 
-Checkpoints go before the values that they led to, so that a prune which is cut short leaves nothing that leads nowhere;
-the next one takes up what it left.
+Checkpoints go before the values that they led to, so that what is cut short leaves nothing that leads nowhere; the
+next prune takes up what it left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Set
 from typing import Any
 
 from holdfast.adapters.langgraph import cells
@@ -20,14 +20,41 @@ from holdfast.adapters.langgraph.thread import Thread
 DELTAS = "counters_since_delta_snapshot"
 """Where LangGraph's metadata name the channels whose value is not in every checkpoint."""
 
+RUN = "run_id"
+"""Where they name the run that made the checkpoint."""
+
 Loads = Callable[[Typed], Any]
 
 
 async def prune(thread: Thread, loads: Loads) -> None:
     """Delete what the latest checkpoint of each namespace does not need."""
-    checkpoints = {key: cells.decode_checkpoint(raw) for key, raw in (await thread.all("c/")).items()}
+    checkpoints = await _checkpoints(thread)
+    latest: dict[str, str] = {}
+    for key in checkpoints:  # in order, so the last of each namespace is its latest
+        latest[key.rpartition("/")[0]] = key
+    await _leave(thread, checkpoints, latest.values(), loads)
+
+
+async def delete_runs(thread: Thread, loads: Loads, runs: Collection[str]) -> None:
+    """Delete the checkpoints that these runs made, but for what those of others need."""
+    checkpoints = await _checkpoints(thread)
+    others = [key for key, cell in checkpoints.items() if loads(cell.metadata).get(RUN) not in runs]
+    if len(others) < len(checkpoints):
+        await _leave(thread, checkpoints, others, loads)
+
+
+async def _checkpoints(thread: Thread) -> dict[str, CheckpointCell]:
+    return {key: cells.decode_checkpoint(raw) for key, raw in (await thread.all("c/")).items()}
+
+
+async def _leave(
+    thread: Thread, checkpoints: Mapping[str, CheckpointCell], wanted: Collection[str], loads: Loads
+) -> None:
+    """Delete all but these checkpoints and what they need."""
     blobs = set(await thread.keys("b/"))
-    kept = _kept(checkpoints, blobs, loads)
+    kept = set(wanted)
+    for key in wanted:
+        kept |= _ancestors(key, checkpoints, blobs, loads)
     await thread.delete([key for key in checkpoints if key not in kept])
     beside = {_writes_beside(key) for key in kept}
     await thread.delete([key for key in await thread.keys("w/") if _writes_beside(key) not in beside])
@@ -37,17 +64,6 @@ async def prune(thread: Thread, loads: Loads) -> None:
     if parts:
         needed = await thread.parts_in_use()
         await thread.delete([key for key in parts if key not in needed])
-
-
-def _kept(checkpoints: Mapping[str, CheckpointCell], blobs: Set[str], loads: Loads) -> set[str]:
-    """The keys of the checkpoints that stay."""
-    latest: dict[str, str] = {}
-    for key in checkpoints:  # in order, so the last of each namespace is its latest
-        latest[key.rpartition("/")[0]] = key
-    kept = set(latest.values())
-    for key in latest.values():
-        kept |= _ancestors(key, checkpoints, blobs, loads)
-    return kept
 
 
 def _ancestors(key: str, checkpoints: Mapping[str, CheckpointCell], blobs: Set[str], loads: Loads) -> set[str]:

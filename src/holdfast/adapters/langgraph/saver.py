@@ -37,7 +37,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from holdfast import sync
 from holdfast.adapters.langgraph import cells
-from holdfast.adapters.langgraph.pruning import prune
+from holdfast.adapters.langgraph.pruning import delete_runs, prune
 from holdfast.adapters.langgraph.thread import Thread
 from holdfast.errors import InvalidValue, NotFound, shown
 from holdfast.hold import Holdfast
@@ -197,6 +197,12 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
         for id in thread_ids:
             await self._read(str(id), take, None)
 
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete what one of these runs made, by its checkpoints' metadata, as `aprune` does. Reads every thread."""
+        runs = frozenset(run_ids)
+        async for id in self._ids(None):
+            await self._read(id, lambda thread: delete_runs(thread, self.serde.loads_typed, runs), None)
+
     # --- reading ----------------------------------------------------------------------------------
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -335,6 +341,10 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
     def delete_thread(self, thread_id: str) -> None:
         """See `adelete_thread`."""
         portal().call(self.adelete_thread, thread_id)
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """See `adelete_for_runs`."""
+        portal().call(self.adelete_for_runs, run_ids)
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """See `acopy_thread`."""

@@ -76,8 +76,8 @@ class Turns:
         self.path = path.with_name(path.name + "-lock")
         index = path.with_name(path.name + "-shm")
         had_index = file_id(index)  # before: who opens the store makes the side file first
-        self.fd, made = _open(self.path)
-        if made and had_index is not None and (process := _holder_of_index(index)) is not None:
+        self.fd, self._made = _open(self.path)
+        if self._made and had_index is not None and (process := _holder_of_index(index)) is not None:
             self._refuse(path, process)
         self._turn = 0
         self._in_vain: dict[int, Holder] = {}  # place -> who did not let go of it
@@ -148,6 +148,11 @@ class Turns:
             for other in list(_here):  # closing a file ends all locks that the process has on it
                 if other.path == self.path:
                     other._share()
+
+    def unmake(self) -> None:
+        """Remove the side file if it was made here: what stands beside it turned out to be no store."""
+        if self._made and self.fd >= 0:
+            self.path.unlink(missing_ok=True)
 
     def _refuse(self, path: Path, process: int) -> None:
         self.path.unlink(missing_ok=True)  # or the next attempt would find it

@@ -30,7 +30,7 @@ from holdfast.backends.sqlite.reserve import Given, Reserve, What
 from holdfast.backends.sqlite.schema import ensure_schema
 from holdfast.backends.sqlite.turns import Turns
 from holdfast.backends.sqlite.writes import StaleHead
-from holdfast.errors import Closed, HoldfastError, Indeterminate, StoreFull, StoreLocked, Unavailable
+from holdfast.errors import Closed, Corrupt, HoldfastError, Indeterminate, StoreFull, StoreLocked, Unavailable
 from holdfast.kernel.commit import Commit, Outcome
 
 WAITS_AT_CLOSE_S = 1.0
@@ -66,7 +66,9 @@ class Writer:
         self._synchronous: Synchronous = "FULL"
         try:
             self.connection = self._connect()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Corrupt):
+                self._turns.unmake()
             self._turns.close()
             raise
         self.cursor: Cursor = self.connection.cursor()

@@ -7,6 +7,7 @@ nothing behind, and the workers of one run can share a server.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -51,8 +53,7 @@ class PostgresServer:
     def shared(cls, name: str) -> PostgresServer:
         """The server of that name on this machine, started by the first who asks and stopped after the last."""
         place = Path(tempfile.gettempdir()) / f"holdfast-pg-{os.getuid()}-{name}"
-        with open(f"{place}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(Path(f"{place}.lock")):
             if (held := _hold(place)) is not None:
                 return cls(place, held)
             shutil.rmtree(place, ignore_errors=True)
@@ -127,6 +128,28 @@ class PostgresServer:
         while self._line.recv(100):
             pass
         self._line.close()
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep others out of the block, in any process, by a file that is there only as long as somebody is in it."""
+    while True:
+        with open(path, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_at(path, lock.fileno()):
+                continue  # whoever had it has removed it meanwhile, and another may stand there
+            try:
+                yield
+            finally:
+                path.unlink()  # while it is held: who waits for it will look where it is
+            return
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def _hold(folder: Path) -> socket.socket | None:

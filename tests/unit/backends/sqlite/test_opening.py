@@ -127,11 +127,14 @@ async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> No
     with pytest.raises(Corrupt, match="not a SQLite database"):
         await SqliteKernel.open(path)
     assert path.read_bytes() == text
+    assert list(tmp_path.iterdir()) == [path]
 
 
-async def test_another_programs_database_is_left_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+async def test_another_programs_database_is_left_as_it_is(mode: str, tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     other = sqlite3.connect(path)
+    other.execute(f"PRAGMA journal_mode={mode}")
     other.execute("CREATE TABLE mine(x)")
     other.commit()
     other.close()
@@ -139,6 +142,17 @@ async def test_another_programs_database_is_left_as_it_is(tmp_path: Path) -> Non
     with pytest.raises(Corrupt, match="another program"):
         await SqliteKernel.open(path)
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+async def test_a_side_file_that_was_there_stays_whatever_the_file_is(tmp_path: Path) -> None:
+    """Somebody may be holding it: only who made one removes it."""
+    path, beside = tmp_path / "notes.txt", tmp_path / "notes.txt-lock"
+    path.write_bytes(b"These are my notes.\n" * 300)
+    beside.touch()
+    with pytest.raises(Corrupt):
+        await SqliteKernel.open(path)
+    assert beside.exists()
 
 
 async def test_a_newer_store_is_refused_and_says_who_wrote_it(tmp_path: Path) -> None:
