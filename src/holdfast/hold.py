@@ -182,7 +182,8 @@ class Holdfast(Face):
         """End the sessions whose time is over, then remove what nobody can see any more.
 
         Sessions that have expired; those that ended `older_than` so long ago, or than `Config.retention` says; expired
-        values, what deleted sessions left, and log records beyond `Config.changes`. Safe at any time, in any number of
+        values, what deleted sessions left, and log records beyond `Config.changes`. An `erase` that was interrupted it
+        carries on. Safe at any time, in any number of
         processes: each session is ended by a commit on the condition that its time is over still. A dry run only
         counts the sessions.
         """
@@ -209,8 +210,9 @@ class Holdfast(Face):
         What stays: of each of those scopes its name, its numbers and the time of its end, for thirty days, which a
         sweep removes; and the user's name where others' scopes have it, as the cause of what the user did there.
 
-        Not one commit: it may be interrupted at any moment, also by a crash, and called again, which finishes it. It
-        runs beside whoever is writing, and goes on until it finds no session of theirs: let them in no more before.
+        Not one commit: it may be interrupted at any moment, also by a crash, and called again, which finishes it; so
+        does any sweep, ten minutes later, of one that had removed anything. It runs beside whoever is writing, and
+        goes on until it finds no session of theirs: let them in no more before.
         A user of whom there is nothing leaves the report empty. Raises UseTransaction inside a transaction of this task
         on one of those scopes; then nothing was removed.
         """

@@ -1,13 +1,14 @@
 """Erasing a user: all they have is ended, then what ended lives have left is purged, then the files are scrubbed.
 
-    note that a scrub is owed           before anything is removed, or nobody would know after a crash
+    note whose erasure it is            before anything is removed, or nobody would know after a crash
     end their sessions and their scope  until a look finds none
     purge                               every scope that was ever dropped and that is theirs, or may be
     all of it again                     as long as somebody makes sessions for them meanwhile
+    take the name out of the note       or the files would keep it
     scrub, and strike out the note
 
-Each step may be the last one of this process. Whoever calls again goes on: what was ended is found among the scopes
-that were ever dropped, by what their logs say of whose they were.
+Each step may be the last one of this process. Whoever calls again goes on, and so does any sweep: what was ended is
+found among the scopes that were ever dropped, by what their logs say of whose they were.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Erasure:
 
     def __init__(self, store: Store, user: str) -> None:
         self._store = store
+        self._user = user
         self._own = scope_name(Scope.user(user))
         self._sessions = UserSessions(self._work, user, record_bytes_max=store.limits.value_bytes_max)
         self._note: str | None = None
@@ -55,22 +57,19 @@ class Erasure:
         await self._purge_all()
         while await self._end_all():
             await self._purge_all()
-        if self._note is not None or await erase.is_owed(self._work()):
-            self._report = replace(self._report, scrubbed=await self._ask(self._store.kernel.scrub))
-        if self._note is not None and self._report.scrubbed:
-            while not await erase.settle(self._work(), self._note):
-                pass
+        while not await erase.forget_name(self._work(), self._user):
+            pass
+        self._report = replace(self._report, scrubbed=await scrub(self._store))
         return self._report
 
     def _work(self) -> Work:
-        """A unit of work for which expired sessions exist, and whose commit names nobody."""
-        return Work(self._store.writer, limits=self._store.limits)
+        return _work(self._store)
 
     async def _owe(self) -> None:
         if self._note is None:
             self._note = self._store.ids.uuid7(self._store.now_us())
             work = self._work()
-            erase.owe(work, self._note)
+            erase.owe(work, self._note, self._user)
             await work.commit()
 
     # --- what is there ----------------------------------------------------------------------------
@@ -138,12 +137,53 @@ class Erasure:
         return bool(await self._ask(lambda: self._store.kernel.rewrite(scope, records=[record])))
 
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call that does no harm when repeated, again while the store is out of reach."""
+        return await _ask(self._store, call)
 
-        async def asked() -> T:
-            try:
-                return await call()
-            except Indeterminate as lost:
-                raise Unavailable(str(lost)) from lost
 
-        return await self._store.patiently(asked)
+async def carry_on(store: Store) -> bool:
+    """Carry one erasure that was interrupted on to its end; whether there may be another one.
+
+    Of several processes one does: whoever takes the note.
+    """
+    waiting = await erase.interrupted(_work(store))
+    if not waiting:
+        return False
+    first = waiting[0]
+    if await erase.take(_work(store), first):
+        if first.note.user is None:
+            await scrub(store)
+        else:
+            await Erasure(store, first.note.user).run()
+    return len(waiting) > 1
+
+
+async def scrub(store: Store) -> bool:
+    """Scrub the store's files if any erasure owes that; False if something may be left in them.
+
+    It settles what notes owe that named nobody before it began. What is still named is gone on with by whoever does.
+    """
+    owed = await erase.notes(_work(store))
+    if not owed:
+        return True
+    nameless = {noted.cell.key for noted in owed if noted.note.user is None}
+    scrubbed = await _ask(store, store.kernel.scrub)
+    while not await erase.settle(_work(store), nameless, scrubbed=scrubbed):
+        pass
+    return scrubbed
+
+
+def _work(store: Store) -> Work:
+    """A unit of work for which expired sessions exist, and whose commit names nobody."""
+    return Work(store.writer, limits=store.limits)
+
+
+async def _ask(store: Store, call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call that does no harm when repeated, again while the store is out of reach."""
+
+    async def asked() -> T:
+        try:
+            return await call()
+        except Indeterminate as lost:
+            raise Unavailable(str(lost)) from lost
+
+    return await store.patiently(asked)

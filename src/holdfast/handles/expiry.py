@@ -7,6 +7,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from holdfast.handles.crowding import thin_out
+from holdfast.handles.erasure import carry_on
 from holdfast.handles.keeper import remove_dead_beats
 from holdfast.handles.store import Store
 from holdfast.kernel.commit import Retention, Swept
@@ -39,6 +40,7 @@ async def sweep_step(store: Store, *, retention_us: int | None) -> SweepReport:
         partial(_retire, retention_us=retention_us),
         _remove_dead_beats,
         _thin_out,
+        _carry_on,
         _sweep_store,
     ):
         try:
@@ -73,6 +75,11 @@ async def _remove_dead_beats(store: Store) -> SweepReport:
 
 async def _thin_out(store: Store) -> SweepReport:
     return SweepReport(displaced=await thin_out(store))
+
+
+async def _carry_on(store: Store) -> SweepReport:
+    """An erasure that was interrupted: `more` if there is another one."""
+    return SweepReport(more=await carry_on(store))
 
 
 async def _sweep_store(store: Store) -> SweepReport:

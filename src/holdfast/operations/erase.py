@@ -1,16 +1,26 @@
-"""Erasing, step by step: the end of a scope, what it leaves, and the note that the store's files are not clean yet.
+"""Erasing, step by step: the end of a scope, what it leaves, and the note of an erasure that is not at its end.
 
-    erasure/owed    owed/0192f3…    a scrub is owed; names nobody, and lapses by itself after thirty days
+    erasure/owed    owed/0192f3…    ["ada", 1800000000000000]           not all of ada's is gone yet
+                                    [null, 1800000000000000]            all is gone, and the files are to be scrubbed
+                                    [null, 1800000000000000, true]      they were, in vain: the next erasure does it
 
 An erasure that was interrupted cannot know that by what it finds: what it removed is not there any more. So it first
-notes that a scrub is owed, and each later one makes up for it. None of these commits has a cause, which would name who
-asked for it.
+notes whose it is. Any sweep carries it on; the name goes from the note before the files are scrubbed, so that it is in
+them no longer than what it names. A note lapses by itself after thirty days. None of these commits has a cause, which
+would name who asked for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
 from holdfast.errors import Compacted, Diverged, Gone
-from holdfast.kernel.commit import Committed, Range, Read, Record
+from holdfast.kernel.commit import Cell, Committed, Read, Record
 from holdfast.kernel.work import Work
 from holdfast.services import session
 
@@ -19,7 +29,10 @@ SCOPE = "erasure/owed"
 _PREFIX = "owed/"
 
 OWED_US = 30 * 86_400_000_000
-"""How long a note is kept whose erasure was never called again."""
+"""How long a note is kept at most."""
+
+INTERRUPTED_US = 600_000_000
+"""How long after its note, or after somebody took it on, an erasure counts as interrupted."""
 
 
 def end_scope(work: Work, scope: str, epoch: int) -> None:
@@ -45,25 +58,73 @@ async def oldest(work: Work, scope: str) -> Record | None:
         return records[0] if records else None
 
 
-def owe(work: Work, name: str) -> None:
-    """Stage the note that a scrub is owed."""
+class Note(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """An erasure that is not at its end: whose, if not all of theirs is gone; and since when nobody works on it."""
+
+    user: str | None
+    at_us: int
+    in_vain: bool = False
+
+
+class Noted(NamedTuple):
+    """A note as it is stored."""
+
+    cell: Cell
+    note: Note
+
+
+_encode = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(Note)
+
+
+def owe(work: Work, name: str, user: str) -> None:
+    """Stage the note that the erasure of that user is not at its end."""
     work.ask(SCOPE, "create")
-    work.put(SCOPE, _PREFIX + name, b"1", ttl_us=OWED_US)
+    work.put(SCOPE, _PREFIX + name, _encode(Note(user, work.now_us)), ttl_us=OWED_US)
 
 
-async def is_owed(work: Work) -> bool:
-    """Whether a scrub is owed, by whomever."""
-    [view] = await work.peek([Read(SCOPE, ranges=(Range(_PREFIX, 1),))])
-    return bool(view.ranges[0])
+async def notes(work: Work) -> list[Noted]:
+    """Every note there is, by whomever, the oldest first."""
+    found = [Noted(cell, _decoder.decode(cell.value)) for cell in await work.all(SCOPE, _PREFIX)]
+    return sorted(found, key=lambda noted: noted.note.at_us)
 
 
-async def settle(work: Work, name: str) -> bool:
-    """Commit that this one owes none any more; the scope goes with the last note. False: another one came between."""
-    notes = [cell.key for cell in await work.all(SCOPE, _PREFIX)]
-    if _PREFIX + name not in notes:
-        return True
-    if len(notes) == 1:
-        work.drop(SCOPE)
-    else:
-        work.delete(SCOPE, _PREFIX + name)
+async def interrupted(work: Work) -> list[Noted]:
+    """Those of erasures on which nobody has worked for a while, and which a sweep can carry on."""
+    until_us = work.now_us - INTERRUPTED_US
+    return [noted for noted in await notes(work) if noted.note.at_us <= until_us and not noted.note.in_vain]
+
+
+async def take(work: Work, noted: Noted) -> bool:
+    """Commit that somebody works on that erasure from now on; False: somebody else does, or it is at its end."""
+    await work.get(SCOPE, noted.cell.key)
+    work.require_version(SCOPE, noted.cell.key, noted.cell.version)
+    _rewrite(work, noted, replace(noted.note, at_us=work.now_us))
     return isinstance(await work.commit(), Committed)
+
+
+async def forget_name(work: Work, user: str) -> bool:
+    """Commit that all of that user's is gone: no note names them any more. False: another one came between."""
+    theirs = [noted for noted in await notes(work) if noted.note.user == user]
+    for noted in theirs:
+        _rewrite(work, noted, replace(noted.note, user=None))
+    return not theirs or isinstance(await work.commit(), Committed)
+
+
+async def settle(work: Work, keys: Collection[str], *, scrubbed: bool) -> bool:
+    """Commit what a scrub has settled: those notes, which named nobody before it began; the scope goes with the last
+    one. Without `scrubbed` they say that it was in vain. False: another one came between."""
+    there = await notes(work)
+    settled = [noted for noted in there if noted.cell.key in keys]
+    if scrubbed and settled and len(settled) == len(there):
+        work.drop(SCOPE)
+    for noted in settled:
+        if not scrubbed:
+            _rewrite(work, noted, replace(noted.note, in_vain=True))
+        elif len(settled) < len(there):
+            work.delete(SCOPE, noted.cell.key)
+    return not settled or isinstance(await work.commit(), Committed)
+
+
+def _rewrite(work: Work, noted: Noted, note: Note) -> None:
+    work.put(SCOPE, noted.cell.key, _encode(note), expires_us=noted.cell.expires_us)

@@ -19,6 +19,8 @@ from holdfast.errors import Compacted, InvalidId, Unavailable, UseTransaction
 from holdfast.kernel.commit import Read
 from holdfast.kernel.contract import Kernel
 from holdfast.model.erasure import ErasureReport
+from holdfast.operations import erase
+from holdfast.system import SystemIds
 from holdfast.testing.clock import ManualClock
 from holdfast.wrappers.around import Around, Verb
 from tests.unit.handles import canary
@@ -379,8 +381,27 @@ class Stopping(Around):
         return await send()
 
 
-async def _interrupted(stores: Stores, calls: int) -> tuple[bool, Stopping, Stopping]:
-    """An erasure that ends after so many calls, and another one; whether the first was at its end, and both kernels."""
+async def _erase(hold: Holdfast, _: StillClock) -> None:
+    await hold.erase(user="ada")
+
+
+async def _sweep(hold: Holdfast, clock: StillClock) -> None:
+    """A while later, by any process; where nothing had been removed before it was cut, nobody knows of the erasure."""
+    clock.advance(601)
+    views = await hold._store.kernel.read([Read(erase.SCOPE)], now_us=0)
+    if not views[0].head.live:
+        await hold.erase(user="ada")
+    await hold.sweep()
+    views = await hold._store.kernel.read([Read(erase.SCOPE)], now_us=0)
+    assert not views[0].head.live  # it is at its end
+
+
+FINISH = {"another call": _erase, "a sweep": _sweep}
+
+
+async def _interrupted(stores: Stores, calls: int, finish: str) -> tuple[bool, Stopping, Stopping]:
+    """An erasure that ends after so many calls, and what finishes it; whether the first was at its end, and both
+    kernels."""
     hold = await stores.open()
     s = await hold.sessions.create(id="s", user="ada")
     await s.state.set("k", CANARY)
@@ -391,10 +412,11 @@ async def _interrupted(stores: Stores, calls: int) -> tuple[bool, Stopping, Stop
     await s.user_state.set("k", CANARY)
     kernels = Stopping(await stores.kernel(), calls), Stopping(await stores.kernel(), -1)
     ended = []
-    for kernel in kernels:
-        opened = Holdfast.over(kernel, clock=StillClock())
+    for kernel, work in zip(kernels, (_erase, FINISH[finish]), strict=True):
+        clock = StillClock()
+        opened = Holdfast.over(kernel, clock=clock)
         try:
-            await opened.erase(user="ada")
+            await work(opened, clock)
             ended.append(kernel)
         except Unavailable:
             pass
@@ -403,12 +425,13 @@ async def _interrupted(stores: Stores, calls: int) -> tuple[bool, Stopping, Stop
     return len(ended) == 2, *kernels
 
 
-async def test_interrupted_at_any_call_it_is_finished_by_the_next(tmp_path: Path) -> None:
-    """G23: whatever the last call was that arrived, calling again leaves nothing. Once anything was removed, the files
-    are scrubbed after it."""
+@pytest.mark.parametrize("finish", FINISH)
+async def test_interrupted_at_any_call_it_is_finished_by_the_next_or_by_a_sweep(tmp_path: Path, finish: str) -> None:
+    """G23: whatever the last call was that arrived, calling again leaves nothing, and nor does a sweep. Once anything
+    was removed, the files are scrubbed after it."""
     for calls in range(1_000):
         async with stores_of("memory", tmp_path) as stores:
-            is_done, first, second = await _interrupted(stores, calls)
+            is_done, first, second = await _interrupted(stores, calls, finish)
             assert canary.in_memory(first) == []
             assert is_done or second.scrubs, f"not scrubbed after {calls} calls"
         if is_done:
@@ -417,9 +440,47 @@ async def test_interrupted_at_any_call_it_is_finished_by_the_next(tmp_path: Path
     assert (first.scrubs, second.scrubs) == (1, 0)
 
 
+@pytest.mark.parametrize("finish", FINISH)
 @pytest.mark.parametrize("calls", [4, 9, 14, 19])
-async def test_nor_is_any_byte_left_in_the_files(tmp_path: Path, calls: int) -> None:
+async def test_nor_is_any_byte_left_in_the_files(tmp_path: Path, calls: int, finish: str) -> None:
     """G23: the same on a disk."""
     async with stores_of("sqlite", tmp_path) as stores:
-        await _interrupted(stores, calls)
+        await _interrupted(stores, calls, finish)
+        assert canary.in_files(tmp_path) == canary.in_files(tmp_path, '["ada"') == []  # nor the note that named them
+
+
+async def test_a_sweep_leaves_an_erasure_alone_that_may_be_under_way(tmp_path: Path) -> None:
+    """Ten minutes; then one of those who sweep takes it on, and not each of them."""
+    async with stores_of("memory", tmp_path) as stores:
+        hold = await stores.open()
+        await (await hold.sessions.create(id="s", user="ada")).state.set("k", CANARY)
+        cut = Holdfast.over(Stopping(await stores.kernel(), 6), clock=stores.clock)
+        with pytest.raises(Unavailable):
+            await cut.erase(user="ada")
+        kernel = Stopping(await stores.kernel(), -1)
+        sweeps = Holdfast.over(kernel, clock=stores.clock, ids=SystemIds())
+        stores.clock.advance(599)
+        await sweeps.sweep()
+        assert kernel.scrubs == 0
+        stores.clock.advance(1)
+        await asyncio.gather(sweeps.sweep(), hold.sweep(), sweeps.sweep())
+        assert kernel.scrubs <= 1
+        assert canary.in_memory(kernel) == []
+        await sweeps.close()
+
+
+async def test_a_scrub_that_was_in_vain_is_left_to_the_next_erasure(tmp_path: Path) -> None:
+    """It holds writers up, so no sweep tries again and again what somebody who reads the log stands in the way of."""
+    path = tmp_path / "store.db"
+    clock = StillClock()
+    async with Holdfast.over(await SqliteKernel.open(path, busy_timeout_s=0.05), clock=clock) as hold:
+        await fill(hold, NAME)
+        reader = apsw.Connection(str(path))
+        reader.execute("BEGIN; SELECT count(*) FROM log").fetchall()
+        assert not (await hold.erase(user=NAME)).scrubbed
+        reader.close()
+        clock.advance(3600)
+        await hold.sweep()
+        assert canary.in_files(tmp_path) != []
+        assert (await hold.erase(user="bo")).scrubbed
         assert canary.in_files(tmp_path) == []
