@@ -7,7 +7,6 @@ import os
 import random
 import secrets
 import time
-from importlib import metadata
 
 
 class SystemClock:
@@ -48,9 +47,12 @@ class SystemIds:
 
 def version() -> str:
     """Holdfast's version, as it is installed; "unknown" for sources that are not. Reads files."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed  # here: it brings half a mail program along
+
     try:
-        return metadata.version("holdfast")
-    except metadata.PackageNotFoundError:
+        return installed("holdfast")
+    except PackageNotFoundError:
         return "unknown"
 
 

@@ -77,8 +77,9 @@ class Store:
         return FAILPOINTS[last - 1], raised + asyncio.run(self.aftermath.examine())
 
 
-def deaths(tmp_path: Path, plans, *, durability: str = "fsync") -> Counter[str]:
-    """Kill one child for each plan (failpoint, count, seconds); how often each failpoint was the last."""
+def deaths(tmp_path: Path, plans, *, durability: str = "fsync", enough=lambda ends: False) -> Counter[str]:
+    """Kill one child for each plan (failpoint, count, seconds) until it is `enough`; how often each failpoint was the
+    last."""
     ends: Counter[str] = Counter()
     with Nursery() as nursery:
         for n, (at, count, after_s) in enumerate(plans):
@@ -87,6 +88,8 @@ def deaths(tmp_path: Path, plans, *, durability: str = "fsync") -> Counter[str]:
             last, found = store.kill(nursery, at=at, count=count, after_s=after_s, seed=n)
             assert found == [], f"plan {n} ({at}, {count}, {after_s}) ended at {last}"
             ends[last] += 1
+            if enough(ends):
+                break
     return ends
 
 
@@ -112,8 +115,13 @@ def test_killed_at_a_failpoint_a_store_has_everything_acknowledged_and_nothing_h
 
 @pytest.mark.parametrize("durability", ["fsync", "process"])
 def test_killed_at_random_a_store_has_everything_acknowledged_and_nothing_half(durability, tmp_path):
-    ends = deaths(tmp_path, at_random(Random(durability), 24), durability=durability)
-    assert sum(ends[name] for name in WRITING) > 0.1 * ends.total(), f"most died elsewhere: {ends}"
+    """Killed until enough died while they wrote: where a process is at a given moment, the machine's load decides."""
+
+    def enough(ends: Counter[str]) -> bool:
+        return ends.total() >= 24 and sum(ends[name] for name in WRITING) >= 3
+
+    ends = deaths(tmp_path, at_random(Random(durability), 240), durability=durability, enough=enough)
+    assert enough(ends), f"most died elsewhere: {ends}"
 
 
 @pytest.mark.parametrize("who", ["forgetful", "hasty"])

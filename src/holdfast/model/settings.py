@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
@@ -116,6 +115,8 @@ def from_file(kind: type[Struct], name: str, content: str) -> dict[Path, Setting
     """The settings in the text of a .toml or .json file. Raises InvalidValue for what is none or sets nothing."""
     if not name.endswith((".toml", ".json")):
         raise InvalidValue(f"{shown(name)} is neither a .toml nor a .json file", path="path")
+    import tomllib  # here: most programs have no such file
+
     try:
         tables = tomllib.loads(content) if name.endswith(".toml") else json.loads(content)
     except ValueError as problem:  # it says the line

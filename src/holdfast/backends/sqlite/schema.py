@@ -8,7 +8,6 @@ file at once take turns; whoever comes second finds it made.
 from __future__ import annotations
 
 import time
-from importlib import resources
 from typing import Any
 
 import apsw
@@ -92,6 +91,8 @@ def _use_wal(connection: apsw.Connection, opening: Opening) -> None:
 
 
 def _create(connection: apsw.Connection, opening: Opening) -> None:
+    from importlib import resources  # here: most openings make nothing
+
     connection.execute("BEGIN IMMEDIATE")
     try:
         if not _is_current(connection, opening):
