@@ -1,7 +1,7 @@
 """Every public operation once: what it needs, what it does. It happens or it does not.
 
-Each is one commit at most, but for those that hold the session: a turn keeps its claim and its finished steps by commits
-of their own, and what it writes is one commit. Of these, what a caller was promised is looked at: see `visible`.
+Each is one commit at most, but for those that hold the session: a turn keeps its claim and its finished steps by
+commits of their own, and what it writes is one commit. Of these, what a caller was promised is looked at (`visible`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -68,8 +68,8 @@ async def set_up(hold: Holdfast) -> Stage:
 async def visible(kernel: Kernel, act: Act) -> dict[str, Any]:
     """All that the store shows: every scope's cells, and what its log says was done.
 
-    After an operation that holds the session, only what was done in it: neither who holds it, nor finished steps, nor the
-    numbers of versions, which the commits of the claim use up.
+    After an operation that holds the session, only what was done in it: neither who holds it, nor finished steps, nor
+    the numbers of versions, which the commits of the claim use up.
     """
     shown: dict[str, Any] = {}
     for scope in await kernel.scopes():
@@ -246,4 +246,4 @@ LIKE_OTHERS = {
     *("session.log_tool_call", "session.log_learning", "session.context", "session.size", "session.why", "session.at"),
     *("area.write", "area.page"),
 }
-"""What makes the same calls of a kernel as another one does: where a kernel is slow to open, they are left for a soak."""
+"""What calls a kernel as another one does: where a kernel is slow to open, they are left for a soak."""
