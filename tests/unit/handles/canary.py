@@ -66,7 +66,7 @@ def in_files(folder: Path, text: str = CANARY) -> list[str]:
 
 async def in_tables(settings: Settings, text: str = CANARY) -> list[str]:
     """The tables of a schema in which the text stands."""
-    connection = await connect(settings, "a test", None, patient=False)
+    connection = await connect(settings, "a test", None)
     found = []
     try:
         for table in TABLES:
