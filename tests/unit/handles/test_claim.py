@@ -208,7 +208,7 @@ async def test_a_dead_holder_is_replaced_by_those_who_never_wait_too(stores: Sto
 async def test_who_looks_for_the_first_time_replaces_a_holder_silent_for_two_ttls_and_ten_seconds(
     stores: Stores, s: Session, beats: int
 ) -> None:
-    """By the wall, since its last beat or else its claim; before that it is watched for a ttl, and refused is refused."""
+    """By the wall, since its last beat or else its claim; what is younger is watched for a ttl first."""
     clock = StillClock()
     dead = await process(stores, clock, 70)
     theirs = await dead.sessions.get("s")
