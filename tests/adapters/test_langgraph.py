@@ -160,6 +160,23 @@ async def test_a_late_write_does_not_bring_a_deleted_thread_back(hold: holdfast.
     assert await hold.sessions.get("t") is not None
 
 
+async def test_a_graph_inside_a_turn_of_its_own_session_is_told_that_no_retry_helps(hold: holdfast.Holdfast) -> None:
+    """Busy, and nothing is put; inside a claim it is put under the fence."""
+    saver, session = HoldfastSaver(hold), await hold.sessions.create(id="t")
+    one = put(saver, a=1)
+    async with session.turn(request_id="r"):
+        with pytest.raises(holdfast.Busy, match="held already by the turn") as busy:
+            await saver.aput(place(), one.checkpoint, {}, one.new)
+        with pytest.raises(holdfast.Busy):
+            await saver.aput_writes(place("t", one.checkpoint["id"]), [("a", 1)], "task")
+        assert not busy.value.retryable
+        await saver.aput(place("another"), one.checkpoint, {}, one.new)
+    assert await saver.aget_tuple(place()) is None
+    async with session.claim():
+        await saver.aput(place(), one.checkpoint, {}, one.new)
+    assert await saver.aget_tuple(place()) is not None
+
+
 async def test_two_writers_that_fork_a_thread_keep_both_branches_whole(hold: holdfast.Holdfast) -> None:
     """Versions carry chance: no branch reads the other's values."""
     saver = HoldfastSaver(hold)

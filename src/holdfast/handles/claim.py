@@ -61,8 +61,9 @@ class Claim:
     ) -> None:
         lease = self._current()
         let_go(lease)
-        if not await lease.give_back() and error is None:
-            raise lease_lost(lease.scope, "it was claimed by somebody else, or deleted, before it was given back")
+        why = await lease.give_back()
+        if why is not None and error is None:
+            raise lease_lost(lease.scope, why)
 
 
 def refuse_held(store: Store, scope: str) -> None:
@@ -71,6 +72,9 @@ def refuse_held(store: Store, scope: str) -> None:
         raise Busy(
             f"{scope} is held already by the claim or turn that this task is in",
             remedy="Take a session once: leave the claim or turn this task is in, or work in that.",
+            retryable=False,
             scope=scope,
             worker=None,
+            request=None,
+            since=None,
         )

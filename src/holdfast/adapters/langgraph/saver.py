@@ -39,7 +39,7 @@ from holdfast import sync
 from holdfast.adapters.langgraph import cells
 from holdfast.adapters.langgraph.pruning import delete_runs, prune
 from holdfast.adapters.langgraph.thread import Thread
-from holdfast.errors import InvalidValue, NotFound, shown
+from holdfast.errors import Busy, InvalidValue, NotFound, UseTransaction, shown
 from holdfast.hold import Holdfast
 from holdfast.sync.face import bare
 from holdfast.sync.portal import portal
@@ -62,7 +62,8 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
     makes; `delete_thread` deletes the session with everything in it.
 
     Raises InvalidValue for a serializer that falls back to pickle, InvalidId for a thread id that cannot name a
-    session, NotFound for a write to a thread that was deleted since it was read, and what the store raises.
+    session, NotFound for a write to a thread that was deleted since it was read, Busy for one inside a turn or
+    transaction of this task on the thread's own session, and what the store raises.
     """
 
     def __init__(self, hold: Holdfast | sync.Holdfast, *, serde: SerializerProtocol | None = None) -> None:
@@ -95,6 +96,16 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
         known = id in self._threads
         try:
             await write(await self._opened(id))
+        except UseTransaction as inside:
+            raise Busy(
+                f"{inside.scope} is held already by the turn or transaction that this task is in",
+                remedy="Run the graph before or after it, or on a thread of another id, which is another session.",
+                retryable=False,
+                scope=inside.scope,
+                worker=None,
+                request=None,
+                since=None,
+            ) from inside
         except NotFound:  # it was deleted since this saver saw it
             self._threads.pop(id, None)
             if not (known and begins):
