@@ -37,12 +37,12 @@ class Loops:
 
     def of_this(self, kind: type[T], make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> T:
         """The one thing of that kind of the running loop, made when it is first asked for."""
-        for key in list(self._things):  # a copy: other threads ask too
-            if key[0].is_closed():
-                self._things.pop(key, None)
         key = (asyncio.get_running_loop(), kind)
         thing = self._things.get(key)
         if thing is None:
+            for other in list(self._things):  # a copy: other threads ask too
+                if other[0].is_closed():
+                    self._things.pop(other, None)
             thing = self._things[key] = _Thing(make(), close)
         found: T = thing.it
         return found

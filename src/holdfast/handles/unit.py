@@ -249,9 +249,10 @@ class Together:
         return self.store.queue(self.work)
 
     def _ask(self, target: Target) -> None:
-        if target.need != "must_not_exist":
-            self._part(target)
-        target.life = self.work.ask(target.scope, target.need, epoch=target.epoch).life
+        if target.need == "must_not_exist":
+            target.life = self.work.ask(target.scope, target.need, epoch=target.epoch).life
+        else:
+            self._part(target).ask()
 
     def _part(self, target: Target) -> Part:
         part = self.work.part(target.scope, need=target.need, epoch=target.epoch)

@@ -281,7 +281,8 @@ class Kernel(ABC):
         and `cells/<part>`, `bytes/<part>` for each first part of a key that cells have: how many, and of what size."""
 
     async def clock_us(self) -> int | None:
-        """What the store's own clock shows, for people: nothing is judged by it. None where it is this host's."""
+        """What the store's own clock shows, in microseconds since 1970, for people: nothing is judged by it (G12). None
+        where it is this host's; Closed, or None still, after close."""
         return None
 
     @abstractmethod

@@ -83,6 +83,10 @@ class Part:
             self.epoch = epoch
         self._judge()
 
+    def ask(self) -> None:
+        """Make it a condition of the commit that the scope is as it was declared, unless it is made here."""
+        self.asked = self.asked or not self.made
+
     def make(self) -> None:
         """Stage that the scope is made here.
 

@@ -114,7 +114,7 @@ class Work(Reads):
             part.epoch = epoch
         else:
             part = self.part(scope, need=need, epoch=epoch)
-            part.asked = part.asked or not part.made
+            part.ask()
         return part
 
     def asked(self, conflict: Conflict) -> bool:
@@ -308,7 +308,7 @@ class Work(Reads):
 
     def savepoint(self, scope: str) -> Callable[[], None]:
         """What takes back all that is staged for the scope from now on, but for its end."""
-        return self._part(scope).savepoint()
+        return (self._parts.get(scope) or self._new_part(scope)).savepoint()
 
     def require(self, scope: str, check: Check) -> None:
         """Add a condition that no read implies."""
@@ -333,13 +333,16 @@ class Work(Reads):
             part.lines.append(line(kind, op, key, value, namespace))
 
     def _staging(self, scope: str, key: str, value: bytes = b"", entries: tuple[Entry, ...] = ()) -> Part:
-        """The part of a scope that gets one more operation."""
+        """The part of a scope that gets one more operation.
+
+        `guard` is not asked again: it was at the touch that let the handle stage, or at the read that this rests on.
+        """
         if len(value) > self._limits.value_bytes_max:
             self._refuse(key, value)
         self.operations += 1
         self._bytes += len(value) + KEY_BYTES_MAX + 4 * KEY_BYTES_MAX * len(entries)
         part = self._parts.get(scope)
-        if part is None or part.gone or self.guard is not None or not self._open:
+        if part is None or part.gone or not self._open:
             return self.part(scope)
         return part
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
+from functools import lru_cache
 
 from holdfast.errors import InvalidValue, shown
 
@@ -35,6 +36,13 @@ def _seconds(duration: Duration, what: str) -> float:
         return duration.total_seconds()
     if isinstance(duration, (int, float)) and not isinstance(duration, bool):
         return float(duration) if abs(duration) <= _MAX_S else math.inf
-    if isinstance(duration, str) and len(duration) <= 64 and _WHOLE.fullmatch(duration):
-        return sum(float(number) * _UNITS_S[unit] for number, unit in _PIECE.findall(duration))
+    if isinstance(duration, str) and len(duration) <= 64 and (seconds := _of_text(duration)) is not None:
+        return seconds
     raise InvalidValue(f'{what} must be a timedelta, seconds, or text such as "30m", not {shown(duration)}', path=what)
+
+
+@lru_cache(maxsize=256)
+def _of_text(text: str) -> float | None:
+    if not _WHOLE.fullmatch(text):
+        return None
+    return sum(float(number) * _UNITS_S[unit] for number, unit in _PIECE.findall(text))

@@ -35,7 +35,6 @@ from holdfast.kernel.commit import (
 )
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.limits import (
-    KIB,
     Traits,
     check_bytes,
     check_commit,
@@ -51,6 +50,9 @@ PAGE = 200
 
 FRAMES_ADD = 2 * frame.SEALED_BYTES_MAX
 """What the frames of one cell or record add at most to its size."""
+
+FEW = 16
+"""So many values, each too short to be compressed, are within the limits of every kernel."""
 
 Compresses = Callable[[str], bool]
 """Whether the value under a key may be compressed."""
@@ -224,15 +226,17 @@ class Plain:
         self._compresses = compresses
 
     def takes_as_it_is(self, commit: Commit) -> bool:
-        """See `Frames.takes_as_it_is`: one short value, which is nearly every commit."""
+        """See `Frames.takes_as_it_is`: a few short values, which is nearly every commit."""
         if len(commit.scopes) > 1 or not _is_short(commit.cause):
             return False
         for part in commit.scopes:
             puts, appends = part.puts, part.appends
-            if len(puts) + len(appends) + len(part.deletes) > 1 or not _is_short(part.body):
+            if len(puts) + len(appends) + len(part.deletes) > FEW or not _is_short(part.body):
                 return False
-            if any(put.entries or not _is_short(put.value) for put in puts or appends):
-                return False
+            written: tuple[Put | Append, ...] = (*puts, *appends)
+            for put in written:
+                if put.entries or not _is_short(put.value):
+                    return False
         return True
 
     def commit(self, commit: Commit) -> Commit:
@@ -338,4 +342,4 @@ def _wider(read: Read) -> Read:
 
 
 def _is_short(raw: bytes) -> bool:
-    return len(raw) < KIB and (not raw or raw[0] >= frame.FIRST_OF_PLAIN)
+    return len(raw) < frame.COMPRESSED_FROM and (not raw or raw[0] >= frame.FIRST_OF_PLAIN)

@@ -37,9 +37,9 @@ class Known:
 
     def set(self, key: str, cell: Cell | int) -> None:
         """Know one cell, or from when on there is none."""
-        self.forget(key)
+        before = self.cells.get(key)
         self.cells[key] = cell
-        self.bytes += _weight(key, cell)
+        self.bytes += _weight(key, cell) - (0 if before is None else _weight(key, before))
 
     def forget(self, key: str) -> None:
         """Know nothing of a cell."""

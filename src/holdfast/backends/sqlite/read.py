@@ -7,6 +7,7 @@ What raises in the middle of it leaves it open: `Readers.here` ends it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ _SOME = (
     "AND key IN ({keys}) AND (expires_us IS NULL OR expires_us > ?)"
 )
 _CELLS = {size: _SOME.format(value=_VALUE, keys=",".join("?" * size)) for size in LOOKUP_SIZES}
+_ASCENDING = LOOKUP_SIZES[::-1]
 _RANGE = (
     "SELECT key, {value}, version, expires_us FROM cells c WHERE scope = ?1 AND epoch = ?2 AND key >= ?3 AND key < ?4 "
     "AND (expires_us IS NULL OR expires_us > ?5) ORDER BY key {order} LIMIT ?6"
@@ -46,7 +48,12 @@ BEYOND_TEXT = b""
 
 def rows_at_most(reads: Sequence[Read]) -> int:
     """How many cells the answer can have."""
-    return sum(len(read.keys) + sum(wanted.limit for wanted in read.ranges) for read in reads)
+    rows = 0
+    for read in reads:
+        rows += len(read.keys)
+        for wanted in read.ranges:
+            rows += wanted.limit
+    return rows
 
 
 def read_views(cursor: Cursor, space: int, reads: Sequence[Read], now_us: int) -> list[View]:
@@ -90,7 +97,7 @@ def _view(cursor: Cursor, space: int, read: Read, now_us: int) -> View:
         return View(scope, head, {}, tuple(() for _ in read.ranges))
     place = (rows[0][0], head.epoch)
     cells = _cells(cursor, place, read.keys, now_us) if read.keys else {}
-    return View(scope, head, cells, tuple(_range(cursor, place, wanted, now_us) for wanted in read.ranges))
+    return View(scope, head, cells, tuple([_range(cursor, place, wanted, now_us) for wanted in read.ranges]))
 
 
 def _cells(cursor: Cursor, place: tuple[int, int], keys: tuple[str, ...], now_us: int) -> dict[str, Cell]:
@@ -98,7 +105,7 @@ def _cells(cursor: Cursor, place: tuple[int, int], keys: tuple[str, ...], now_us
     largest = LOOKUP_SIZES[0]
     for start in range(0, len(keys), largest):
         chunk = keys[start : start + largest]
-        size = min(fit for fit in LOOKUP_SIZES if fit >= len(chunk))
+        size = _ASCENDING[bisect_left(_ASCENDING, len(chunk))]
         padded = chunk + chunk[-1:] * (size - len(chunk))
         for row in cursor.execute(_CELLS[size], (*place, *padded, now_us)).fetchall():
             found[row[0]] = _cell(row)

@@ -65,6 +65,17 @@ async def every_verb_of_a_closed_kernel_raises_closed(bench: Bench) -> None:
 
 
 @proves("G20")
+async def the_clock_of_a_closed_kernel_is_not_told(bench: Bench) -> None:
+    """After close the store's own clock is not asked: Closed, or nothing where it has none."""
+    await bench.kernel.close()
+    try:
+        told = await bench.kernel.clock_us()
+    except Closed:
+        return
+    expect.same(told, None, "what the clock of a closed kernel shows")
+
+
+@proves("G20")
 async def closing_before_anything_was_done_is_allowed(bench: Bench) -> None:
     """A kernel that was never used can be closed, and many tasks may close it at once."""
     await asyncio.gather(*(bench.kernel.close() for _ in range(5)))

@@ -15,11 +15,16 @@ from holdfast.kernel.commit import (
     ScopeCommit,
     Unchanged,
 )
+from holdfast.kernel.limits import TIME_US_MAX
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench
 from holdfast.testing.conformance.check import proves
 
 A = "session/a"
+
+
+YEAR_2020_US = 1_577_836_800_000_000
+HOUR_US = 3_600_000_000
 
 
 async def _visible(bench: Bench, key: str, now_us: int) -> dict[str, bool]:
@@ -169,3 +174,23 @@ async def appended_cells_expire_too(bench: Bench) -> None:
     keys = [cell.key for cell in await bench.cells(A, now_us=at_us)]
     expect.same(keys, sorted(set(keys)), "the keys")
     expect.same(list((await bench.values(A, now_us=at_us)).values()), [b"0", b"2", b"4"], "after the next append")
+
+
+@proves("G12")
+async def the_clock_of_the_store_judges_nothing(bench: Bench) -> None:
+    """What the store's own clock shows is in microseconds since 1970, or nothing, and goes on; a cell expires by the
+    time that a verb is given, be that long before it or long after."""
+    first, second = await bench.kernel.clock_us(), await bench.kernel.clock_us()
+    shown_us = bench.now_us
+    if first is not None:
+        later = expect.a(int, second, "the store's clock, asked again")
+        expect.holds(YEAR_2020_US < first < TIME_US_MAX, f"the store's clock shows microseconds since 1970: {first}")
+        expect.holds(0 <= later - first < HOUR_US, f"the store's clock goes on: {first}, then {later}")
+        shown_us = first
+    for key, away_us in (("before", -24 * HOUR_US), ("after", 24 * HOUR_US)):
+        expires_us = shown_us + away_us
+        put = Put(key, b"v", expires_us)
+        await bench.committed(ScopeCommit(A, "create", puts=(put,)), at_us=expires_us - 1)
+        for now_us, there in ((expires_us - 1, True), (expires_us, False)):
+            seen = key in (await bench.view(A, key, now_us=now_us)).cells
+            expect.same(seen, there, f"whether a cell is there that expires a day {key} what the store's clock shows")

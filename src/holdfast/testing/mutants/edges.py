@@ -13,6 +13,7 @@ from holdfast.errors import Closed, HoldfastError, InvalidValue, TooLarge
 from holdfast.kernel.commit import Append, Commit, Conflict, HeadAt, Moved, Outcome, Put, Read, View, stamp
 from holdfast.kernel.evaluate import Plan
 from holdfast.kernel.limits import KIB, PAGE_MAX, Traits
+from holdfast.testing.clock import EPOCH_US
 from holdfast.testing.mutants.mutant import breaks, with_parts
 
 P = TypeVar("P", Put, Append)
@@ -332,6 +333,15 @@ class WatchesBeginAfterClose(MemoryKernel):
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Promise hints that never come."""
         return (lambda: None) if self._closed else super().watch(wake)
+
+
+@breaks("G20")
+class AClosedKernelTellsTheTime(MemoryKernel):
+    """The store's clock is told through a kernel that was closed."""
+
+    async def clock_us(self) -> int | None:
+        """Ask nothing whether it is open."""
+        return EPOCH_US
 
 
 @breaks("G20")

@@ -11,6 +11,7 @@ from holdfast.backends.memory import MemoryKernel
 from holdfast.backends.memory.commit import CommitPath
 from holdfast.kernel.commit import Cell, Commit, Conflict, Found, Outcome, Read, View
 from holdfast.kernel.evaluate import Plan
+from holdfast.testing.clock import EPOCH_US
 from holdfast.testing.mutants.mutant import breaks
 
 
@@ -183,3 +184,27 @@ class NoExpiryMeansTenYears(MemoryKernel):
         """Let everything end in the far future."""
         views = await super().read(reads, now_us=now_us)
         return [replace(v, cells={}, ranges=((),) * len(v.ranges)) if now_us > 2**52 else v for v in views]
+
+
+@breaks("G12")
+class TheClockIsToldInMilliseconds(MemoryKernel):
+    """The store's clock is told in the unit of its engine."""
+
+    async def clock_us(self) -> int | None:
+        """Forget to multiply."""
+        self._open()
+        return EPOCH_US // 1000
+
+
+@breaks("G12")
+class TheClockOfTheStoreExpiresCells(MemoryKernel):
+    """Reads ask the store's clock what has expired, and not their caller's."""
+
+    async def clock_us(self) -> int | None:
+        """Tell one's own time."""
+        self._open()
+        return EPOCH_US
+
+    async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
+        """Read at one's own time."""
+        return await super().read(reads, now_us=EPOCH_US)
