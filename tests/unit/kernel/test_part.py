@@ -61,7 +61,7 @@ async def test_the_pages_of_a_range_with_much_that_is_staged_are_all_of_it_in_or
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("limit", [1, 2, 3])
 async def test_pages_lead_from_stored_appends_to_staged_ones_and_back(limit: int, reverse: bool) -> None:
-    """From a staged one, whose key lies beyond every stamp, the store has nothing to give on, and everything backwards."""
+    """A staged key lies beyond every stamp: from it the store has nothing to give on, and everything backwards."""
     writer = Writer(MemoryKernel(), clock=LeapingClock(0), ids=SeededIds())
     before = unit(writer)
     for value in (b"1", b"2", b"3"):
