@@ -22,12 +22,14 @@ def unit(writer: Writer) -> Work:
     return work
 
 
-async def pages_of(work: Work, prefix: str, limit: int, *, reverse: bool) -> list[list[str]]:
+async def pages_of(
+    work: Work, prefix: str, limit: int, *, reverse: bool, bytes_max: int | None = None
+) -> list[list[str]]:
     """Every page, each from the last key of the one before it, as long as more is said to follow."""
     found: list[list[str]] = []
     after: str | None = None
     while True:
-        cells, goes_on = await work.page(A, Range(prefix, limit, after, reverse))
+        cells, goes_on = await work.page(A, Range(prefix, limit, after, reverse, bytes_max))
         found.append([cell.key for cell in cells])
         if not goes_on:
             return found
@@ -38,10 +40,12 @@ async def pages_of(work: Work, prefix: str, limit: int, *, reverse: bool) -> lis
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 6, 7])
 @pytest.mark.parametrize("stored", ["", "bd", "az", "abcdefgh"])
+@pytest.mark.parametrize("bytes_max", [None, 1])
 async def test_the_pages_of_a_range_with_much_that_is_staged_are_all_of_it_in_order(
-    stored: str, limit: int, reverse: bool
+    stored: str, limit: int, reverse: bool, bytes_max: int | None
 ) -> None:
-    """More may be staged than a page holds: it is said to go on until the last was given, and then not."""
+    """More may be staged than a page holds: it is said to go on until the last was given, and then not. A page that its
+    bytes end early has nothing of what is staged beyond its end."""
     writer = Writer(MemoryKernel(), clock=LeapingClock(0), ids=SeededIds())
     before = unit(writer)
     for key in stored:
@@ -50,7 +54,7 @@ async def test_the_pages_of_a_range_with_much_that_is_staged_are_all_of_it_in_or
     work = unit(writer)
     for key in "acegxy":
         work.put(A, f"k/{key}", b"")
-    pages = await pages_of(work, "k/", limit, reverse=reverse)
+    pages = await pages_of(work, "k/", limit, reverse=reverse, bytes_max=bytes_max)
     whole = [f"k/{key}" for key in sorted({*stored, *"acegxy"}, reverse=reverse)]
     assert [key for page in pages for key in page] == whole
     assert all(len(page) <= limit for page in pages)
