@@ -35,7 +35,7 @@ def settings(server: PostgresServer | None = None, **changes: object) -> Setting
 async def fresh() -> Settings:
     """The settings, of a schema that is as good as new: no space of before is found by its name."""
     given = await asyncio.to_thread(settings)  # the first to ask waits for the server
-    connection = await connect(given, "a test", None, patient=False)
+    connection = await connect(given, "a test", None)
     try:
         if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f"{given.schema}.spaces"):
             await connection.execute(f"DELETE FROM {given.schema}.spaces")

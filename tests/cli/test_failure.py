@@ -107,7 +107,7 @@ def test_a_command_that_reads_makes_no_schema_and_says_where_none_is() -> None:
 
 
 async def _schemas(name: str) -> int:
-    connection = await connect(settings(), "a test", None, patient=False)
+    connection = await connect(settings(), "a test", None)
     try:
         return int(await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = $1", name))
     finally:

@@ -15,7 +15,7 @@ from random import Random
 import pytest
 
 from holdfast.backends.postgres import PostgresKernel, Settings
-from holdfast.backends.postgres.connections import connect
+from holdfast.backends.postgres.connections import Outage, connect
 from holdfast.errors import Indeterminate, Unavailable
 from holdfast.kernel.commit import Append, Commit, CommitId, Committed, Put, Read, ScopeCommit
 from holdfast.kernel.contract import Kernel
@@ -143,7 +143,7 @@ async def test_sessions_ended_from_outside_lose_nothing_and_double_nothing(own: 
     """G5, G6: an operator who ends every session of ours costs a pause."""
     told, given = Told(), settings(own)
     kernel = await PostgresKernel.open(given, space="ended")
-    operator = await connect(given, "the operator", None, patient=False)
+    operator = await connect(given, "the operator", None)
     async with appending(kernel, told):
         for _ in range(4):
             await told.more(20)
@@ -185,6 +185,55 @@ async def test_a_late_first_send_lands_nowhere(given: Settings) -> None:
     assert (await one.read([Read("session/late", ("k",))], now_us=1))[0].cells == {}
     for kernel in (one, other):
         await kernel.close()
+
+
+async def test_who_comes_during_an_outage_shares_its_one_wait(own: PostgresServer, tmp_path: Path) -> None:
+    """They say Unavailable once a server stayed away for `timeout`, and work again as soon as it is back."""
+    road = tmp_path / "road"
+    road.symlink_to(own.folder)
+    here = settings(own)
+    there = Settings(here.dsn.replace(str(own.folder), str(road)), here.shown, timeout_s=0.05)
+    kernel = await PostgresKernel.open(there, space="outage")
+    writer = Writer(kernel, clock=SystemClock(), ids=SystemIds())
+
+    def commit() -> Commit:
+        return Commit((ScopeCommit("session/away", "create", puts=(Put("k", b"1"),)),), 1)
+
+    await writer.commit(commit())
+    road.unlink()
+    await end_others(here)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await writer.again(lambda: kernel.read([Read("session/away", ("k",))], now_us=1))
+        with pytest.raises((Unavailable, Indeterminate)):
+            await writer.commit(commit())
+    road.symlink_to(own.folder)
+    await writer.commit(commit())
+    assert (await kernel.read([Read("session/away", ("k",))], now_us=1))[0].cells["k"].value == b"1"
+    await writer.close()
+    await kernel.close()
+
+
+def test_an_outage_is_waited_for_once() -> None:
+    """It counts from the first connection that could not be made, whoever asks, and ends with one that could."""
+    outage = Outage(10.0)
+    assert outage.left_s(100.0) == 10.0
+    outage.lasts(100.0)
+    outage.lasts(104.0)
+    assert outage.left_s(106.0) == 4.0
+    assert outage.left_s(200.0) == 0.0
+    outage.ends()
+    assert outage.left_s(200.0) == 10.0
+
+
+async def end_others(here: Settings) -> None:
+    """End every connection to the server, as its end would."""
+    one = await connect(here, "ends others", None)
+    await one.fetch(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend'"
+    )
+    await one.close(timeout=1)
 
 
 async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:

@@ -218,6 +218,42 @@ async def test_no_place_that_was_told_during_a_turn_is_given_to_another_change_a
                     assert (await anext(changes)).value == "new"
 
 
+@pytest.mark.parametrize("claims", [40, pytest.param(1000, marks=pytest.mark.soak)])
+async def test_nor_is_one_that_was_told_after_a_thousand_claims_without_a_word(tmp_path, claims):
+    """G6, G14: none of them is durable, so the power takes them all; the place that was told is before the first."""
+    vfs, scope = PowerVfs(), Scope.session("s")
+    (tmp_path / "live").mkdir()
+    async with Holdfast.over(await SqliteKernel.open(tmp_path / "live" / FILE, vfs=vfs.name)) as hold:
+        s = await hold.sessions.create(id="s", user="ada")
+        said = await s.state.set("k", "old")
+        for _ in range(claims):
+            async with s.claim():
+                pass
+        version = (await s.state.snapshot()).version
+        async with hold.changes([scope]) as one, hold.changes(user="ada") as another:
+            places = [one.cursors[scope], another.cursors[scope], version]
+        [view] = await hold._store.kernel.read([Read("session/s")], now_us=0)
+        assert view.head.seq >= said + 2 * claims
+        assert version == said
+        images = [vfs.image(Random(seed)) for seed in range(3)]
+        # Nothing is lost where the power stays, either.
+        async with hold.changes([scope], after={scope: places[0]}) as changes:
+            await s.state.set("k", "next")
+            assert (await anext(changes)).value == "next"
+    for number, files in enumerate(images):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        async with Holdfast.over(await SqliteKernel.open(folder / FILE)) as hold:
+            found = await hold.sessions.get("s")
+            assert found is not None
+            await found.state.set("k", "new")
+            for place in places:
+                async with hold.changes([scope], after={scope: place}) as changes:
+                    assert (await anext(changes)).value == "new"
+
+
 def test_a_disk_keeps_what_was_synced_and_any_part_of_the_rest():
     disk = Disk()
     disk.pending.append(Write(0, b"a" * 1024))

@@ -41,13 +41,8 @@ class Stores:
         self._postgres: Settings | None = None
 
     async def kernel(self, *, space: str = "default") -> Kernel:
-        if self.backend == "sqlite":
-            return await SqliteKernel.open(self._path, space=space, durability="process")
-        if self.backend == "postgres":
-            if self._postgres is None:
-                self._postgres = await fresh()
-            return await PostgresKernel.open(self._postgres, space=space)
-        kernel = MemoryKernel(self._memory, space=space)
+        """One more kernel of the store, as its tests are to see it."""
+        kernel = await self.plain(space=space)
         if self.backend == "encrypted":
             ids = SystemIds()  # of the ring's commits; those of the store repeat
             return await Sealing.open(kernel, RING, clock=self.clock, ids=ids, entropy=random_bytes)
@@ -55,11 +50,15 @@ class Stores:
             return weakest(kernel, clock=LeapingClock(), random=Random(len(self._opened)))
         return kernel
 
-    async def plain(self) -> Kernel:
-        """The kernel itself, without what the weakest one does to it."""
+    async def plain(self, *, space: str = "default") -> Kernel:
+        """One more kernel of the same store with nothing around it: what it reads is what is stored."""
         if self.backend == "sqlite":
-            return await SqliteKernel.open(self._path, durability="process")
-        return MemoryKernel(self._memory)
+            return await SqliteKernel.open(self._path, space=space, durability="process")
+        if self.backend == "postgres":
+            if self._postgres is None:
+                self._postgres = await fresh()
+            return await PostgresKernel.open(self._postgres, space=space)
+        return MemoryKernel(self._memory, space=space)
 
     async def open(self, *, config: Config | None = None, space: str = "default") -> Holdfast:
         ids = SeededIds(len(self._opened))

@@ -11,11 +11,13 @@ is *firm*, the place of the last record before that has something to tell. None 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain, repeat
 
 from holdfast.errors import Diverged
 from holdfast.kernel.commit import Head, Record
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.cursor import Cursor
+from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.lives import Admission, Lives
 
 GLANCE = 64
@@ -31,15 +33,22 @@ def is_firm(record: Record) -> bool:
 
 
 async def firm_at(log: Callable[..., Awaitable[Sequence[Record]]], scope: str, seq: int) -> int:
-    """The firm place at `seq`, by that log (see `Kernel.log`): as a rule one of the last, else as far as a glance
-    reaches, and then before all that it saw."""
-    records: Sequence[Record] = ()
-    for limit in (4, GLANCE) if seq else ():
-        records = await log(scope, after=seq + 1, limit=limit, reverse=True, bytes_max=FIRM_BYTES)
+    """The firm place at `seq`, by that log (see `Kernel.log`): as a rule one of the last.
+
+    Where a session was claimed and given back a thousand times without a word, it reads all that back, a page at a
+    time: whatever is not firm the power may take, however much it is. Where the log begins with such records it is
+    the place before them.
+    """
+    place = seq
+    for limit in chain((4, GLANCE), repeat(PAGE_MAX)):
+        records = await log(scope, after=place + 1, limit=limit, reverse=True, bytes_max=FIRM_BYTES) if place else ()
         for record in records:
             if is_firm(record):
                 return record.seq
-    return records[-1].seq - 1 if records else seq
+        if not records:
+            break
+        place = records[-1].seq - 1
+    return place
 
 
 async def first_of(kernel: Kernel, scope: str, head: Head, after: Cursor | int | None) -> int:

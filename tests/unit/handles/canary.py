@@ -16,32 +16,32 @@ CANARY = "canary-9e4c"
 TABLES = ("cells", "entries", "garbage", "log", "scopes", "writers")
 
 
-async def fill(hold: Holdfast, user: str, *, id: str | None = None) -> Session:
-    """A session of that user with the canary in every place, short and long, written, overwritten and deleted; and in
-    the user's scope."""
-    c = CANARY
+async def fill(hold: Holdfast, user: str, *, id: str | None = None, text: str = CANARY, names: str = CANARY) -> Session:
+    """A session of that user with a text in every place, short and long, written, overwritten and deleted; and in the
+    user's scope. `names` is what keys, namespaces, areas and ids of requests are made of."""
+    c = text
     with hold.acting(by=f"{c}-by", trace_id=f"{c}-trace"):
         s = await hold.sessions.create(
             id=id, user=user, app=f"{c}-app", agent=f"{c}-agent", mode=f"{c}-mode", channel=f"{c}-channel",
             task=f"{c} task", tags=[f"{c}-tag"], metadata={f"{c}-field": c}, ttl="2h",
         )  # fmt: skip
         for area in (s.state, s.temp, s.user_state):
-            await area.set(f"{c}-key", f"{c} short")
+            await area.set(f"{names}-key", f"{c} short")
             await area.set("long", [f"{c} {n}" for n in range(300)])
             await area.set("long", "overwritten")
-            await area.delete(f"{c}-key")
+            await area.delete(f"{names}-key")
             await area.set("stays", c)
-        await s.runtime.set(f"{c}-key", c)
-        await hold.state(Scope.user(user), f"{c}-namespace").set(f"{c}-key", c)
+        await s.runtime.set(f"{names}-key", c)
+        await hold.state(Scope.user(user), f"{names}-namespace").set(f"{names}-key", c)
         await s.messages.add("user", f"{c} says", metadata={"m": c})
         await s.log(f"{c}-type", {"what": c})
         await s.log_tool_call(f"{c}-tool", arguments={"in": c}, result=c)
         await s.log_learning(c, source=c)
         await s.emit(f"{c}-token", c)
-        await s.area(f"{c}-area").write({f"{c}-key": c.encode()})
+        await s.area(f"{names}-area").write({f"{names}-key": c.encode()})
         async with s.iterate(data=c, reserve=Usage(tokens=5)):
             pass
-        async with s.turn(request_id=f"{c}-request") as turn:
+        async with s.turn(request_id=f"{names}-request") as turn:
             await turn.step(f"{c}-step", _answer, c)
             await turn.state.set("in a turn", c)
             turn.output = {"said": c}
@@ -66,7 +66,7 @@ def in_files(folder: Path, text: str = CANARY) -> list[str]:
 
 async def in_tables(settings: Settings, text: str = CANARY) -> list[str]:
     """The tables of a schema in which the text stands."""
-    connection = await connect(settings, "a test", None, patient=False)
+    connection = await connect(settings, "a test", None)
     found = []
     try:
         for table in TABLES:

@@ -18,6 +18,7 @@ import asyncpg
 
 from holdfast.backends.postgres.errors import DRIVER_ERRORS, is_lost, translated
 from holdfast.backends.postgres.settings import Settings
+from holdfast.kernel.patience import TRIES
 
 T = TypeVar("T")
 
@@ -78,39 +79,61 @@ class Connection(Protocol):
         ...
 
 
-async def connect(settings: Settings, name: str, synchronous_commit: str | None, *, patient: bool) -> Connection:
-    """A new connection of that name. A patient one waits for a server that is not there, until the timeout."""
+class Outage:
+    """Since when a store could not be reached, so that its callers share one wait: who comes after `timeout_s` of it is
+    told at once, and not after as long again."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._since: float | None = None
+
+    def left_s(self, now: float) -> float:
+        """How long a connection may still be waited for."""
+        return self._timeout_s if self._since is None else max(0.0, self._since + self._timeout_s - now)
+
+    def lasts(self, since: float) -> None:
+        """A connection that was begun then could not be made."""
+        self._since = since if self._since is None else self._since
+
+    def ends(self) -> None:
+        """A connection was made."""
+        self._since = None
+
+
+async def connect(
+    settings: Settings, name: str, synchronous_commit: str | None, *, outage: Outage | None = None
+) -> Connection:
+    """A new connection of that name. With an outage it is tried again as long as that has time left, else once."""
     options = {"application_name": name}
     if settings.statement_cache:  # a pooler refuses what it does not know
         options["jit"] = "off"
         if synchronous_commit is not None:
             options["synchronous_commit"] = synchronous_commit
     loop = asyncio.get_running_loop()
-    end = loop.time() + settings.timeout_s
+    began = loop.time()
     pause = PAUSE_S
     while True:
+        left_s = settings.timeout_s if outage is None else outage.left_s(loop.time())
         try:
             made: Connection = await asyncpg.connect(
                 settings.dsn,
-                timeout=max(0.01, end - loop.time()),
+                timeout=max(left_s, settings.timeout_s / TRIES),
                 statement_cache_size=settings.statement_cache,
                 server_settings=options,
             )
         except DRIVER_ERRORS as error:
-            _name_the_socket(error, settings)
-            if not patient or not is_lost(error) or loop.time() + pause > end:
+            if outage is None or not is_lost(error):
+                raise
+            outage.lasts(began)
+            if outage.left_s(loop.time()) <= pause:
                 raise
         else:
+            if outage is not None:
+                outage.ends()
             _keep_alive(made)
             return made
         await asyncio.sleep(pause)
         pause = min(pause * 2, PAUSE_MAX_S)
-
-
-def _name_the_socket(error: BaseException, settings: Settings) -> None:
-    """Have the error tell which file it missed: of a socket the driver does not say."""
-    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-        error.filename = settings.socket
 
 
 def _keep_alive(connection: Connection) -> None:
@@ -125,25 +148,28 @@ def _keep_alive(connection: Connection) -> None:
 
 
 class Line:
-    """One connection that is opened again when it was lost. Used by one task at a time. One that commits says how
-    (`synchronous_commit`), and ends the one before it at the server."""
+    """One connection that is opened again when it was lost, patiently where it is given the store's outage. Used by one
+    task at a time. One that commits says how (`synchronous_commit`), and ends the one before it at the server."""
 
-    def __init__(self, settings: Settings, *, synchronous_commit: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, outage: Outage | None = None, synchronous_commit: str | None = None
+    ) -> None:
         self._settings = settings
+        self.outage = outage
         self._synchronous_commit = synchronous_commit
         self._fenced = synchronous_commit is not None
         self._name = ""
         self.connection: Connection | None = None
         self.warned = False  # the server said of this statement that it did not wait for a standby
 
-    async def ready(self, *, patient: bool = True) -> Connection:
+    async def ready(self) -> Connection:
         """The connection, open as far as this side knows. Raises what the driver raises."""
         connection = self.connection
         if connection is not None and not connection.is_closed():
             return connection
         before, self._name = self._name, f"holdfast {secrets.token_hex(8)}"
         try:
-            connection = await connect(self._settings, self._name, self._synchronous_commit, patient=patient)
+            connection = await connect(self._settings, self._name, self._synchronous_commit, outage=self.outage)
             if before and self._fenced:
                 await connection.fetch(_FENCE, before)
         except BaseException:
@@ -178,9 +204,9 @@ class Line:
 class Readers:
     """Lines for reading, at most so many; whoever finds none waits."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, outage: Outage) -> None:
         self._settings = settings
-        self._free = [Line(settings) for _ in range(settings.pool)]
+        self._free = [Line(settings, outage=outage) for _ in range(settings.pool)]
         self._all = tuple(self._free)
         self._room = asyncio.Semaphore(settings.pool)
 

@@ -34,7 +34,7 @@ class Ear:
     async def _run(self) -> None:
         while not self._ended.is_set():
             try:
-                connection = await self._line.ready(patient=False)
+                connection = await self._line.ready()
                 self._cut.clear()
                 if self._ended.is_set():  # whoever closes has set the other one before
                     return

@@ -66,7 +66,7 @@ class Hints:
             if self._moved:
                 self._moved = False
                 try:
-                    await (await self._sends.ready(patient=False)).fetch(_NOTIFY, self._channel)
+                    await (await self._sends.ready()).fetch(_NOTIFY, self._channel)
                 except DRIVER_ERRORS:  # a hint may be lost
                     self._sends.drop()
                     await self._rest(PAUSE_MAX_S)

@@ -41,7 +41,7 @@ async def is_made(settings: Settings) -> bool:
     """Whether a store is there, looked up over a connection for that alone. Raises what opening it would, of the server
     and the address."""
     try:
-        connection = await connect(settings, "holdfast looks", None, patient=False)
+        connection = await connect(settings, "holdfast looks", None)
         try:
             return bool(await connection.fetchval(placed(_MADE, settings.schema)))
         finally:

@@ -59,7 +59,7 @@ class Signals:
         parts = self._cut(scope, payload)
         async with self._turn:
             try:
-                await (await self._line.ready(patient=False)).fetch(_NOTIFY, self._channel, parts)
+                await (await self._line.ready()).fetch(_NOTIFY, self._channel, parts)
             except DRIVER_ERRORS:  # a signal may be lost
                 self._line.drop()
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from holdfast.backends.postgres.commit import STATEMENT, Batch, batches
-from holdfast.backends.postgres.connections import Connection, Line, Readers
+from holdfast.backends.postgres.connections import Connection, Line, Outage, Readers
 from holdfast.backends.postgres.driver import Driver
 from holdfast.backends.postgres.errors import DRIVER_ERRORS, is_lost, translated
 from holdfast.backends.postgres.hints import Hints, channel_of
@@ -39,6 +39,7 @@ class PostgresStore:
         self.settings = settings
         self.driver = Driver()
         self._name = space
+        self._outage = Outage(settings.timeout_s)
         self._commits = Line(settings, synchronous_commit="off" if settings.durability == "process" else "on")
         self._turn = asyncio.Lock()
         self._statement = placed(STATEMENT, settings.schema)
@@ -57,11 +58,11 @@ class PostgresStore:
 
     async def _open(self) -> None:
         settings = self.settings
-        self.readers = Readers(settings)
+        self.readers = Readers(settings, self._outage)
         self.hints = Hints(settings, channel_of(settings.schema, self._name))
         self.signals = Signals(settings, channel_of(settings.schema, self._name, of="signals_"))
         try:
-            connection = await self._commits.ready(patient=False)
+            connection = await self._commits.ready()
             self.durability = await durability_of(connection, settings)
             await ensure_schema(connection, settings)
             find = placed(_FIND_SPACE, settings.schema)
@@ -70,6 +71,7 @@ class PostgresStore:
                 await connection.execute(placed(_MAKE_SPACE, settings.schema), raw(self._name))
                 space = await connection.fetchval(find, raw(self._name))
             self.space = space
+            self._commits.outage = self._outage  # who opens is told at once, who is at work waits
         except DRIVER_ERRORS as error:
             raise translated(error, settings.shown) from error
         self.hints.start()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from holdfast import Config, Holdfast, KeyRing, StateConfig
 from holdfast.testing.clock import ManualClock
+from tests.unit.handles.canary import fill
 
 OLD, NEW = KeyRing({"old": b"o" * 32}, active="old"), KeyRing({"new": b"n" * 32, "old": b"o" * 32}, active="new")
 LAX = KeyRing({"old": b"o" * 32}, active="old", strict=False)
@@ -26,7 +27,7 @@ def found_in(folder: Path) -> list[str]:
 
 
 async def live(hold: Holdfast, *, turns: int) -> None:
-    """Write the canary everywhere that is encrypted: values short and long, messages, events, causes, filters."""
+    """Write the canary everywhere that is encrypted, and other words where the page of encryption says "readable"."""
     for turn in range(turns):
         with hold.acting(by=f"{CANARY}-actor"):
             s = await hold.sessions.create(user=CANARY, tags=[f"{CANARY}-tag"], metadata={"m": CANARY}, task=CANARY)
@@ -37,8 +38,20 @@ async def live(hold: Holdfast, *, turns: int) -> None:
             await s.log("noted", {"what": CANARY})
             await s.temp.set("soon", CANARY)
             await s.state.delete("long")
+            await s.fail({"error": CANARY})
+            await fill(hold, "ada", text=CANARY, names="plain")
+            await hold.sessions.templates.add(f"plain-{turn}", mode=CANARY, task=CANARY, on_exists="replace")
         if turn % 3 == 0:
             await hold.sessions.delete(s.id)
+
+
+async def test_what_the_page_calls_readable_is_readable_and_so_no_place_for_what_is_private(tmp_path: Path) -> None:
+    """Ids, of requests too, and names of scopes, namespaces and keys."""
+    async with Holdfast.open(f"sqlite:///{tmp_path}/app.db", keys=OLD) as hold:
+        await fill(hold, "ada-id", id="session-id", text=CANARY, names="plain")
+    shown = (tmp_path / "app.db").read_bytes()
+    for name in ("ada-id", "session-id", "plain-request", "plain-key", "plain-namespace", "plain-area"):
+        assert name.encode() in shown, name
 
 
 async def test_while_it_is_in_use_no_file_of_an_encrypted_store_shows_what_is_in_it(tmp_path: Path) -> None:
