@@ -48,7 +48,7 @@ async def chat(
     """The client names each request by a header, and sends the same name when it sends it again."""
     try:
         session = await request.app.state.hold.sessions.open(session_id)
-        async with session.turn(request_id=idempotency_key, wait="10s") as turn:
+        async with session.turn(request_id=idempotency_key, ttl="8s", wait="10s") as turn:
             if not turn.replayed:
                 await turn.messages.add("user", message.text)
                 answer = await turn.step("answer", model, message.text)

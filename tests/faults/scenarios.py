@@ -1,4 +1,8 @@
-"""Every public operation once: what it needs, what it does. Each is one commit at most: it happens or it does not."""
+"""Every public operation once: what it needs, what it does. It happens or it does not.
+
+Each is one commit at most, but for those that hold the session: a turn keeps its claim and its finished steps by
+commits of their own, and what it writes is one commit. Of these, what a caller was promised is looked at (`visible`).
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -56,20 +60,35 @@ async def set_up(hold: Holdfast) -> Stage:
     await session.log("began", {"n": 1})
     await session.runtime.set("step", 1)
     await session.user_state.set("name", "Ada")
+    await hold.sessions.templates.add("known", task="t")
+    await (await hold.sessions.create(id="asleep")).pause()
     return Stage(hold, session)
 
 
-async def visible(kernel: Kernel) -> dict[str, Any]:
-    """All that the store shows: every scope's cells, and what its log says was done."""
-    shown = {}
+async def visible(kernel: Kernel, act: Act) -> dict[str, Any]:
+    """All that the store shows: every scope's cells, and what its log says was done.
+
+    After an operation that holds the session, only what was done in it: neither who holds it, nor finished steps, nor
+    the numbers of versions, which the commits of the claim use up.
+    """
+    shown: dict[str, Any] = {}
     for scope in await kernel.scopes():
         (view,) = await kernel.read([Read(scope, (), (Range("", 1000),))], now_us=EPOCH_US)
         records = await kernel.log(scope)
+        if act in HOLDING:
+            if not scope.startswith("beat/"):
+                cells = {cell.key: cell.value for cell in view.ranges[0] if not _of_holding(cell.key)}
+                shown[scope] = cells, [record.body for record in records if record.body]
+            continue
         shown[scope] = (
             {cell.key: (cell.value, cell.version) for cell in view.ranges[0]},
             [(record.seq, record.touched, record.body) for record in records],
         )
     return shown
+
+
+def _of_holding(key: str) -> bool:
+    return key == "claim" or key.startswith("ticket") or "/step/" in key
 
 
 async def transaction(stage: Stage) -> None:
@@ -119,6 +138,35 @@ async def follow_live(stage: Stage) -> None:
         assert (await anext(changes)).value == 2
 
 
+async def turn(stage: Stage) -> None:
+    async with stage.session.turn(request_id="r") as turn:
+        await turn.state.set("a", await turn.step("two", lambda: 2))
+        await turn.messages.add("assistant", "two")
+        turn.output = 2
+
+
+async def claim(stage: Stage) -> None:
+    async with stage.session.claim(worker="w"):
+        await stage.session.state.set("a", 2)
+
+
+async def iteration(stage: Stage) -> None:
+    await stage.session.iterate(data={"phase": 1})
+
+
+async def work(stage: Stage) -> None:
+    """Its beginning; its end is `session.complete`."""
+    await stage.hold.sessions.work("t", id="new").__aenter__()
+
+
+async def resume(stage: Stage) -> None:
+    asleep = await stage.hold.sessions.get("asleep")
+    assert asleep is not None
+    await asleep.resume()
+
+
+HOLDING: set[Act] = {turn, claim}
+
 ACTS: dict[str, Act] = {
     "sessions.create": lambda at: at.hold.sessions.create(id="new", user="bo", tags=["z"]),
     "sessions.create again": lambda at: at.hold.sessions.create(id="s", on_exists="return"),
@@ -129,12 +177,37 @@ ACTS: dict[str, Act] = {
     "sessions.iterate": iterate,
     "sessions.update": lambda at: at.hold.sessions.update("s", metadata={"k": 2}, tags=["z"]),
     "sessions.delete": lambda at: at.hold.sessions.delete("s"),
+    "sessions.stats": lambda at: at.hold.sessions.stats(),
+    "sessions.work": work,
+    "templates.add": lambda at: at.hold.sessions.templates.add("new", mode="m"),
+    "templates.list": lambda at: at.hold.sessions.templates.list(),
+    "templates.remove": lambda at: at.hold.sessions.templates.remove("known"),
     "session.refresh": lambda at: at.session.refresh(),
     "session.update": lambda at: at.session.update(metadata={"k": 3}),
     "session.log": lambda at: at.session.log("noted", [1]),
     "session.events": lambda at: at.session.events(types={"began"}),
     "session.transaction": transaction,
     "session.transact": transact,
+    "session.turn": turn,
+    "session.claim": claim,
+    "session.iterate": iteration,
+    "session.pause": lambda at: at.session.pause("x"),
+    "session.resume": resume,
+    "session.complete": lambda at: at.session.complete({"r": 1}),
+    "session.fail": lambda at: at.session.fail("e"),
+    "session.cancel": lambda at: at.session.cancel("e"),
+    "session.end": lambda at: at.session.end(),
+    "session.extend": lambda at: at.session.extend("1h"),
+    "session.touch": lambda at: at.session.touch(),
+    "session.emit": lambda at: at.session.emit("k", 1),
+    "session.log_tool_call": lambda at: at.session.log_tool_call("search"),
+    "session.log_learning": lambda at: at.session.log_learning("x"),
+    "session.context": lambda at: at.session.context(),
+    "session.size": lambda at: at.session.size(),
+    "session.why": lambda at: at.session.why("a"),
+    "session.at": lambda at: at.session.at(2).state.get("a"),
+    "area.write": lambda at: at.session.area("z").write({"k": b"1"}),
+    "area.page": lambda at: at.session.area("z").page(),
     "session.changes": follow,
     "session.changes live": follow_live,
     "state.get": lambda at: at.session.state.get("a", int),
@@ -166,3 +239,11 @@ ACTS: dict[str, Act] = {
     "hold.sweep": lambda at: at.hold.sweep(),
     "hold.stats": lambda at: at.hold.stats(),
 }
+
+LIKE_OTHERS = {
+    *("sessions.stats", "sessions.work", "templates.add", "templates.list", "templates.remove", "session.pause"),
+    *("session.resume", "session.fail", "session.cancel", "session.extend", "session.touch", "session.emit"),
+    *("session.log_tool_call", "session.log_learning", "session.context", "session.size", "session.why", "session.at"),
+    *("area.write", "area.page"),
+}
+"""What calls a kernel as another one does: where a kernel is slow to open, they are left for a soak."""

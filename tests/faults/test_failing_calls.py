@@ -17,6 +17,10 @@ from tests.faults.test_cancellation import PATIENCE_S, goes_on, uninterrupted
 
 CALLS_MAX = 40
 FOLLOWING = {"session.changes", "session.changes live", "hold.changes of a user"}
+SILENT = {
+    "session.claim",  # giving back is tried again in the background
+    "session.emit",  # may be lost
+}
 SEVERAL = {"session.changes live"}  # writes, and then reads what it wrote: the reading may fail alone
 
 
@@ -61,7 +65,7 @@ async def fail_at(act, n, *, how, times):
         raised = error
     failed = kernel.failed
     kernel.arm(0, times=0)
-    shown = await visible(kernel)
+    shown = await visible(kernel, act)
     await goes_on(hold, stage)
     async with asyncio.timeout(PATIENCE_S):
         await hold.close()
@@ -105,4 +109,4 @@ def test_a_store_that_fails_for_long_makes_a_clear_error_in_bounded_time(name, h
         if not reached:
             break
         judge(name, n, raised=raised, shown=shown, before=before, after=after)
-        assert raised is not None or name in FOLLOWING
+        assert raised is not None or name in FOLLOWING | SILENT

@@ -39,7 +39,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     """How large a world is; `broken` puts a kernel with a mistake around each process's connection.
 
     Where nobody supersedes, two that hold a session at once is a finding by itself, and so is a finished step that
-    runs again: else the older one may not know yet that it is fenced.
+    runs again: else the older one may not know yet that it is fenced. There walls differ less than would have one who
+    beats taken for gone; where sessions are superseded anyway, they differ by a day.
     """
 
     processes: int = 3
@@ -48,6 +49,11 @@ class Scenario(Struct, frozen=True, kw_only=True):
     requests: int = 5
     supersedes: bool = True
     broken: Callable[[Kernel], Kernel] = lambda kernel: kernel
+
+    def wall_us(self, chance: Random) -> int:
+        """What the wall of a process is off by."""
+        most_us = 10**11 if self.supersedes else round((TTL_S / 2 + 5) * 1_000_000)
+        return chance.randint(-most_us, most_us)
 
 
 class Stalling(Around):
@@ -79,7 +85,7 @@ class Process:
 
     def __init__(self, world: World) -> None:
         self.clock = HostClock(asyncio.get_running_loop())
-        self.clock.offset_us = world.chance.randint(-(10**11), 10**11)
+        self.clock.offset_us = world.scenario.wall_us(world.chance)
         self.connection = world.store.connect()
         self.kernel = Stalling(self.connection, self.clock)
         ids = SeededIds(world.chance.getrandbits(32))
@@ -184,7 +190,7 @@ class World:
                 self.chance.choice(process.tasks).cancel()
             case 5 | 6:
                 self.events["jump"] += 1
-                process.clock.offset_us = self.chance.randint(-(10**11), 10**11)
+                process.clock.offset_us = self.scenario.wall_us(self.chance)
             case 7:
                 self.events["sweep"] += 1
                 try:

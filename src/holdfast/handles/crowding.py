@@ -124,5 +124,4 @@ async def _is_held(keeper: Keeper, work: Work, scope: str) -> bool:
     cell = await displace.claim_of(work, scope)
     if cell is None:
         return False
-    record = claim.decode(cell)
-    return not await keeper.is_dead(scope, cell, record.holder, record.ttl_us)
+    return not await keeper.is_dead(scope, cell, claim.decode(cell))

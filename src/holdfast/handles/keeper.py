@@ -17,6 +17,7 @@ from holdfast.handles.background import start
 from holdfast.handles.store import Store
 from holdfast.kernel.commit import Cell, Committed, Conflict, Read
 from holdfast.kernel.work import Work
+from holdfast.model.claim import ClaimRecord, Ticket
 from holdfast.services import claim
 
 BEATS_PER_TTL = 3
@@ -104,12 +105,15 @@ class Keeper:
 
     # --- the beats of others ----------------------------------------------------------------------
 
-    async def is_dead(self, scope: str, cell: Cell, holder: str, ttl_us: int) -> bool:
-        """Whether whoever wrote that cell, a claim or a ticket, is not heard of any more, as far as it was watched."""
-        if holder == self.holder:
+    async def is_dead(self, scope: str, cell: Cell, record: ClaimRecord | Ticket) -> bool:
+        """Whether whoever wrote that cell, a claim or a ticket, is not heard of any more: as far as it was watched, or
+        for so long that even the walls of two machines tell it."""
+        if record.holder == self.holder:
             return False  # this very process
-        asked_s = self._store.clock.monotonic_s()
-        view = (await self._store.work().peek([Read(holder, (claim.BEAT,))]))[0]
+        asked_s, ttl_us = self._store.clock.monotonic_s(), record.ttl_us
+        view = (await self._store.work().peek([Read(record.holder, (claim.BEAT,))]))[0]
+        if claim.is_long_silent(record, beat_us=view.head.at_us, now_us=self._store.now_us()):
+            return True
         beat = view.cells.get(claim.BEAT)
         mark = (view.head.epoch, 0 if beat is None else beat.version)
         return self.stands_still(scope, cell.key, cell.version, beat=mark, asked_s=asked_s, ttl_s=ttl_us / 1_000_000)

@@ -4,9 +4,10 @@
     held, busy="queue"                a ticket, then a look whenever the claim or a ticket moves; the first takes it
     held, busy="reject"               Busy
     held, busy="supersede"            taken at once: whatever the older holder still sends is refused
-    held by who beats no more         taken, once that was watched for the claim's ttl by this process's own clock
+    held by who beats no more         taken, once that was watched for the claim's ttl by this process's own clock, or
+                                      at once where the last beat is older than `claim.silent_us` by the wall
 
-Who waits behind a ticket whose process beats no more removes it, after the same while.
+Who waits behind a ticket whose process beats no more removes it, by the same rule.
 """
 
 from __future__ import annotations
@@ -185,8 +186,7 @@ class Taking:
             return False
         if held is None:
             return True
-        record = claim.decode(held)
-        return await self._keeper.is_dead(self._scope, held, record.holder, record.ttl_us)
+        return await self._keeper.is_dead(self._scope, held, claim.decode(held))
 
     async def _take(self, standing: Standing) -> Lease | None:
         """None if somebody was faster, or changed meanwhile what else was asked for."""
@@ -263,13 +263,17 @@ class Taking:
         self._moved.clear()
 
     async def _remove_dead_in_front(self, standing: Standing) -> bool:
-        """Remove the tickets in front of this one whose processes beat no more; whether there was one."""
+        """Remove the tickets in front of this one whose processes beat no more; whether there was one.
+
+        Who holds the session is watched in the same while, so that one ttl is enough to get past all of them.
+        """
         removed = False
+        if standing.held is not None and standing.tickets and standing.tickets[0].key != self._ticket:
+            await self._keeper.is_dead(self._scope, standing.held, claim.decode(standing.held))
         for cell in standing.tickets:
             if cell.key == self._ticket:
                 break
-            ticket = claim.decode_ticket(cell)
-            if await self._keeper.is_dead(self._scope, cell, ticket.holder, ticket.ttl_us):
+            if await self._keeper.is_dead(self._scope, cell, claim.decode_ticket(cell)):
                 await self._withdraw(cell.key)
                 removed = True
         else:

@@ -35,6 +35,9 @@ TICKETS_MAX = 16
 BEAT = "beat"
 """The key of the beat in its scope, and the index of all beats."""
 
+WALLS_DIFFER_US = 10_000_000
+"""How much the walls of two machines differ without harm, beside a ttl."""
+
 _claims = msgspec.json.Decoder(ClaimRecord)
 _tickets = msgspec.json.Decoder(Ticket)
 
@@ -75,6 +78,20 @@ async def keeps_to_us(work: Work, scope: str) -> int:
     """To when a session lives at least because it is held; 0 for one that is not."""
     cell = await work.get(scope, CELL)
     return 0 if cell is None else kept_to_us(work.now_us, decode(cell).ttl_us)
+
+
+def silent_us(ttl_us: int) -> int:
+    """How old a beat is by the wall when its process is taken for gone by whoever looks, without having watched it."""
+    return 2 * ttl_us + WALLS_DIFFER_US
+
+
+def is_long_silent(record: ClaimRecord | Ticket, *, beat_us: int, now_us: int) -> bool:
+    """Whether who wrote that has been silent for so long: since its last beat, or since it wrote it, if that is later.
+
+    A wall that is behind says nothing. One that is ahead by more takes a session from who is alive, who is told by the
+    fence; docs/decisions/walls-for-long-silences.md.
+    """
+    return now_us - max(record.at_us, beat_us) > silent_us(record.ttl_us)
 
 
 def fence(work: Work, scope: str, token: int) -> None:

@@ -204,6 +204,83 @@ async def test_a_dead_holder_is_replaced_by_those_who_never_wait_too(stores: Sto
     await dead.close()
 
 
+@pytest.mark.parametrize("beats", [0, 1])
+async def test_who_looks_for_the_first_time_replaces_a_holder_silent_for_two_ttls_and_ten_seconds(
+    stores: Stores, s: Session, beats: int
+) -> None:
+    """By the wall, since its last beat or else its claim; what is younger is watched for a ttl first."""
+    clock = StillClock()
+    dead = await process(stores, clock, 70)
+    theirs = await dead.sessions.get("s")
+    assert theirs is not None
+    held = theirs.claim(ttl="30s")
+    await held.__aenter__()
+    clock.advance(10 * beats)
+    await until(lambda: _beats(stores, beats))
+    stores.clock.advance(10 * beats + 70)
+    with pytest.raises(Busy):
+        await _enter(await _fresh(stores), busy="reject")
+    stores.clock.advance(0.001)
+    await _enter(await _fresh(stores), busy="queue", wait="1s")
+    with pytest.raises(LeaseLost):
+        await theirs.state.set("late", True)
+    await held.__aexit__(ValueError, ValueError(), None)
+    await dead.close()
+
+
+async def _fresh(stores: Stores) -> Session:
+    """The session, in a process that has seen nothing yet."""
+    session = await (await stores.open()).sessions.get("s")
+    assert session is not None
+    return session
+
+
+async def test_a_wall_that_is_behind_takes_nothing_and_one_that_jumped_ahead_is_held_off_by_the_fence(
+    stores: Stores, s: Session
+) -> None:
+    """The holder it takes for gone is told, and nothing of both is mixed."""
+    clock = StillClock()
+    alive = await process(stores, clock, 70)
+    theirs = await alive.sessions.get("s")
+    assert theirs is not None
+    with pytest.raises(LeaseLost):
+        async with theirs.claim(ttl="30s"):
+            stores.clock.jump(-100_000)
+            with pytest.raises(Busy):
+                await _enter(await _fresh(stores), busy="reject")
+            stores.clock.jump(100_071)
+            ahead = await _fresh(stores)
+            await apart(_write(ahead, "the younger"))
+            with pytest.raises(LeaseLost):
+                await theirs.state.set("by", "the older")
+    assert await s.state.get("by") == "the younger"
+    await alive.close()
+
+
+async def _write(session: Session, by: str) -> None:
+    async with session.claim(busy="reject"):
+        await session.state.set("by", by)
+
+
+async def test_a_dead_ticket_and_a_dead_claim_are_watched_in_the_same_while(stores: Stores, s: Session) -> None:
+    """So one ttl is enough to get past both."""
+    dead = await process(stores, StillClock(), 70)
+    theirs = await dead.sessions.get("s")
+    assert theirs is not None
+    held = theirs.claim(ttl="30s")
+    await held.__aenter__()
+    await leave_ticket(dead)
+    waiting = apart(_enter(s, wait="31s"))
+    await until(lambda: _waiting(stores, 2))
+    for _ in range(31):
+        stores.clock.advance(1)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+    await waiting
+    await held.__aexit__(ValueError, ValueError(), None)
+    await dead.close()
+
+
 async def test_a_holder_that_beats_is_not_replaced_however_long_it_works(stores: Stores, s: Session) -> None:
     clock = StillClock()
     busy = await process(stores, clock, 70)
