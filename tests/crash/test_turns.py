@@ -1,5 +1,7 @@
-"""Many processes run turns on few sessions, are killed, stall for longer than the ttl and supersede each other: each
-session has a serial history, and every request is answered once.
+"""Many processes run turns on few sessions, are killed amid them, also where they stand still, and supersede each
+other: each session has a serial history, and every request is answered once.
+
+They are killed before one that stands still wakes; what becomes of one that wakes is shown in `test_stalled_turn`.
 """
 
 import asyncio
@@ -81,9 +83,7 @@ def _run(url: str, folder: Path, *, processes: int, kills: int, seed: int) -> No
 
 
 @pytest.mark.parametrize("store", STORES)
-def test_turns_of_processes_that_die_and_stall_are_serial_and_answer_each_request_once(
-    store: str, tmp_path: Path
-) -> None:
+def test_turns_of_processes_that_die_are_serial_and_answer_each_request_once(store: str, tmp_path: Path) -> None:
     """No write of a fenced turn is there, no request was answered twice, and no step ran again that had finished."""
     _run(place(store, tmp_path), tmp_path, processes=3, kills=3, seed=2)
 

@@ -20,7 +20,7 @@ TTL_S = 0.4
 """How long a turn is believed in whose process is not heard of."""
 
 STALL_S = 2.5 * TTL_S
-"""A stall: the whole process stands still for longer, its beats too."""
+"""A stall: the whole process stands still for longer, its beats too. All but the last one are killed meanwhile."""
 
 
 def turns(*, url: str, asked: str, sessions: list[str], requests: int, place: int, seed: int) -> None:

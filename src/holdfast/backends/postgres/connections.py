@@ -122,6 +122,7 @@ async def connect(
                 server_settings=options,
             )
         except DRIVER_ERRORS as error:
+            _name_the_socket(error, settings)
             if outage is None or not is_lost(error):
                 raise
             outage.lasts(began)
@@ -134,6 +135,12 @@ async def connect(
             return made
         await asyncio.sleep(pause)
         pause = min(pause * 2, PAUSE_MAX_S)
+
+
+def _name_the_socket(error: BaseException, settings: Settings) -> None:
+    """Have the error tell which file it missed: of a socket the driver does not say."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        error.filename = settings.socket
 
 
 def _keep_alive(connection: Connection) -> None:
