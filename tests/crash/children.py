@@ -124,11 +124,11 @@ def doomed(*, marks: str, at: str | None, count: int, place: int, **more) -> Non
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def iterating(*, path: str, notes: str, tasks: int, tries: int) -> None:
+def iterating(*, url: str, notes: str, tasks: int, tries: int) -> None:
     """So many tasks that iterate in session `s` until its budget is used up; how often they were let in is noted."""
 
     async def work() -> None:
-        async with Holdfast.over(await SqliteKernel.open(path)) as hold:
+        async with Holdfast.open(url, background=False) as hold:
             s = await hold.sessions.get("s")
             Path(notes).write_text("0")
             let_in = 0
@@ -148,11 +148,11 @@ def iterating(*, path: str, notes: str, tasks: int, tries: int) -> None:
     asyncio.run(work())
 
 
-def killed_in_an_iteration(*, path: str) -> None:
+def killed_in_an_iteration(*, url: str) -> None:
     """Reserves, and is killed before it settles."""
 
     async def work() -> None:
-        async with Holdfast.over(await SqliteKernel.open(path)) as hold:
+        async with Holdfast.open(url, background=False) as hold:
             s = await hold.sessions.get("s")
             async with s.iterate(reserve=Usage(tokens=4000)) as it:
                 it.spent(tokens=7)

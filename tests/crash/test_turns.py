@@ -12,10 +12,9 @@ import pytest
 
 from holdfast import Holdfast
 from tests.crash.nursery import Nursery, child
+from tests.crash.places import STORES, place
 from tests.crash.turning import SPACE, turns
-from tests.servers import afresh, postgres, schema
 
-STORES = ("sqlite", "postgres")
 SESSIONS = ["one", "two"]
 REQUESTS = 12
 
@@ -67,14 +66,6 @@ async def _check(url: str) -> None:
             assert [past.value for past in history.items][::-1] == answers
 
 
-def _place(store: str, folder: Path) -> str:
-    """The URL of a store that is good enough: the processes die, the machine does not."""
-    if store == "sqlite":
-        return f"sqlite:///{folder / 'store.db'}?durability=process"
-    afresh()
-    return postgres().url(schema=schema(), durability="process")
-
-
 def _run(url: str, folder: Path, *, processes: int, kills: int, seed: int) -> None:
     asked, chance = folder / "asked", Random(seed)
     asyncio.run(_begin(url))
@@ -82,8 +73,8 @@ def _run(url: str, folder: Path, *, processes: int, kills: int, seed: int) -> No
     with Nursery() as nursery:
         for life in range(kills):
             children = [
-                child("tests.crash.turning:turns", **told, place=place, seed=seed * 100 + life)
-                for place in range(processes)
+                child("tests.crash.turning:turns", **told, place=number, seed=seed * 100 + life)
+                for number in range(processes)
             ]
             nursery.run(*children, kill_after_s=0.05 + 0.35 * chance.random())
     turns(**told, place=99, seed=seed)  # type: ignore[arg-type]
@@ -94,7 +85,7 @@ def _run(url: str, folder: Path, *, processes: int, kills: int, seed: int) -> No
 @pytest.mark.parametrize("store", STORES)
 def test_turns_of_processes_that_die_are_serial_and_answer_each_request_once(store: str, tmp_path: Path) -> None:
     """No write of a fenced turn is there, no request was answered twice, and no step ran again that had finished."""
-    _run(_place(store, tmp_path), tmp_path, processes=3, kills=3, seed=2)
+    _run(place(store, tmp_path), tmp_path, processes=3, kills=3, seed=2)
 
 
 @pytest.mark.soak
@@ -102,4 +93,4 @@ def test_turns_of_processes_that_die_are_serial_and_answer_each_request_once(sto
 @pytest.mark.parametrize("seed", range(100, 130))
 def test_turns_are_serial_through_many_deaths(store: str, tmp_path: Path, seed: int) -> None:
     """The same for longer."""
-    _run(_place(store, tmp_path), tmp_path, processes=5, kills=12, seed=seed)
+    _run(place(store, tmp_path), tmp_path, processes=5, kills=12, seed=seed)
