@@ -69,12 +69,11 @@ class Claim:
 def refuse_held(store: Store, scope: str) -> None:
     """Raise Busy if this very task holds the session: it would wait for itself."""
     if holds(store, scope):
-        raise Busy(
-            f"{scope} is held already by the claim or turn that this task is in",
-            remedy="Take a session once: leave the claim or turn this task is in, or work in that.",
-            retryable=False,
-            scope=scope,
-            worker=None,
-            request=None,
-            since=None,
-        )
+        remedy = "Take a session once: leave the claim or turn this task is in, or work in that."
+        raise held_here(scope, "claim or turn", remedy=remedy)
+
+
+def held_here(scope: str, by: str, *, remedy: str) -> Busy:
+    """The error that says that this very task has the session: no retry helps inside."""
+    message = f"{scope} is held already by the {by} that this task is in"
+    return Busy(message, remedy=remedy, retryable=False, scope=scope, worker=None, request=None, since=None)

@@ -39,7 +39,8 @@ from holdfast import sync
 from holdfast.adapters.langgraph import cells
 from holdfast.adapters.langgraph.pruning import delete_runs, prune
 from holdfast.adapters.langgraph.thread import Thread
-from holdfast.errors import Busy, InvalidValue, NotFound, UseTransaction, shown
+from holdfast.errors import InvalidValue, NotFound, UseTransaction, shown
+from holdfast.handles.claim import held_here
 from holdfast.hold import Holdfast
 from holdfast.sync.face import bare
 from holdfast.sync.portal import portal
@@ -97,15 +98,8 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
         try:
             await write(await self._opened(id))
         except UseTransaction as inside:
-            raise Busy(
-                f"{inside.scope} is held already by the turn or transaction that this task is in",
-                remedy="Run the graph before or after it, or on a thread of another id, which is another session.",
-                retryable=False,
-                scope=inside.scope,
-                worker=None,
-                request=None,
-                since=None,
-            ) from inside
+            remedy = "Run the graph before or after it, or on a thread of another id, which is another session."
+            raise held_here(inside.scope, "turn or transaction", remedy=remedy) from inside
         except NotFound:  # it was deleted since this saver saw it
             self._threads.pop(id, None)
             if not (known and begins):
