@@ -124,6 +124,7 @@ def test_a_store_that_cannot_be_opened_is_one_error_and_no_report(tmp_path: Path
     notes = tmp_path / "notes.db"
     notes.write_text("milk and bread\n" * 100)
     ended = invoke("conform", str(notes))
-    assert (ended.code != 0, ended.out) == (True, "")
+    assert (ended.code, ended.out) == (2, "")
+    assert "Name another file" in ended.err
     assert ended.err.count("error:") == 1
     assert notes.read_text() == "milk and bread\n" * 100

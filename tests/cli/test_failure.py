@@ -184,7 +184,7 @@ def test_a_file_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path) 
     path.write_text("no database at all, but long enough to look like one " * 20)
     before = path.read_bytes()
     ended = invoke("-s", str(path), "session", "list")
-    assert (ended.code, ended.out) == (1, "")
+    assert (ended.code, ended.out) == (2, "")
     assert "[corrupt]" in ended.err
     assert path.read_bytes() == before
 

@@ -60,6 +60,8 @@ BROKEN_PIPE = 141
 
 def exit_code(error: HoldfastError) -> int:
     """The exit code that stands for this error."""
+    if error.facts.get("foreign"):  # no store was damaged: a file was named that is none
+        return 2
     return next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), 1)
 
 

@@ -48,6 +48,9 @@ def is_full(error: BaseException, connection: apsw.Connection | None) -> bool:
     return isinstance(error, (apsw.IOError, apsw.CantOpenError)) and connection.system_errno in NO_SPACE
 
 
+HEADER = b"SQLite format 3\0"
+
+
 def translated(error: BaseException, path: Path, connection: apsw.Connection | None = None) -> HoldfastError:
     """The error to raise in place of `error`, which is then its cause. For anything but a failed COMMIT."""
     if isinstance(error, HoldfastError):
@@ -65,7 +68,7 @@ def translated(error: BaseException, path: Path, connection: apsw.Connection | N
     if isinstance(error, (apsw.ReadOnlyError, apsw.PermissionsError)):
         return ReadOnlyStore(f"{path} cannot be written: {error}", path=str(path))
     if isinstance(error, apsw.NotADBError):
-        return Corrupt(f"{path} is not a SQLite database", path=str(path))
+        return _no_database(path)
     if isinstance(error, (*DAMAGE, msgspec.DecodeError, UnicodeDecodeError)):
         return Corrupt(f"{path} is damaged: {error}", path=str(path))
     if isinstance(error, apsw.TooBigError):
@@ -73,6 +76,19 @@ def translated(error: BaseException, path: Path, connection: apsw.Connection | N
     if isinstance(error, (apsw.IOError, apsw.CantOpenError)):
         return _input_output(error, path, connection)
     return Unavailable(f"{path}: {type(error).__name__}: {error}", path=str(path))
+
+
+def _no_database(path: Path) -> Corrupt:
+    message = f"{path} is not a SQLite database"
+    try:
+        with path.open("rb") as file:
+            begins_as_one = file.read(len(HEADER)) == HEADER
+    except OSError:
+        begins_as_one = True
+    if begins_as_one:
+        return Corrupt(message, path=str(path))
+    remedy = "Name another file for the store. If this one was a store, keep it, and restore a backup."
+    return Corrupt(message, remedy=remedy, path=str(path), foreign=True)
 
 
 def _input_output(error: apsw.Error, path: Path, connection: apsw.Connection | None) -> HoldfastError:

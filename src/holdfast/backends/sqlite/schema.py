@@ -57,6 +57,7 @@ def _is_current(connection: apsw.Connection, opening: Opening) -> bool:
             f"{opening.path} is a SQLite database of another program; it was left as it is",
             remedy="Name another file for the store.",
             path=str(opening.path),
+            foreign=True,
         )
     return False
 
