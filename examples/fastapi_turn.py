@@ -15,7 +15,7 @@ from fastapi import FastAPI, Header, HTTPException, Request
 from pydantic import BaseModel
 
 from holdfast import Busy, Conflict, Holdfast, LeaseLost
-from holdfast.errors import InvalidId
+from holdfast.errors import InvalidId, InvalidValue, TooLarge
 
 asked: list[str] = []
 
@@ -58,7 +58,9 @@ async def chat(
         raise HTTPException(503, str(later), headers={"Retry-After": "1"}) from later
     except LeaseLost as lost:
         raise HTTPException(409, str(lost)) from lost
-    except InvalidId as wrong:
+    except TooLarge as large:
+        raise HTTPException(413, str(large)) from large
+    except (InvalidId, InvalidValue) as wrong:
         raise HTTPException(422, str(wrong)) from wrong
     return {"answer": turn.output, "replayed": turn.replayed}
 

@@ -20,14 +20,18 @@ class HoldfastError(Exception):
     """The root of all errors of this library."""
 
     code: ClassVar[str] = "holdfast"
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     remedy: str = "See the message; if it does not help, please report it as a bug."
 
-    def __init__(self, message: str, /, *, remedy: str | None = None, **facts: Any) -> None:
+    def __init__(
+        self, message: str, /, *, remedy: str | None = None, retryable: bool | None = None, **facts: Any
+    ) -> None:
         super().__init__(message)
         self.facts: dict[str, Any] = facts
         if remedy is not None:  # a better one for this occurrence than the class has for all
             self.remedy = remedy
+        if retryable is not None:
+            self.retryable = retryable
         self.add_note(f"[{self.code}] {self.remedy}")
 
     def __getattr__(self, name: str) -> Any:
@@ -157,7 +161,10 @@ class Conflict(HoldfastError, RuntimeError):
 
 
 class Busy(HoldfastError, BlockingIOError):
-    """Somebody else holds the session: at once with "reject", after `wait` with "queue". `worker` says who, if told."""
+    """Somebody else holds the session: at once with "reject", after `wait` with "queue".
+
+    `worker` of a claim or `request` of a turn, and `since`, say who it is.
+    """
 
     code = "busy"
     retryable = True

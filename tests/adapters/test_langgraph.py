@@ -20,7 +20,7 @@ import holdfast
 import holdfast.sync
 from holdfast.adapters.langgraph import HoldfastSaver
 from holdfast.backends.memory import MemoryKernel
-from holdfast.errors import InvalidId, InvalidValue, NotFound
+from holdfast.errors import AlreadyExists, InvalidId, InvalidValue, NotFound, TypeMismatch
 from tests.unit.kernel.gated import Gated
 
 
@@ -160,6 +160,23 @@ async def test_a_late_write_does_not_bring_a_deleted_thread_back(hold: holdfast.
     assert await hold.sessions.get("t") is not None
 
 
+async def test_a_graph_inside_a_turn_of_its_own_session_is_told_that_no_retry_helps(hold: holdfast.Holdfast) -> None:
+    """Busy, and nothing is put; inside a claim it is put under the fence."""
+    saver, session = HoldfastSaver(hold), await hold.sessions.create(id="t")
+    one = put(saver, a=1)
+    async with session.turn(request_id="r"):
+        with pytest.raises(holdfast.Busy, match="held already by the turn") as busy:
+            await saver.aput(place(), one.checkpoint, {}, one.new)
+        with pytest.raises(holdfast.Busy):
+            await saver.aput_writes(place("t", one.checkpoint["id"]), [("a", 1)], "task")
+        assert not busy.value.retryable
+        await saver.aput(place("another"), one.checkpoint, {}, one.new)
+    assert await saver.aget_tuple(place()) is None
+    async with session.claim():
+        await saver.aput(place(), one.checkpoint, {}, one.new)
+    assert await saver.aget_tuple(place()) is not None
+
+
 async def test_two_writers_that_fork_a_thread_keep_both_branches_whole(hold: holdfast.Holdfast) -> None:
     """Versions carry chance: no branch reads the other's values."""
     saver = HoldfastSaver(hold)
@@ -279,3 +296,22 @@ def test_without_the_extra_it_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "MissingExtra" in done.stdout
     assert 'pip install "holdfast[langgraph]"' in done.stdout
+
+
+def test_what_is_no_opened_store_is_refused_at_once() -> None:
+    """A saver of anything but an opened store is TypeMismatch when it is made, not at its first put."""
+    for wrong in ("x", None, holdfast.Holdfast.open("memory://")):
+        with pytest.raises(TypeMismatch, match="needs an opened store"):
+            HoldfastSaver(wrong)  # type: ignore[arg-type]
+
+
+async def test_a_principals_saver_finds_that_users_threads_alone(hold: holdfast.Holdfast) -> None:
+    """A thread of another user is not there for a principal, and is not written by it."""
+    hers, his = (HoldfastSaver(hold.as_principal(user=user)) for user in ("ada", "bob"))
+    await hers.aput(place("t"), empty_checkpoint(), {}, {})
+    assert await hers.aget_tuple(place("t")) is not None
+    assert await his.aget_tuple(place("t")) is None
+    with pytest.raises(AlreadyExists):
+        await his.aput(place("t"), empty_checkpoint(), {}, {})
+    await his.adelete_thread("t")
+    assert await hers.aget_tuple(place("t")) is not None

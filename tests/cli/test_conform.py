@@ -114,3 +114,16 @@ def test_a_kernel_that_breaks_a_guarantee_is_told_and_fails(monkeypatch: pytest.
     assert "kept" in results.values()
     assert "failed: indexes." in ended.err
     assert "seed 7" in ended.err
+
+
+def test_a_store_that_cannot_be_opened_is_one_error_and_no_report(tmp_path: Path) -> None:
+    """Where nothing was tried nothing is FAILED: the error says why, and the exit code what kind it is."""
+    ended = invoke("conform", f"postgresql:///x?host={tmp_path}")
+    assert (ended.code, ended.out) == (6, "")
+    assert ended.err.count("error:") == 1
+    notes = tmp_path / "notes.db"
+    notes.write_text("milk and bread\n" * 100)
+    ended = invoke("conform", str(notes))
+    assert (ended.code != 0, ended.out) == (True, "")
+    assert ended.err.count("error:") == 1
+    assert notes.read_text() == "milk and bread\n" * 100

@@ -90,6 +90,28 @@ def test_show_has_the_record_the_state_and_the_last_messages_and_events(store: s
         assert word in table
 
 
+def test_show_and_doctor_say_who_holds_a_session_and_since_when(store: str) -> None:
+    """The request of a turn, the worker of a claim; nobody, once it was given back."""
+
+    async def work() -> None:
+        async with Holdfast.open(f"sqlite:///{store}") as hold:
+            trip, bare = await hold.sessions.get("trip"), await hold.sessions.get("bare")
+            assert trip is not None
+            assert bare is not None
+            async with trip.turn(request_id="req-17"), bare.claim(worker="w1"):
+                for id, worker, request in (("trip", None, "req-17"), ("bare", "w1", None)):
+                    shown = await asyncio.to_thread(invoke, "-s", store, "session", "show", id)
+                    held = shown.rows[0]["session"]["held"]
+                    assert (held["worker"], held["request"], held["since"][:2]) == (worker, request, "20")
+                found = (await asyncio.to_thread(invoke, "-s", store, "doctor")).rows
+                [told] = [row["value"] for row in found if row["name"] == "held sessions"]
+                assert "session/trip by the turn for request 'req-17' since 20" in told
+                assert "session/bare by the claim of 'w1' since 20" in told
+
+    asyncio.run(work())
+    assert invoke("-s", store, "session", "show", "trip").rows[0]["session"]["held"] is None
+
+
 def test_show_takes_the_newest_messages_in_their_order(store: str) -> None:
     async def talk() -> None:
         async with Holdfast.open(f"sqlite:///{store}") as hold:

@@ -59,6 +59,7 @@ def conform(
     path = file_of(url)
     is_new = path is not None and not path.exists()
 
+    run(_reach(url))
     used: set[str] = set()
 
     async def open_space(space: str) -> Kernel:
@@ -82,6 +83,12 @@ def conform(
     _tell(report)
     if not report.passed:
         raise typer.Exit(1)
+
+
+async def _reach(url: str) -> None:
+    """Raise the one error that every check would fail with, where the store cannot be opened at all."""
+    kernel = await open_kernel(url, space="default")
+    await kernel.close()
 
 
 def _chosen_store(ctx: typer.Context, own: str | None) -> str:

@@ -13,6 +13,7 @@ import typer
 
 from holdfast.cli.failure import exit_code, remedy_of
 from holdfast.cli.finding import Finding, Verdict
+from holdfast.cli.held import held_sessions
 from holdfast.cli.keys_found import examine_keys
 from holdfast.cli.output import Format, OutputOption, chosen, note, write_rows, write_text
 from holdfast.cli.progress import working
@@ -181,6 +182,7 @@ async def _contents(hold: Holdfast, kernel: Kernel) -> AsyncIterator[Finding]:
     async for _ in hold.sessions.iterate():
         sessions += 1
     yield Finding("contents", "sessions", sessions)
+    yield Finding("contents", "held sessions", await held_sessions(kernel, scopes_max=SCOPES_MAX))
     scopes, records, whole = await read_logs(kernel)
     part = f"{records:,} records of {scopes:,} scopes are without a gap; more were not read"
     yield Finding("contents", "logs", "all read, without a gap" if whole else part)

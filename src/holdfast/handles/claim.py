@@ -61,16 +61,19 @@ class Claim:
     ) -> None:
         lease = self._current()
         let_go(lease)
-        if not await lease.give_back() and error is None:
-            raise lease_lost(lease.scope, "it was claimed by somebody else, or deleted, before it was given back")
+        why = await lease.give_back()
+        if why is not None and error is None:
+            raise lease_lost(lease.scope, why)
 
 
 def refuse_held(store: Store, scope: str) -> None:
     """Raise Busy if this very task holds the session: it would wait for itself."""
     if holds(store, scope):
-        raise Busy(
-            f"{scope} is held already by the claim or turn that this task is in",
-            remedy="Take a session once: leave the claim or turn this task is in, or work in that.",
-            scope=scope,
-            worker=None,
-        )
+        remedy = "Take a session once: leave the claim or turn this task is in, or work in that."
+        raise held_here(scope, "claim or turn", remedy=remedy)
+
+
+def held_here(scope: str, by: str, *, remedy: str) -> Busy:
+    """The error that says that this very task has the session: no retry helps inside."""
+    message = f"{scope} is held already by the {by} that this task is in"
+    return Busy(message, remedy=remedy, retryable=False, scope=scope, worker=None, request=None, since=None)

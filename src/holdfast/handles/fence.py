@@ -11,7 +11,7 @@ from typing import Protocol
 
 from holdfast.errors import LeaseLost, NotFound
 from holdfast.handles.store import Store
-from holdfast.kernel.commit import Conflict
+from holdfast.kernel.commit import Cell, Conflict
 from holdfast.kernel.keys import bucket
 from holdfast.kernel.work import Work
 from holdfast.services import claim
@@ -70,9 +70,18 @@ def is_fenced(store: Store) -> bool:
 
 def lost(conflict: Conflict) -> LeaseLost | None:
     """The error if that is what a refused commit means."""
+    why = why_lost(conflict)
+    return None if why is None else lease_lost(conflict.scope, why)
+
+
+def why_lost(conflict: Conflict) -> str | None:
+    """Why a session is not held any more, as far as the refused commit tells; None if it was not refused for that."""
     if conflict.key != claim.CELL or conflict.what != "unchanged":
         return None
-    return lease_lost(conflict.scope, f"it was claimed by somebody else, or given back; token {conflict.expected}")
+    if not isinstance(conflict.found, Cell):
+        return "it was given back, or taken by somebody who has given it back since"
+    record = claim.decode(conflict.found)
+    return f"it was {'superseded' if record.supersedes else 'taken'} by {claim.whom(record)}"
 
 
 def lease_lost(scope: str, why: str) -> LeaseLost:

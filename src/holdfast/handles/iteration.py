@@ -33,6 +33,7 @@ class Iteration:
     def __init__(self, number: int) -> None:
         self.number = number
         self._spent = NOTHING
+        self._is_over = False
 
     def __repr__(self) -> str:
         return f"<Iteration {self.number}>"
@@ -40,8 +41,13 @@ class Iteration:
     def spent(self, *, tokens: int = 0, cost: Cost = 0) -> None:
         """Add what was used. It is settled when the block ends, however it ends; more than was reserved counts too.
 
-        Raises InvalidValue for what is negative or no number.
+        Raises InvalidValue for what is negative or no number, Closed once the block has ended.
         """
+        if self._is_over:
+            raise Closed(
+                f"iteration {self.number} is over, and what it used is settled",
+                remedy="Call `it.spent(…)` inside `async with s.iterate(…) as it`, as soon as it is known.",
+            )
         self._spent = self._spent.plus(amounts_of(Usage(tokens=tokens, cost=cost)))
 
 
@@ -82,6 +88,7 @@ class Iterating:
         iteration = self._under_way
         if iteration is None:
             raise Closed("use an iteration as `async with s.iterate(…) as it`")
+        iteration._is_over = True
         time_us = max(round((self._unit.store.clock.monotonic_s() - self._since_s) * 1_000_000), 0)
         spent = msgspec.structs.replace(iteration._spent, wall_us=time_us)
         try:
@@ -119,7 +126,9 @@ class Iterating:
             return Begun(begun.number, account, record)
 
         begun, _ = await counting(self._unit, self._target, stage, self._counted)
-        return Iteration(begun.number)
+        iteration = Iteration(begun.number)
+        iteration._is_over = True
+        return iteration
 
     def _use(self) -> None:
         if self._used:

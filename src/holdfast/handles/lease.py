@@ -18,7 +18,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from holdfast.errors import Busy, InvalidValue, shown
-from holdfast.handles.fence import lease_lost
+from holdfast.handles.fence import lease_lost, why_lost
 from holdfast.handles.keeper import Keeper, keeper_of
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Target, explain
@@ -30,6 +30,7 @@ from holdfast.kernel.work import Work
 from holdfast.model import claim as model
 from holdfast.model.claim import ClaimRecord, Ticket
 from holdfast.model.duration import Duration, to_seconds
+from holdfast.model.moment import to_datetime
 from holdfast.services import claim
 
 LOOKS_PER_TTL = 4
@@ -53,7 +54,10 @@ def terms(
     if busy not in model.WAYS:
         raise InvalidValue(f"busy must be one of {', '.join(model.WAYS)}, not {shown(busy)}", path="busy")
     wait_s = None if wait is None else to_seconds(wait, "wait")
-    return Terms(busy, wait_s, to_seconds(ttl, "ttl"), worker, request)
+    ttl_s = to_seconds(ttl, "ttl")
+    if ttl_s < model.TTL_MIN_S:
+        raise InvalidValue(f"ttl must be {model.TTL_MIN_S * 1000:g} ms or longer, not {shown(ttl)}", path="ttl")
+    return Terms(busy, wait_s, ttl_s, worker, request)
 
 
 class Lease:
@@ -98,29 +102,31 @@ class Lease:
         work.touch(self.scope, least_us=claim.kept_to_us(now_us, ttl_us))
         await work.commit()  # refused: it is held no more
 
-    def is_lost(self) -> None:
+    def is_lost(self, why: str) -> None:
         """A write of its holder was refused: so will be every other."""
-        self._over = self._over or "it was claimed by somebody else, or given back"
+        self._over = self._over or why
 
     def end(self) -> None:
         """It was given back, in a commit of its holder's or by `give_back`."""
         self._over = self._over or "it was given back"
         self._keeper.leave(self)
 
-    async def give_back(self) -> bool:
-        """Give it back; False if it was not held any more. Done even if this task is cancelled meanwhile."""
+    async def give_back(self) -> str | None:
+        """Give it back; why it was not held any more, if so. Done even if this task is cancelled meanwhile."""
         self.end()
-        there = True
+        why: str | None = None
 
         async def clean() -> None:
-            nonlocal there
+            nonlocal why
             work = _unit(self.store, self._target)
             claim.fence(work, self.scope, self.token)
             claim.give_back(work, self.scope)
-            there = isinstance(await work.commit(), Committed)
+            outcome = await work.commit()
+            if not isinstance(outcome, Committed):
+                why = why_lost(outcome) or "its session was deleted"
 
         await self._keeper.now_or_later(clean)
-        return there
+        return why
 
 
 class Standing(Struct, frozen=True):
@@ -194,7 +200,8 @@ class Taking:
         work = _unit(self._store, self._target)
         work.durable = terms.request is None  # the token of a claim may be known outside
         ttl_us = round(terms.ttl_s * 1_000_000)
-        record = ClaimRecord(self._keeper.holder, work.now_us, ttl_us, terms.worker, terms.request)
+        supersedes = terms.busy == "supersede" and standing.held is not None
+        record = ClaimRecord(self._keeper.holder, work.now_us, ttl_us, terms.worker, terms.request, supersedes)
         claim.take(work, self._scope, record, instead_of=standing.held, ticket=self._ticket)
         work.touch(self._scope, least_us=claim.kept_to_us(record.at_us, ttl_us))
         if self._more is not None:
@@ -305,11 +312,16 @@ class Taking:
             self._follower = None
 
     def _busy(self, standing: Standing) -> Busy:
-        front = standing.held
-        who = None if front is None else claim.decode(front).worker
-        by = f" by {who}" if who else ""
+        held = None if standing.held is None else claim.decode(standing.held)
+        by = "waited for by others" if held is None else f"held by {claim.whom(held)}"
         waited = "" if self._terms.busy == "reject" else f", and was for all of {self._terms.wait_s:g} s"
-        return Busy(f"{self._scope} is held{by}{waited}", scope=self._scope, worker=who)
+        return Busy(
+            f"{self._scope} is {by}{waited}",
+            scope=self._scope,
+            worker=None if held is None else held.worker,
+            request=None if held is None else held.request,
+            since=None if held is None else to_datetime(held.at_us),
+        )
 
 
 def _unit(store: Store, target: Target) -> Work:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn, Self, TypeVar, overload
 
 from holdfast.errors import Closed, Conflict, HoldfastError
 from holdfast.handles.claim import refuse_held
-from holdfast.handles.fence import hold, let_go, lost
+from holdfast.handles.fence import hold, let_go, why_lost
 from holdfast.handles.lease import Lease, Standing, Taking, Terms
 from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
@@ -144,9 +144,9 @@ class Turn(SessionTransaction):
         turn.step(work, lease.scope, key, name=name, identity=identity, result=result, ttl_us=store.answers_ttl_us)
         outcome = await work.commit()
         if not isinstance(outcome, Committed):
-            if (over := lost(outcome)) is not None:
-                lease.is_lost()
-            raise over or explain(outcome)
+            if (why := why_lost(outcome)) is not None:
+                lease.is_lost(why)
+            raise explain(outcome)
         self._steps[identity] = turn.Finished(key, result)
 
     # --- the block --------------------------------------------------------------------------------
@@ -154,8 +154,8 @@ class Turn(SessionTransaction):
     async def __aenter__(self) -> Self:
         if self._state != "new":
             raise Closed(f"a {self._called.what} is used once; begin another")
-        refuse_inside(self._store, self._target.scope)
         refuse_held(self._store, self._target.scope)
+        refuse_inside(self._store, self._target.scope)
         self._request_before = cause.set_request(self._request)
         try:
             await self._take()

@@ -13,11 +13,15 @@ away from them."""
 WAYS: tuple[Busy, ...] = ("queue", "reject", "supersede")
 
 
+TTL_MIN_S = 0.1
+"""A shorter ttl is refused: a commit alone may take as long, and then who lives is taken for gone."""
+
+
 class ClaimRecord(Struct, frozen=True, omit_defaults=True):
     """Who holds a session, as its `claim` cell says. The version of the cell is the fencing token.
 
     `holder` is the scope in which the holder's process beats; it is taken for gone when that stood still for `ttl_us`.
-    `request` is that of a turn.
+    `request` is that of a turn. It `supersedes` if somebody else held the session, dead or alive.
     """
 
     holder: str
@@ -25,6 +29,7 @@ class ClaimRecord(Struct, frozen=True, omit_defaults=True):
     ttl_us: int
     worker: str | None = None
     request: str | None = None
+    supersedes: bool = False
 
 
 class Ticket(Struct, frozen=True, omit_defaults=True):

@@ -61,10 +61,18 @@ def load(default: S, path: File | None, environment: Environment | None, parts: 
     kind = type(default)
     found: dict[Path, Setting] = {}
     if path is not None:
-        found |= from_file(kind, os.fspath(path), pathlib.Path(path).read_text(encoding="utf-8"))
+        found |= from_file(kind, os.fspath(path), _text_of(path))
     found |= from_environment(kind, os.environ if environment is None else environment)
     found |= from_mapping(kind, parts)
     return built(default, found)
+
+
+def _text_of(path: File) -> str:
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        message = f"{os.fspath(path)} cannot be read: it is not UTF-8 text (byte {problem.start})"
+        raise InvalidValue(message, remedy="Save the file as UTF-8.", path="path") from problem
 
 
 def fields_of(kind: type[Struct], prefix: Path = ()) -> Iterator[tuple[Path, Any]]:

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import msgspec
 
-from holdfast.errors import Corrupt
+from holdfast.errors import Corrupt, shown
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Absent, Cell, Entry, Range, Unchanged
 from holdfast.kernel.work import Work
 from holdfast.model.claim import ClaimRecord, Ticket
+from holdfast.model.moment import to_datetime
 
 CELL = "claim"
 """The key of the claim in its scope."""
@@ -59,6 +60,14 @@ def decode_ticket(cell: Cell) -> Ticket:
         return _tickets.decode(cell.value)
     except codec.UNREADABLE as problem:
         raise Corrupt(f"a ticket that cannot be read: {problem}") from problem
+
+
+def whom(record: ClaimRecord) -> str:
+    """Who holds it and since when, as a message says it."""
+    since = to_datetime(record.at_us).isoformat(timespec="seconds")
+    if record.request is not None:
+        return f"the turn for request {shown(record.request)} since {since}"
+    return f"the claim of {'a worker' if record.worker is None else shown(record.worker)} since {since}"
 
 
 def take(work: Work, scope: str, record: ClaimRecord, *, instead_of: Cell | None, ticket: str | None) -> None:

@@ -104,6 +104,16 @@ async def test_a_block_reserves_before_and_settles_what_was_spent_after(hold: Ho
     }
 
 
+async def test_what_is_spent_after_an_iteration_is_refused_and_not_lost_silently(s: Session) -> None:
+    """Closed, after a block as after one that was awaited."""
+    async with s.iterate() as it:
+        it.spent(tokens=1)
+    for over in (it, await s.iterate()):
+        with pytest.raises(Closed, match=f"iteration {over.number} is over"):
+            over.spent(tokens=1)
+    assert s.progress.used.tokens == 1
+
+
 async def test_a_followers_stream_tells_an_iteration_when_it_begins_and_when_it_ends(s: Session) -> None:
     async with s.changes(kinds={"event"}) as changes:
         async with s.iterate():

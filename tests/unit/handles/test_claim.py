@@ -2,11 +2,13 @@
 
 import asyncio
 from contextvars import Context
+from functools import partial
 
 import pytest
 
 from holdfast import Busy, Holdfast, LeaseLost, Scope, Session
 from holdfast.errors import Closed, InvalidValue, NotFound
+from holdfast.handles.claim import Claim
 from holdfast.kernel.commit import Read
 from holdfast.services import claim
 from tests.unit.handles.exclusive import apart, cells, leave_ticket, process, tickets, until
@@ -71,6 +73,7 @@ async def test_reject_raises_busy_at_once_and_says_who_has_it(stores: Stores, s:
             async with other.claim(busy="reject"):
                 pass
         assert (busy.value.worker, busy.value.scope) == ("w1", "session/s")
+        assert str(busy.value).startswith("session/s is held by the claim of 'w1' since 20")
     async with other.claim(busy="reject"):
         pass
 
@@ -149,6 +152,31 @@ async def test_a_superseded_holder_can_write_by_no_handle(stores: Stores, hold: 
 async def _transact(session: Session) -> None:
     async with session.transaction() as tx:
         await tx.state.set("by", "the first, late")
+
+
+async def test_a_claim_that_was_superseded_says_by_whom_where_it_ends(stores: Stores, s: Session) -> None:
+    """Once that one has given it back too, nobody knows who it was."""
+    younger = (await _fresh(stores)).claim(worker="w2", busy="supersede")
+    with pytest.raises(LeaseLost, match="superseded by the claim of 'w2' since"):
+        async with s.claim():
+            await apart(_begin(younger))
+    await younger.__aexit__(None, None, None)
+    with pytest.raises(LeaseLost, match="given back"):
+        async with s.claim():
+            await apart(_enter(await _fresh(stores), busy="supersede"))
+
+
+async def _begin(one: Claim) -> None:
+    await one.__aenter__()
+
+
+async def test_a_ttl_of_less_than_100_ms_is_refused(s: Session) -> None:
+    """A commit alone may take as long."""
+    for take in (s.claim, partial(s.turn, request_id="r")):
+        with pytest.raises(InvalidValue, match="ttl must be 100 ms or longer, not '99ms'"):
+            take(ttl="99ms")
+        async with take(ttl="100ms"):
+            pass
 
 
 async def test_writes_to_other_scopes_carry_the_fence_where_the_backend_spans_them(spanning: Stores) -> None:
@@ -397,9 +425,10 @@ async def test_a_claim_shows_in_no_stream_and_leaves_nothing(stores: Stores, s: 
 
 async def test_a_task_that_holds_a_session_is_not_left_waiting_for_itself(s: Session) -> None:
     async with s.claim():
-        with pytest.raises(Busy, match="already by the claim or turn"):
+        with pytest.raises(Busy, match="already by the claim or turn") as busy:
             async with s.claim():
                 pass
+        assert not busy.value.retryable
 
 
 async def test_what_cannot_be_claimed_is_refused(hold: Holdfast, s: Session) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
 from holdfast import Busy, Config, Conflict, Holdfast, LeaseLost, Session, Turn, TurnsConfig
 from holdfast.errors import Closed, HoldfastError, InvalidId, InvalidValue, NotFound, TypeMismatch, UseTransaction
 from holdfast.handles.lease import Taking, terms
+from holdfast.model.moment import to_datetime
 from holdfast.services import claim
 from holdfast.services.turn import beginning
 from tests.unit.handles.exclusive import apart, cells, process, tickets, until
@@ -227,6 +229,30 @@ async def test_a_superseded_turn_writes_nothing_more(stores: Stores, s: Session)
         assert not turn.replayed
 
 
+async def test_who_lost_a_session_is_told_who_superseded_it(stores: Stores, s: Session) -> None:
+    """As long as that one holds it; LeaseLost at a step, at whatever follows, and at the end."""
+    other = await (await stores.open()).sessions.get("s")
+    assert other is not None
+    younger = other.turn(request_id="younger", busy="supersede")
+    told = "superseded by the turn for request 'younger' since 20"
+    with pytest.raises(LeaseLost, match=told):
+        async with s.turn(request_id="older") as turn:
+            await apart(_enter(younger))
+            for name in ("first", "second"):
+                with pytest.raises(LeaseLost, match=told):
+                    await turn.step(name, lambda: 1)
+    with pytest.raises(Busy) as busy:
+        await apart(_whole(s, Calls(), busy="reject"))
+    assert "held by the turn for request 'younger' since 20" in str(busy.value)
+    assert (busy.value.worker, busy.value.request) == (None, "younger")
+    assert busy.value.since == to_datetime(stores.clock.now_us())
+    await apart(_leave(younger))
+
+
+async def _enter(turn: Turn) -> None:
+    await turn.__aenter__()
+
+
 async def test_a_turn_that_stood_still_for_its_ttl_stops_at_its_next_write(stores: Stores, s: Session) -> None:
     with pytest.raises(LeaseLost):
         async with s.turn(request_id="r", ttl="60s") as turn:
@@ -270,8 +296,8 @@ async def _leave(turn: Turn) -> None:
     await turn.__aexit__(None, None, None)
 
 
-async def _whole(session: Session, calls: Calls) -> object:
-    async with session.turn(request_id="r", wait=None) as turn:
+async def _whole(session: Session, calls: Calls, busy: Literal["queue", "reject"] = "queue") -> object:
+    async with session.turn(request_id="r", busy=busy, wait=None) as turn:
         turn.output = await turn.step("price", calls.price, "Kyoto")
         await turn.state.set("price", turn.output)
     return turn.output
@@ -304,15 +330,21 @@ async def test_inside_a_turn_its_session_is_written_through_it(hold: Holdfast, s
     async with s.turn(request_id="r") as turn:
         with pytest.raises(UseTransaction):
             await s.state.set("n", 1)
-        with pytest.raises(UseTransaction):
-            async with s.turn(request_id="inner"):
-                pass
+        for inner in (_begin(s), asyncio.create_task(_begin(s))):
+            with pytest.raises(Busy, match="already by the claim or turn") as busy:
+                await inner
+            assert not busy.value.retryable
         await other.state.set("n", 1)
         await turn.state.set("n", 2)
     with pytest.raises(Busy, match="already by the claim or turn"):
         async with s.claim(), s.turn(request_id="in a claim"):
             pass
     assert (await other.state.get("n"), await s.state.get("n")) == (1, 2)
+
+
+async def _begin(session: Session) -> None:
+    async with session.turn(request_id="inner"):
+        pass
 
 
 async def test_what_is_refused_in_a_turn_names_the_turn_and_no_transaction(hold: Holdfast, s: Session) -> None:

@@ -164,3 +164,13 @@ def test_variables_that_a_cluster_sets_for_a_service_of_that_name_are_left_alone
     assert (
         Config.load(environment={"HOLDFAST_PORT": "tcp://10.0.0.1:80", "HOLDFAST_SERVICE_HOST": "10.0.0.1"}) == Config()
     )
+
+
+@pytest.mark.parametrize("suffix", ["toml", "json"])
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path, suffix: str) -> None:
+    """A file of settings that cannot be read as text is InvalidValue, never a bare UnicodeDecodeError."""
+    file = tmp_path / f"app.{suffix}"
+    file.write_bytes(b"\xff\xfea\x00")
+    with pytest.raises(InvalidValue, match=f"app.{suffix} cannot be read: it is not UTF-8") as raised:
+        Config.load(file, environment={})
+    assert raised.value.remedy == "Save the file as UTF-8."

@@ -4,7 +4,7 @@ import threading
 import time
 from pathlib import Path
 
-from holdfast.testing.servers.postgres import alone
+from holdfast.testing.servers.postgres import PostgresServer, alone
 from tests.servers import postgres
 
 
@@ -32,3 +32,15 @@ def test_one_is_in_at_a_time_though_the_file_goes_with_each(tmp_path: Path) -> N
         visitor.join()
     assert crowds == [1] * 120
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_may_be_left_twice_and_a_block_leaves_it() -> None:
+    """Leaving is safe to repeat, as in a finally after a block; who holds it besides keeps it."""
+    shared = postgres()
+    held = PostgresServer.held(shared.folder)
+    assert held is not None
+    with held as server:
+        assert server.socket.exists()
+    server.stop()
+    server.release()
+    assert shared.socket.exists()

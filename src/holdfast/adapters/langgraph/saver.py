@@ -39,8 +39,9 @@ from holdfast import sync
 from holdfast.adapters.langgraph import cells
 from holdfast.adapters.langgraph.pruning import delete_runs, prune
 from holdfast.adapters.langgraph.thread import Thread
-from holdfast.errors import InvalidValue, NotFound, shown
-from holdfast.hold import Holdfast
+from holdfast.errors import InvalidValue, NotFound, TypeMismatch, UseTransaction, shown
+from holdfast.handles.claim import held_here
+from holdfast.handles.face import Face
 from holdfast.sync.face import bare
 from holdfast.sync.portal import portal
 
@@ -50,6 +51,7 @@ THREADS_MAX = 10_000
 """Threads whose sessions a saver remembers."""
 
 LIST_PAGE = 20
+NEEDED = "Give it what Holdfast.open returned, once that is opened."
 
 _chance = SystemRandom()
 
@@ -60,15 +62,19 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
     Takes a `holdfast.Holdfast` or a `holdfast.sync.Holdfast`, which it does not close. Each method is there both async
     and blocking, and any threads and loops may use one saver. A thread is the session of that id, which its first put
     makes; `delete_thread` deletes the session with everything in it.
+    A principal of one will do: such a saver finds that user's threads alone.
 
-    Raises InvalidValue for a serializer that falls back to pickle, InvalidId for a thread id that cannot name a
-    session, NotFound for a write to a thread that was deleted since it was read, and what the store raises.
+    Raises TypeMismatch for what is no opened store, InvalidValue for a serializer that falls back to pickle,
+    InvalidId for a thread id that cannot name a session, NotFound for a write to a thread that was deleted since it
+    was read, Busy for one inside a turn or transaction of this task on its own session, and what the store raises.
     """
 
-    def __init__(self, hold: Holdfast | sync.Holdfast, *, serde: SerializerProtocol | None = None) -> None:
+    def __init__(self, hold: Face | sync.Face, *, serde: SerializerProtocol | None = None) -> None:
         super().__init__(serde=serde if serde is not None else JsonPlusSerializer(allowed_msgpack_modules=None))
         _refuse_pickle(self.serde)
-        self._hold: Holdfast = bare(hold)
+        if not isinstance(opened := bare(hold), Face):
+            raise TypeMismatch(f"a saver needs an opened store, not {shown(hold)}", remedy=NEEDED)
+        self._hold: Face = opened
         self._threads: dict[str, Thread] = {}
 
     # --- threads ----------------------------------------------------------------------------------
@@ -95,6 +101,9 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
         known = id in self._threads
         try:
             await write(await self._opened(id))
+        except UseTransaction as inside:
+            remedy = "Run the graph before or after it, or on a thread of another id, which is another session."
+            raise held_here(inside.scope, "turn or transaction", remedy=remedy) from inside
         except NotFound:  # it was deleted since this saver saw it
             self._threads.pop(id, None)
             if not (known and begins):

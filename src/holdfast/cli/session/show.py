@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from holdfast.cli.held import holder_of
 from holdfast.cli.output import Format, OutputOption, chosen, write_line, write_rows, write_table, write_text
 from holdfast.cli.session.record import budget_of, fields_of, the_session
 from holdfast.cli.store import opened, run
@@ -30,7 +31,7 @@ def show_session(
             session = await the_session(hold, id)
             events = (await session.events(limit=last, order="newest")).items[::-1]
             return {
-                "session": fields_of(session),
+                "session": {**fields_of(session), "held": await holder_of(session)},
                 "budget": budget_of(session),
                 "state": (await session.state.snapshot()).values,
                 "runtime": await session.runtime.all(),

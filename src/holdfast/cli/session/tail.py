@@ -88,7 +88,7 @@ def _said(change: Change) -> str:
     key, value = change.key or "", change.value
     if change.namespace:
         key = f"{change.namespace}:{key}"
-    if change.op not in ("set", "append"):
+    if change.op not in ("set", "append", "emit"):
         return key
     if change.kind == "message" and isinstance(value, dict):
         more = f"  {shown(value['metadata'])}" if value.get("metadata") else ""

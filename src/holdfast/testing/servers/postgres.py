@@ -33,7 +33,7 @@ SETTINGS = (
 
 
 class PostgresServer:
-    """One server, as long as it is held. Leave it by `release`."""
+    """One server, as long as it is held. Leave it by `release` or `stop`; a block releases it at its end."""
 
     def __init__(self, folder: Path, line: socket.socket) -> None:
         self.folder = folder
@@ -101,6 +101,12 @@ class PostgresServer:
         assert held is not None
         return cls(folder, held)
 
+    def __enter__(self) -> PostgresServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
     def url(self, **options: object) -> str:
         """The URL of its database for Holdfast, with these options."""
         query = "".join(f"&{name}={value}" for name, value in options.items())
@@ -123,7 +129,9 @@ class PostgresServer:
         self._line.close()
 
     def stop(self) -> None:
-        """Release it, and wait until it has stopped and its folder is gone."""
+        """Release it, and wait until it has stopped and its folder is gone. Does nothing once it is released."""
+        if self._line.fileno() < 0:
+            return
         self._line.sendall(b"leave\n")
         while self._line.recv(100):
             pass
