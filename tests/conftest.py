@@ -28,6 +28,8 @@ def blocking_calls_are_errors() -> Iterator[BlockBuster]:
         # Who listens is looked up before each signal; the folder is listed when somebody came or went.
         for name in ("os.stat", "os.listdir", "os.unlink"):
             watch.functions[name].can_block_in("sqlite/signals.py", {"_listeners", "_pass"})
+        # Whoever begins to listen has its socket made then and there, or what is told at once would be missed.
+        watch.functions["os.mkdir"].can_block_in("sqlite/signals.py", "_bind")
         # While another thread forks, nobody may be inside SQLite; that thread stops the process anyway.
         watch.functions["time.sleep"].can_block_in("sqlite/gate.py", {"before_fork", "_give_way"})
         # The driver looks for files of passwords and certificates when it connects, on a loop that is nobody else's.

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from holdfast.errors import Closed, HoldfastError, InvalidValue, shown
+from holdfast.handles.background import to_its_end
 from holdfast.handles.measured import measured
 from holdfast.handles.unit import Alone, Target, Unit
 from holdfast.kernel.commit import stamp
@@ -91,8 +92,9 @@ class Iterating:
         iteration._is_over = True
         time_us = max(round((self._unit.store.clock.monotonic_s() - self._since_s) * 1_000_000), 0)
         spent = msgspec.structs.replace(iteration._spent, wall_us=time_us)
+        settling = self._settle(iteration.number, self._ended(spent, error))
         try:
-            await self._settle(iteration.number, self._ended(spent, error))
+            await (to_its_end(settling) if isinstance(self._unit, Alone) else settling)
         except HoldfastError as problem:
             if error is None:
                 raise

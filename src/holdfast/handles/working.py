@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from holdfast.errors import Closed, HoldfastError, InvalidTransition
+from holdfast.handles.background import to_its_end
 from holdfast.handles.measured import measured
 from holdfast.handles.session import Session
 from holdfast.handles.store import Store
@@ -34,7 +35,7 @@ class Working:
         session = self._session
         assert session is not None
         try:
-            await _move_on(session, error)
+            await to_its_end(_move_on(session, error))
         except HoldfastError as problem:
             if error is None:
                 raise

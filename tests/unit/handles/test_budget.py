@@ -13,6 +13,7 @@ from holdfast import Budget, BudgetExceeded, Config, Holdfast, Session, SessionS
 from holdfast.errors import Closed, InvalidId, InvalidTransition, InvalidValue, NotFound
 from holdfast.testing.clock import ManualClock
 from tests.unit.entries import logged
+from tests.unit.handles.cancelling import cancelled
 from tests.unit.stores import Stores
 
 
@@ -136,7 +137,9 @@ async def test_an_exception_settles_what_was_spent_and_is_told(hold: Holdfast, s
     assert s.status is SessionStatus.ACTIVE
 
 
-async def test_a_cancelled_iteration_settles_too(hold: Holdfast, s: Session) -> None:
+@pytest.mark.parametrize("gap", [None, 0, 1, 2, 5])
+async def test_a_cancelled_iteration_settles_too(hold: Holdfast, s: Session, gap: int | None) -> None:
+    """Where the cancellation is repeated so many steps of the loop later, too."""
     inside = asyncio.Event()
 
     async def work() -> None:
@@ -147,9 +150,7 @@ async def test_a_cancelled_iteration_settles_too(hold: Holdfast, s: Session) -> 
 
     task = asyncio.create_task(work())
     await inside.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancelled(task, gap)
     assert (await again(hold, s)).progress.used.tokens == 7
     assert (await s.events(types="error")).items[0].data["error"]["type"] == "CancelledError"
 

@@ -35,6 +35,21 @@ async def test_what_is_emitted_arrives_at_followers_of_another_process(stores: S
     assert (await s.state.snapshot()).version == s.version
 
 
+@pytest.mark.parametrize("stores", ["memory", "sqlite", "postgres"], indirect=True)
+async def test_what_is_emitted_as_soon_as_a_follower_is_inside_its_block_arrives(
+    stores: Stores, hold: Holdfast
+) -> None:
+    """Whoever has entered is heard by: a client that opens its stream and then sends loses no first token."""
+    other = await stores.open()
+    s = await hold.sessions.create(id="s")
+    seen = await other.sessions.open("s")
+    for number in range(20):
+        async with seen.changes() as changes:
+            await s.emit("token", number)
+            async with asyncio.timeout(10):
+                assert (await anext(changes)).value == number
+
+
 async def test_resuming_after_what_was_emitted_loses_nothing(stores: Stores, hold: Holdfast) -> None:
     """Its cursor is the place it arrived at, before and after the first change that was delivered."""
     s = await hold.sessions.create(id="s")

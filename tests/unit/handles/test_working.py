@@ -8,6 +8,7 @@ import pytest
 
 from holdfast import Budget, BudgetExceeded, Holdfast, SessionStatus
 from holdfast.errors import Closed
+from tests.unit.handles.cancelling import cancelled
 
 
 async def test_a_block_that_ends_completes_its_session(hold: Holdfast) -> None:
@@ -25,7 +26,9 @@ async def test_an_exception_fails_it_and_goes_on(hold: Holdfast) -> None:
     assert (s.status, s.error) == (SessionStatus.FAILED, {"type": "ValueError", "message": "no"})
 
 
-async def test_a_cancellation_pauses_it(hold: Holdfast) -> None:
+@pytest.mark.parametrize("gap", [None, 0, 1, 2, 5])
+async def test_a_cancellation_pauses_it(hold: Holdfast, gap: int | None) -> None:
+    """One that is repeated so many steps of the loop later too."""
     inside = asyncio.Event()
 
     async def work() -> None:
@@ -35,9 +38,7 @@ async def test_a_cancellation_pauses_it(hold: Holdfast) -> None:
 
     task = asyncio.create_task(work())
     await inside.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancelled(task, gap)
     found = await hold.sessions.get("s")
     assert found is not None
     assert (found.status, found.pause_reason) == (SessionStatus.PAUSED, "cancelled")

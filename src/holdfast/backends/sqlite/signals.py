@@ -150,13 +150,14 @@ class Ear:
         self._ended = False
         self._partial: dict[tuple[bytes, int], list[bytes]] = {}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._is_bound = self._bind(folder / self.name)  # before anybody is told that signals are heard
         self._thread = threading.Thread(target=self._run, name="holdfast-sqlite-signals", daemon=True)
         self._thread.start()
 
     def end(self) -> None:
         """Let the thread end soon."""
         self._ended = True
-        with contextlib.suppress(OSError):  # not bound yet, or closed already
+        with contextlib.suppress(OSError):  # not bound, or closed already
             self._socket.shutdown(socket.SHUT_RDWR)
 
     @property
@@ -176,9 +177,7 @@ class Ear:
     def _run(self) -> None:
         path = self._folder / self.name
         try:
-            if not self._bind(path):
-                return
-            while not self._ended:
+            while self._is_bound and not self._ended:
                 datagram = self._socket.recv(2 * PART_BYTES)
                 with contextlib.suppress(struct.error, UnicodeDecodeError):  # not from one of us
                     self._take(datagram)
@@ -191,12 +190,13 @@ class Ear:
                 self._folder.rmdir()  # unless others listen
 
     def _bind(self, path: Path) -> bool:
-        for _ in range(10):
-            _make_private(self._folder.parent)
-            _make_private(self._folder)
-            with contextlib.suppress(FileNotFoundError):  # the last to leave removed the folder
-                self._socket.bind(str(path))
-                return True
+        with contextlib.suppress(OSError):  # there can be no such socket here
+            for _ in range(10):
+                _make_private(self._folder.parent)
+                _make_private(self._folder)
+                with contextlib.suppress(FileNotFoundError):  # the last to leave removed the folder
+                    self._socket.bind(str(path))
+                    return True
         return False
 
     def _take(self, datagram: bytes) -> None:
