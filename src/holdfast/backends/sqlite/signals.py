@@ -192,9 +192,9 @@ class Ear:
     def _bind(self, path: Path) -> bool:
         with contextlib.suppress(OSError):  # there can be no such socket here
             for _ in range(10):
-                _make_private(self._folder.parent)
-                _make_private(self._folder)
                 with contextlib.suppress(FileNotFoundError):  # the last to leave removed the folder
+                    _make_private(self._folder.parent)
+                    _make_private(self._folder)
                     self._socket.bind(str(path))
                     return True
         return False
