@@ -94,7 +94,7 @@ def test_a_file_that_is_no_database_is_a_problem_with_a_remedy_and_stays_as_it_i
     path = tmp_path / "junk.db"
     path.write_bytes(b"junk" * 4096)
     found, ended = examine(str(path))
-    assert ended.code == 1
+    assert ended.code == 2  # as of every command that is given such a file
     assert [row["area"] for row in problems(found)] == ["file", "store"]
     assert all(row["remedy"] for row in problems(found))
     assert path.read_bytes() == b"junk" * 4096

@@ -321,6 +321,6 @@ def test_a_store_that_is_of_another_program_is_refused(tmp_path: Path) -> None:
     root, store = plant(tmp_path / "tree", files=1), tmp_path / "notes.txt"
     store.write_text("keep me " * 100)
     ended = execute("demo", str(root), "--store", str(store))
-    assert ended.code == 1
+    assert ended.code == 2
     assert "[corrupt]" in ended.err
     assert store.read_text() == "keep me " * 100
