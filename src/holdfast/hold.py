@@ -211,8 +211,8 @@ class Holdfast(Face):
         sweep removes; and the user's name where others' scopes have it, as the cause of what the user did there.
 
         Not one commit: it may be interrupted at any moment, also by a crash, and called again, which finishes it; so
-        does any sweep, ten minutes later, of one that had removed anything. It runs beside whoever is writing, and
-        goes on until it finds no session of theirs: let them in no more before.
+        does any sweep, ten minutes later, for what there was when it was called, if it came as far as to note that. It
+        runs beside whoever is writing, and goes on until it finds no session of theirs: let them in no more before.
         A user of whom there is nothing leaves the report empty. Raises UseTransaction inside a transaction of this task
         on one of those scopes; then nothing was removed.
         """

@@ -4,7 +4,8 @@ What is read of a session brings its deadline along, so a write knows whether it
 write to a session of which nothing was read yet reads first, once.
 
 Of one life the higher version is the newer. Of two lives of one id that need not be: numbers begin anew once nothing is
-left of the first. So what is known is told apart by when the session was created, and the later one counts too.
+left of the first, and the clock of who created the second may be behind. So lives are told apart by whose they are and
+when they were created, and what was read last counts: if that was the older one, its version is too low to renew by.
 """
 
 from __future__ import annotations
@@ -53,9 +54,10 @@ class Deadlines:
             return
         living, active_us = session.decode_living(cell), None
         if known is not None:
-            if cell.version <= known.version and living.created_us <= known.living.created_us:
+            same = living.created_us == known.living.created_us and living.user == known.living.user
+            if same and cell.version <= known.version:
                 return
-            active_us = known.active_us if living.created_us == known.living.created_us else None
+            active_us = known.active_us if same else None
         self._remember(scope, _Known(cell.version, cell.expires_us, cell.value, living, active_us))
 
     def wrote(self, scope: str, puts: Sequence[Put], version: int) -> None:

@@ -40,14 +40,19 @@ BATCH = 32
 
 
 class Erasure:
-    """One call of `Holdfast.erase`; used once."""
+    """One call of `Holdfast.erase`, or with a note one that was interrupted; used once."""
 
-    def __init__(self, store: Store, user: str) -> None:
+    def __init__(self, store: Store, user: str, noted: erase.Noted | None = None) -> None:
         self._store = store
         self._user = user
         self._own = scope_name(Scope.user(user))
-        self._sessions = UserSessions(self._work, user, record_bytes_max=store.limits.value_bytes_max)
-        self._note: str | None = None
+        self._interrupted = None if noted is None else noted.note
+        until_us = None if noted is None else noted.note.called_us
+        limit = store.limits.value_bytes_max
+        self._sessions = UserSessions(self._work, user, record_bytes_max=limit, until_us=until_us)
+        self._note: str | None = None if noted is None else noted.cell.key
+        self._seen_us = store.now_us()
+        self._epoch = -1
         self._report = ErasureReport()
 
     async def run(self) -> ErasureReport:
@@ -66,11 +71,14 @@ class Erasure:
         return _work(self._store)
 
     async def _owe(self) -> None:
+        """Note it before anything is removed, and from then on that it goes on."""
+        now_us, work = self._store.now_us(), self._work()
         if self._note is None:
-            self._note = self._store.ids.uuid7(self._store.now_us())
-            work = self._work()
-            erase.owe(work, self._note, self._user)
+            self._note = erase.owe(work, self._store.ids.uuid7(now_us), self._user, self._epoch)
             await work.commit()
+        elif now_us - self._seen_us >= erase.SEEN_US:
+            self._seen_us = now_us
+            await erase.still(work, self._note)
 
     # --- what is there ----------------------------------------------------------------------------
 
@@ -81,16 +89,19 @@ class Erasure:
             for scope in there:
                 refuse_inside(self._store, scope)
             found = True
-            await self._owe()
             lives = [*there.items()]
             for first in range(0, len(lives), BATCH):
+                await self._owe()
                 await asyncio.gather(*(self._end(scope, head) for scope, head in lives[first : first + BATCH]))
         return found
 
     async def _there(self) -> dict[str, Head]:
         there = await self._sessions.present()
         [own] = await self._work().peek([Read(self._own)])
-        return there | {self._own: own.head} if own.head.live else there
+        if not own.head.live or (self._interrupted is not None and own.head.epoch != self._interrupted.epoch):
+            return there
+        self._epoch = own.head.epoch
+        return there | {self._own: own.head}
 
     async def _end(self, scope: str, head: Head) -> None:
         work = self._work()
@@ -118,6 +129,8 @@ class Erasure:
         removed = Swept(more=True)
         cells = records = 0
         while removed.more:
+            if self._note is not None:
+                await self._owe()
             removed = await self._ask(lambda: self._store.kernel.purge(scope))
             cells, records = cells + removed.cells, records + removed.records
         if cells or records:
@@ -141,7 +154,8 @@ class Erasure:
 
 
 async def carry_on(store: Store) -> bool:
-    """Carry one erasure that was interrupted on to its end; whether there may be another one.
+    """Carry one erasure that was interrupted on to its end, of what there was when it was called for; whether there may
+    be another one.
 
     Of several processes one does: whoever takes the note.
     """
@@ -153,7 +167,7 @@ async def carry_on(store: Store) -> bool:
         if first.note.user is None:
             await scrub(store)
         else:
-            await Erasure(store, first.note.user).run()
+            await Erasure(store, first.note.user, first).run()
     return len(waiting) > 1
 
 

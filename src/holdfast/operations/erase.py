@@ -1,13 +1,14 @@
 """Erasing, step by step: the end of a scope, what it leaves, and the note of an erasure that is not at its end.
 
-    erasure/owed    owed/0192f3…    ["ada", 1800000000000000]           not all of ada's is gone yet
-                                    [null, 1800000000000000]            all is gone, and the files are to be scrubbed
-                                    [null, 1800000000000000, true]      they were, in vain: the next erasure does it
+    erasure/owed    owed/0192f3…    ["ada", 1800000600000000, false, 1800000000000000, 7]   not all of ada's is gone yet
+                                    [null, 1800000600000000]            all is gone, and the files are to be scrubbed
+                                    [null, 1800000600000000, true]      they were, in vain: the next erasure does it
 
 An erasure that was interrupted cannot know that by what it finds: what it removed is not there any more. So it first
-notes whose it is. Any sweep carries it on; the name goes from the note before the files are scrubbed, so that it is in
-them no longer than what it names. A note lapses by itself after thirty days. None of these commits has a cause, which
-would name who asked for it.
+notes whose it is, when it was called for, and which life their scope was in. Any sweep carries it on, and ends no more
+than there was then: what they made since is none of its business. The name goes from the note before the files are
+scrubbed, so that it is in them no longer than what it names. A note lapses by itself after thirty days. None of these
+commits has a cause, which would name who asked for it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ OWED_US = 30 * 86_400_000_000
 """How long a note is kept at most."""
 
 INTERRUPTED_US = 600_000_000
-"""How long after its note, or after somebody took it on, an erasure counts as interrupted."""
+"""How long after somebody was last seen working on it an erasure counts as interrupted."""
+
+SEEN_US = 60_000_000
+"""Who works on it says so this often."""
 
 
 def end_scope(work: Work, scope: str, epoch: int) -> None:
@@ -59,11 +63,20 @@ async def oldest(work: Work, scope: str) -> Record | None:
 
 
 class Note(Struct, frozen=True, array_like=True, omit_defaults=True):
-    """An erasure that is not at its end: whose, if not all of theirs is gone; and since when nobody works on it."""
+    """An erasure that is not at its end.
+
+    user        whose, if not all of theirs is gone
+    at_us       when somebody was last seen working on it
+    in_vain     whether the files were scrubbed, and something may be left in them
+    called_us   when it was called for
+    epoch       the life that their own scope was in then; -1: none
+    """
 
     user: str | None
     at_us: int
     in_vain: bool = False
+    called_us: int = 0
+    epoch: int = -1
 
 
 class Noted(NamedTuple):
@@ -77,10 +90,19 @@ _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Note)
 
 
-def owe(work: Work, name: str, user: str) -> None:
-    """Stage the note that the erasure of that user is not at its end."""
+def owe(work: Work, name: str, user: str, epoch: int) -> str:
+    """Stage the note that the erasure of that user is not at its end; returns its key."""
+    key = _PREFIX + name
     work.ask(SCOPE, "create")
-    work.put(SCOPE, _PREFIX + name, _encode(Note(user, work.now_us)), ttl_us=OWED_US)
+    work.put(SCOPE, key, _encode(Note(user, work.now_us, called_us=work.now_us, epoch=epoch)), ttl_us=OWED_US)
+    return key
+
+
+async def still(work: Work, key: str) -> None:
+    """Commit that somebody works on the erasure of that note, if it is there."""
+    noted = next((noted for noted in await notes(work) if noted.cell.key == key), None)
+    if noted is not None:
+        await take(work, noted)
 
 
 async def notes(work: Work) -> list[Noted]:
@@ -107,7 +129,7 @@ async def forget_name(work: Work, user: str) -> bool:
     """Commit that all of that user's is gone: no note names them any more. False: another one came between."""
     theirs = [noted for noted in await notes(work) if noted.note.user == user]
     for noted in theirs:
-        _rewrite(work, noted, replace(noted.note, user=None))
+        _rewrite(work, noted, Note(None, noted.note.at_us, noted.note.in_vain))
     return not theirs or isinstance(await work.commit(), Committed)
 
 

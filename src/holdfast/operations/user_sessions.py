@@ -15,13 +15,23 @@ from holdfast.services import change, session
 class UserSessions:
     """The sessions of one user. A session's user is that of its whole life, named by the record it begins with.
 
-    `strict`: a life that nobody can tell any more whose it was is not theirs, whoever named it.
+    `strict`: a life that nobody can tell any more whose it was is not theirs, whoever named it. With `until_us` a
+    session that was created later is not theirs either.
     """
 
-    def __init__(self, work: Callable[[], Work], user: str, *, record_bytes_max: int, strict: bool = False) -> None:
+    def __init__(
+        self,
+        work: Callable[[], Work],
+        user: str,
+        *,
+        record_bytes_max: int,
+        strict: bool = False,
+        until_us: int | None = None,
+    ) -> None:
         self._work = work
         self._user = user
         self._strict = strict
+        self._until_us = until_us
         self._at_once = max(1, PAGE_BYTES // record_bytes_max)  # records read, however large they are
 
     async def present(self) -> dict[str, Head]:
@@ -81,7 +91,9 @@ class UserSessions:
     def _standing(self, head: Head, cell: Cell | None) -> Standing:
         if cell is None:
             return Standing(head)
-        return Standing(head, session.decode(cell).user == self._user, cell.version)
+        record = session.decode(cell)
+        is_theirs = record.user == self._user and (self._until_us is None or record.created_us <= self._until_us)
+        return Standing(head, is_theirs, cell.version)
 
 
 def _users(record: Record) -> set[str | None]:

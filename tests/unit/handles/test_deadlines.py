@@ -73,3 +73,28 @@ async def test_writes_prolong_the_life_of_a_session_whose_numbers_began_anew(
     assert found.expires_at == made.created_at + timedelta(seconds=5400)
     clock.advance(3000)
     assert await hold.sessions.get("s") is not None
+
+
+async def test_a_life_that_began_by_a_clock_that_is_behind_is_none_of_the_one_before(
+    stores: Stores, hold: Holdfast, clock: ManualClock
+) -> None:
+    """G11: no clock decides whose session it is; a write renews nothing by what was known of another life."""
+    first, second = await stores.open(), await stores.open()
+    before = await first.sessions.create(id="s", user="ada", ttl="90d")
+    for _ in range(3):
+        await before.extend("1d")
+    assert await hold.sessions.get("s") is not None
+    await first.sessions.delete("s")
+    clock.advance(31 * DAYS_S)
+    await first.sweep()
+    clock.jump(-40 * DAYS_S)
+    made = await second.sessions.create(id="s", user="bo", ttl="30d")
+    assert (made.version, made.created_at < before.created_at) == (1, True)
+    found = await hold.sessions.get("s")
+    assert found is not None
+    for _ in range(3):
+        clock.advance(3000)
+        await found.state.set("k", 1)
+    assert [one.id for one in (await second.sessions.list(user="bo", order="recent")).items] == ["s"]
+    assert (await second.sessions.list(user="ada", order="recent")).items == ()
+    assert (await made.refresh()).expires_at == made.created_at + timedelta(days=30)

@@ -381,6 +381,23 @@ class Stopping(Around):
         return await send()
 
 
+class Slow(Around):
+    """A kernel whose purges take more than a minute each, in which something else happens."""
+
+    def __init__(self, inside: Kernel, clock: ManualClock, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(inside)
+        self.purges = 0
+        self._clock = clock
+        self._meanwhile = meanwhile
+
+    async def call(self, verb: Verb, send: Callable[[], Awaitable[Any]]) -> Any:
+        if verb == "purge":
+            self.purges += 1
+            self._clock.advance(61)
+            await self._meanwhile()
+        return await send()
+
+
 async def _erase(hold: Holdfast, _: StillClock) -> None:
     await hold.erase(user="ada")
 
@@ -447,6 +464,47 @@ async def test_nor_is_any_byte_left_in_the_files(tmp_path: Path, calls: int, fin
     async with stores_of("sqlite", tmp_path) as stores:
         await _interrupted(stores, calls, finish)
         assert canary.in_files(tmp_path) == canary.in_files(tmp_path, '["ada"') == []  # nor the note that named them
+
+
+@pytest.mark.parametrize("calls", range(7, 20, 3))
+async def test_what_the_user_made_after_a_call_that_was_cut_is_no_business_of_a_sweep(
+    tmp_path: Path, calls: int
+) -> None:
+    """Who comes back after an erasure that crashed loses nothing by what goes on in the background."""
+    async with stores_of("memory", tmp_path) as stores:
+        hold = await stores.open()
+        s = await hold.sessions.create(id="s", user="ada")
+        await s.user_state.set("k", CANARY)
+        cut = Holdfast.over(Stopping(await stores.kernel(), calls), clock=stores.clock)
+        with pytest.raises(Unavailable):
+            await cut.erase(user="ada")
+        stores.clock.advance(30)
+        anew = await hold.sessions.create(id="anew", user="ada")
+        came_to_their_scope = await anew.user_state.get("k") is None
+        if came_to_their_scope:
+            await anew.user_state.set("k", "new")
+        stores.clock.advance(601)
+        await hold.sweep()
+        assert await hold.sessions.get("s") is None
+        assert await hold.sessions.get("anew") is not None
+        assert await anew.user_state.get("k") == ("new" if came_to_their_scope else None)
+
+
+async def test_an_erasure_that_takes_long_is_joined_by_no_sweep(tmp_path: Path) -> None:
+    """It says that somebody works on it as it goes."""
+    async with stores_of("memory", tmp_path) as stores:
+        hold = await stores.open()
+        for number in range(100):
+            await hold.sessions.create(id=f"s{number}", user="ada")
+        watching = Stopping(await stores.kernel(), -1)
+        sweeps = Holdfast.over(watching, clock=stores.clock, ids=SystemIds())
+        slow = Slow(await stores.kernel(), stores.clock, sweeps.sweep)
+        erasing = Holdfast.over(slow, clock=stores.clock)
+        assert (await erasing.erase(user="ada")).sessions == 100
+        assert slow.purges > 20
+        assert watching.scrubs == 0
+        await sweeps.close()
+        await erasing.close()
 
 
 async def test_a_sweep_leaves_an_erasure_alone_that_may_be_under_way(tmp_path: Path) -> None:
