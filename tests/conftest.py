@@ -29,7 +29,8 @@ def blocking_calls_are_errors() -> Iterator[BlockBuster]:
         for name in ("os.stat", "os.listdir", "os.unlink"):
             watch.functions[name].can_block_in("sqlite/signals.py", {"_listeners", "_pass"})
         # Whoever begins to listen has its socket made then and there, or what is told at once would be missed.
-        watch.functions["os.mkdir"].can_block_in("sqlite/signals.py", "_bind")
+        for name in ("os.mkdir", "os.rename"):
+            watch.functions[name].can_block_in("sqlite/signals.py", "_bind")
         # While another thread forks, nobody may be inside SQLite; that thread stops the process anyway.
         watch.functions["time.sleep"].can_block_in("sqlite/gate.py", {"before_fork", "_give_way"})
         # The driver looks for files of passwords and certificates when it connects, on a loop that is nobody else's.

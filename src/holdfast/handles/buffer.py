@@ -21,16 +21,16 @@ Life = tuple[str, int]
 
 
 class Batch:
-    """Writes that are committed together."""
+    """Writes that are committed together, for they have one cause."""
 
     __slots__ = ("cause", "sealed", "size", "values", "writes")
 
-    def __init__(self) -> None:
+    def __init__(self, why: cause.Cause) -> None:
         self.values: dict[str, bytes] = {}
         self.writes = 0
         self.size = 0
         self.sealed = False  # on its way, so that nothing may be added
-        self.cause = cause.NO_CAUSE  # of the last write
+        self.cause = why
 
     def growth(self, values: Values) -> int:
         """How much larger it would be with these."""

@@ -5,11 +5,12 @@
 A buffer belongs to one life of one session and to no event loop: whatever task, thread or loop writes to the session
 writes to it, and reads see it. Writes of one key between two commits become one. Its batches commit in order and one
 at a time: so what is committed is always what was written up to some moment, and nothing is sent anew while an earlier
-send may still land. There are at most two, one on its way and one that takes in; who finds no room waits.
+send may still land. There are at most two, one on its way and one that takes in; who finds no room waits. A batch has
+one cause: what is written for another one begins the next, so that a change is told under the name of who made it.
 
-A commit of the session carries the batch that waits, if it has room for it and did not read runtime state; else
-the batch is committed before it. Either way the order within the session is that of the calls. A batch that was not
-committed stays, and is sent again; one that never can be is given up, and the next call says so.
+A commit of the session carries the batch that waits, if it has the same cause and room for it and did not read runtime
+state; else the batch is committed before it. Either way the order within the session is that of the calls. A batch that
+was not committed stays, and is sent again; one that never can be is given up, and the next call says so.
 
 Tried and rejected: a buffer in each event loop (two loops would see two values); letting a transaction stage the
 batch when it reads (it would write old values again after the batch was committed by others).
@@ -67,8 +68,8 @@ class Buffers:
         """Whether a batch can hold these writes at all."""
         return size_of(values) <= self._limits.commit_bytes_max // 2
 
-    async def add(self, life: Life, values: Values, send: Send) -> Buffered:
-        """Take in one write of several keys, which commit together; waits while there is no room.
+    async def add(self, life: Life, values: Values, send: Send, why: cause.Cause) -> Buffered:
+        """Take in one write of several keys, which commit together under that cause; waits while there is no room.
 
         Raises what became of earlier writes that were given up, once; what it meets while it waits for room (then
         nothing was taken in); and Closed.
@@ -81,24 +82,23 @@ class Buffers:
                 if buffer is None:
                     buffer = self._buffers[life] = Buffer(life, send)
                 self._tell(buffer)
-                if self._take_in(buffer, values):
+                if self._take_in(buffer, values, why):
                     self._see_to(buffer)
                     return Buffered(buffer.pending)
                 goal = buffer.settled + 1
             if (problem := await self._wait(buffer, goal)) is not None:
                 raise problem
 
-    def _take_in(self, buffer: Buffer, values: Values) -> bool:
+    def _take_in(self, buffer: Buffer, values: Values, why: cause.Cause) -> bool:
         batch = buffer.batches[-1] if buffer.batches else None
-        if batch is None or not self._has_room(batch, values):
+        if batch is None or batch.cause != why or not self._has_room(batch, values):
             if len(buffer.batches) == BATCHES_MAX:
                 return False
-            batch = Batch()
+            batch = Batch(why)
             buffer.batches.append(batch)
         batch.size += batch.growth(values)
         batch.values.update(values)
         batch.writes += 1
-        batch.cause = cause.current.get()
         buffer.taken += 1
         return True
 
@@ -190,7 +190,7 @@ class Buffers:
         return found
 
     def _carry(self, buffer: Buffer, part: Part, work: Work, carried: list[tuple[Buffer, Batch]]) -> bool:
-        """Stage what waits in that unit of work, if nothing else of it is on its way and there is room."""
+        """Stage what waits in that unit of work, if it has its cause and room, and nothing else is on its way."""
         with self._lock:
             if not buffer.pending:
                 return True
@@ -199,6 +199,7 @@ class Buffers:
             if (
                 buffer.is_sending
                 or len(buffer.batches) > 1
+                or cause.encode_cause(batch.cause) != work.cause
                 or sum(operations for operations, _ in weights) + len(batch.values) > self._limits.operations_max
                 or sum(size for _, size in weights) + batch.size > self._limits.commit_bytes_max // 2
             ):

@@ -77,6 +77,7 @@ class Runtime:
             (target.scope, target.epoch or 0),
             raws,
             lambda taken: direct.write(target, lambda work: self._put(work, taken)),
+            store.why(),
         )
 
     def _put(self, work: Work, raws: Mapping[str, bytes]) -> None:

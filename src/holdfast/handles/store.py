@@ -92,11 +92,16 @@ class Store:
         keeper = self.deadlines if of_expired == "nothing" else None
         return Work(self.writer, limits=self.limits, cause=self.cause(), keeper=keeper)
 
-    def cause(self) -> bytes:
-        """Why the current task does what it does, as a record keeps it."""
+    def why(self) -> cause.Cause:
+        """Why the current task does what it does."""
         why = cause.current.get()
         if self.spans is not None and why.trace_id is None:
             why = replace(why, trace_id=self.spans.trace_id())
+        return why
+
+    def cause(self) -> bytes:
+        """The same, as a record keeps it."""
+        why = self.why()
         return b"" if why is cause.NO_CAUSE else cause.encode_cause(why)
 
     def life_of(self, ttl: Duration | None) -> session.Life:

@@ -199,7 +199,8 @@ class Kernel(ABC):
     def listen(self, hear: Callable[[str, bytes], None]) -> Callable[[], None]:
         """Call `hear(scope, payload)` for signals of every opening of this space, its own too; returns what ends it.
 
-        From any thread, soon after they were sent. `hear` must be quick and must not raise.
+        From any thread, soon after they were sent. `hear` must be quick and must not raise. Once a `moved` that was
+        called after it has answered, no signal is lost for having been sent too early, where the store can be reached.
         """
 
     @abstractmethod

@@ -89,6 +89,27 @@ def test_one_opening_serves_the_loops_of_several_threads(given: Settings) -> Non
     asyncio.run(kernel.close())
 
 
+async def test_the_first_signal_after_a_look_at_the_moves_is_heard(given: Settings) -> None:
+    """G22: whoever listens and then asks for the position hears what others send from then on."""
+    sender = await PostgresKernel.open(given, space="live")
+    await sender.signal("session/a", b"its line is there")
+    for number in range(5):
+        listener = await PostgresKernel.open(given, space="live")
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def hear(_: str, payload: bytes, loop: asyncio.AbstractEventLoop = loop, heard: object = heard) -> None:
+            loop.call_soon_threadsafe(heard.put_nowait, payload)  # type: ignore[attr-defined]
+
+        listener.listen(hear)
+        await listener.moved()
+        await sender.signal("session/a", b"%d" % number)
+        async with asyncio.timeout(30):
+            assert await heard.get() == b"%d" % number
+        await listener.close()
+    await sender.close()
+
+
 async def test_a_cancelled_commit_harms_no_connection(given: Settings) -> None:
     """Cancelling only stops waiting: the commit lands, and the next one goes the same way."""
     kernel = await PostgresKernel.open(given)

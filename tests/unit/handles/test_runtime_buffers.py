@@ -499,16 +499,37 @@ async def test_writes_of_one_key_are_one_in_the_commit(gate: Gate) -> None:
     await hold.close()
 
 
-async def test_what_waits_is_committed_for_whoever_wrote_last(gate: Gate) -> None:
-    hold, s = await gated(gate, BATCHED)
-    async with s.changes() as changes:
-        with hold.acting(by="ada"):
+async def test_what_waits_is_told_under_the_name_of_who_wrote_it(stores: Stores) -> None:
+    """Whoever wrote next, to runtime state or to anything else, by a method or in a transaction; in the order of the
+    calls, and in one commit where it is one cause."""
+    s, other = await opened(stores, BATCHED)
+    hold = stores._opened[0]
+    async with other.changes(kinds={"state", "runtime"}) as changes:
+        with hold.acting(by="ada", trace_id="t1"):
             await s.runtime.set("step", 1)
-        with hold.acting(by="bo"):
             await s.runtime.set("step", 2)
-        await s.runtime.flush()
-        assert (await anext(changes)).by == "bo"
-    await hold.close()
+        with hold.acting(by="bo", trace_id="t2"):
+            await s.runtime.set("step", 3)
+        with hold.acting(by="cy"):
+            await s.state.set("a", 1)
+            await s.runtime.set("step", 4)
+            await s.state.set("b", 1)
+            await s.runtime.set("step", 5)
+        with hold.acting(by="di"):
+            async with s.transaction() as tx:
+                await tx.state.set("c", 1)
+        async with asyncio.timeout(10):
+            told = [await anext(changes) for _ in range(7)]
+    assert [(change.by, change.cause.trace_id, change.key, change.value) for change in told] == [
+        ("ada", "t1", "step", 2),
+        ("bo", "t2", "step", 3),
+        ("cy", None, "a", 1),
+        ("cy", None, "step", 4),
+        ("cy", None, "b", 1),
+        ("cy", None, "step", 5),
+        ("di", None, "c", 1),
+    ]
+    assert told[3].seq == told[4].seq
 
 
 async def test_immediate_is_durable_on_return_and_never_buffered(stores: Stores) -> None:

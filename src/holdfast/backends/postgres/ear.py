@@ -10,6 +10,9 @@ from holdfast.backends.postgres.connections import PAUSE_MAX_S, Line
 from holdfast.backends.postgres.errors import DRIVER_ERRORS
 from holdfast.backends.postgres.settings import Settings
 
+BEGIN_S = 1.0
+"""How long somebody waits at most for it to begin."""
+
 
 class Ear:
     """Calls `hear` with each payload, and `begun` whenever it began to hear, for what it may have missed. On the
@@ -24,12 +27,20 @@ class Ear:
         self._line = Line(settings)
         self._cut = asyncio.Event()
         self._ended = asyncio.Event()
+        self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to hear, once."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def ready(self) -> None:
+        """Return once it hears what is notified from now on, could not begin to, or takes longer than `BEGIN_S`; at
+        once where it was not started."""
+        if self._task is not None and not self._tried.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._tried.wait(), BEGIN_S)
 
     async def _run(self) -> None:
         while not self._ended.is_set():
@@ -41,8 +52,10 @@ class Ear:
                 connection.add_termination_listener(lambda _: self._cut.set())
                 await connection.add_listener(self._channel, self._take)
                 self._begun()
+                self._tried.set()
                 await self._cut.wait()
             except DRIVER_ERRORS:
+                self._tried.set()
                 self._line.drop()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), PAUSE_MAX_S)

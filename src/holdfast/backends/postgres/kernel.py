@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from holdfast.backends.postgres import find, log, purge, read, rewrite, stats, sweep
-from holdfast.backends.postgres.connections import Row
+from holdfast.backends.postgres.connections import Connection, Row
 from holdfast.backends.postgres.settings import Settings
 from holdfast.backends.postgres.statements import placed
 from holdfast.backends.postgres.store import PostgresStore
@@ -130,7 +130,12 @@ class PostgresKernel(Kernel):
         """See `Kernel.moved`."""
         store = self._open()
         check_limit(limit)
-        return await store.look(lambda line: log.read_moved(line, self._moved, store.space, after, limit))
+
+        async def look(line: Connection) -> Moved:
+            await store.signals.ready()
+            return await log.read_moved(line, self._moved, store.space, after, limit)
+
+        return await store.look(look)
 
     def mark(self) -> int | None:
         """See `Kernel.mark`. Not to be known: others commit without a word to this process."""

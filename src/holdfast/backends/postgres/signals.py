@@ -53,6 +53,10 @@ class Signals:
         """Begin to hear of other processes, once."""
         self._ear.start()
 
+    async def ready(self) -> None:
+        """Return once what other processes send from now on is heard, if anybody listens and as far as that can be."""
+        await self._ear.ready()
+
     async def send(self, scope: str, payload: bytes) -> None:
         """Tell everybody. Where the server cannot be reached only this opening hears it."""
         self._spread(scope, payload)

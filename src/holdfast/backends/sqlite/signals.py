@@ -52,6 +52,9 @@ WAITS, WAIT_S = 5, 0.001
 PASSED_OVER_S = 1.0
 """… before it is not, for so long."""
 
+MAKING = "."
+"""What the name of a socket begins with until it hears: so nobody who sends takes it for one that was left behind."""
+
 PARTIAL_MAX = 64
 """Signals that may be incomplete at one listener; beyond, the oldest is given up."""
 
@@ -195,7 +198,9 @@ class Ear:
                 with contextlib.suppress(FileNotFoundError):  # the last to leave removed the folder
                     _make_private(self._folder.parent)
                     _make_private(self._folder)
-                    self._socket.bind(str(path))
+                    making = path.with_name(MAKING + path.name[1:])
+                    self._socket.bind(str(making))
+                    os.rename(making, path)
                     return True
         return False
 
@@ -254,7 +259,8 @@ class Voice:
             changed_ns = os.stat(folder).st_mtime_ns
             if changed_ns != self._changed_ns or self._listed_ns - changed_ns < FRESH_NS:
                 self._changed_ns, self._listed_ns = changed_ns, time.time_ns()
-                self._names = tuple(os.listdir(folder)) if _is_private(folder.parent) else ()
+                found = os.listdir(folder) if _is_private(folder.parent) else []
+                self._names = tuple([name for name in found if not name.startswith(MAKING)])
                 self._passed_over.clear()
         except OSError:  # nobody listens
             self._changed_ns = -1

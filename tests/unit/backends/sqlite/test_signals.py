@@ -30,6 +30,21 @@ asyncio.run(main())
 """
 
 
+ANSWERING = """
+import asyncio, sys
+from holdfast.backends.sqlite import SqliteKernel
+
+async def main():
+    kernel = await SqliteKernel.open(sys.argv[1])
+    print("ready", flush=True)
+    for line in sys.stdin:
+        await kernel.signal("session/a", line.strip().encode())
+    await kernel.close()
+
+asyncio.run(main())
+"""
+
+
 @pytest.fixture(autouse=True)
 def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A temporary folder of the test's own, short enough for the path of a socket."""
@@ -66,6 +81,43 @@ async def listening(kernel: SqliteKernel, folder: Path) -> Heard:
         while not list(folder.glob("holdfast-*/*/*")):
             await asyncio.to_thread(time.sleep, 0.001)
     return heard
+
+
+async def test_the_first_signal_of_another_process_after_listening_began_is_heard(tmp_path: Path) -> None:
+    """G22: also by who comes while others listen, though the other process knows those."""
+    kernel = await SqliteKernel.open(tmp_path / "store.db")
+    command = [sys.executable, "-c", ANSWERING, str(tmp_path / "store.db")]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    await process.stdout.readline()
+    late = [await SqliteKernel.open(tmp_path / "store.db") for _ in range(10)]
+    for number, listener in enumerate([*late, *[kernel] * 30]):
+        heard = Heard()
+        end = listener.listen(heard)
+        process.stdin.write(b"%d\n" % number)
+        await heard.until(lambda heard=heard: bool(heard.payloads))  # type: ignore[misc]
+        assert heard.payloads == [b"%d" % number]
+        if listener is kernel:
+            end()
+    process.stdin.close()
+    await process.wait()
+    for listener in (*late, kernel):
+        await listener.close()
+
+
+async def test_a_socket_that_is_being_made_is_not_taken_for_a_dead_one(tmp_path: Path, temporary_folder: Path) -> None:
+    """G22: it has its name only once it hears, so that nobody who sends meanwhile removes it."""
+    kernel = await SqliteKernel.open(tmp_path / "store.db")
+    await listening(kernel, temporary_folder)
+    [path] = temporary_folder.glob("holdfast-*/*/*")
+    half = path.with_name(signals_module.MAKING + "123456789abcdef")
+    half.touch()
+    await kernel.signal("session/a", b"1")
+    assert half.exists()
+    half.unlink()
+    await kernel.close()
 
 
 async def test_a_burst_from_another_process_is_heard_whole_by_who_keeps_up(
