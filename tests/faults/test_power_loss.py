@@ -188,6 +188,14 @@ async def test_a_power_cut_takes_no_more_than_what_need_not_be_durable(tmp_path)
     await kernel.close()
 
 
+async def after_power_loss(folder: Path, files: dict[str, bytes]) -> SqliteKernel:
+    """A store opened on what the power left."""
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return await SqliteKernel.open(folder / FILE)
+
+
 async def test_no_place_that_was_told_during_a_turn_is_given_to_another_change_after_a_power_cut(tmp_path):
     """G6, G14: the claim of a turn is not durable, so neither a cursor nor the version of a snapshot is its number."""
     vfs, scope = PowerVfs(), Scope.session("s")
@@ -204,11 +212,7 @@ async def test_no_place_that_was_told_during_a_turn_is_given_to_another_change_a
             images = [vfs.image(Random(seed)) for seed in range(6)]
             turn.rollback()
     for number, files in enumerate(images):
-        folder = tmp_path / f"{number}"
-        folder.mkdir()
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        async with Holdfast.over(await SqliteKernel.open(folder / FILE)) as hold:
+        async with Holdfast.over(await after_power_loss(tmp_path / f"{number}", files)) as hold:
             found = await hold.sessions.get("s")
             assert found is not None
             await found.state.set("k", "new")
@@ -241,11 +245,7 @@ async def test_nor_is_one_that_was_told_after_a_thousand_claims_without_a_word(t
             await s.state.set("k", "next")
             assert (await anext(changes)).value == "next"
     for number, files in enumerate(images):
-        folder = tmp_path / f"{number}"
-        folder.mkdir()
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        async with Holdfast.over(await SqliteKernel.open(folder / FILE)) as hold:
+        async with Holdfast.over(await after_power_loss(tmp_path / f"{number}", files)) as hold:
             found = await hold.sessions.get("s")
             assert found is not None
             await found.state.set("k", "new")

@@ -129,53 +129,53 @@ class Grower:
             raise
 
 
-def test_of_two_that_grow_one_file_each_counts_what_the_other_took_of_the_reserve(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a full disk what makes the file longer is refused, whoever made it longer before; what does not is taken."""
+@pytest.fixture
+def growing(tmp_path: Path) -> Iterator[tuple[Grower, Grower, int]]:
+    """Two connections to one file, of which the second made it long; and the file of their reserve."""
     path = tmp_path / "store.db"
     sqlite3.connect(path).execute("CREATE TABLE t(x)").connection.close()
     fd = os.open(tmp_path / "store.db-lock", os.O_RDWR | os.O_CREAT)
     one, other = Grower(path, fd), Grower(path, fd)
     one.write(1)
     other.write(600)
-    assert one.reserve.size() >= 600 * 4096
+    yield one, other, fd
+    one.connection.close()
+    other.connection.close()
+    os.close(fd)
+
+
+def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No reserve can be made any more."""
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
+
+
+def test_of_two_that_grow_one_file_each_counts_what_the_other_took_of_the_reserve(
+    growing: tuple[Grower, Grower, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk what makes the file longer is refused, whoever made it longer before; what does not is taken."""
+    one, other, fd = growing
+    assert one.reserve.size() >= 600 * 4096
+    fill_the_disk(monkeypatch)
     os.ftruncate(fd, 600 * 4096)  # somebody gave a part of it up
     for grower in (one, other):
         grower.reserve.forget()
         grower.write(0, removes=True)
         with pytest.raises(StoreFull):
             grower.write(300)
-    one.connection.close()
-    other.connection.close()
-    os.close(fd)
 
 
 def test_what_one_remembers_of_the_file_is_forgotten_when_another_made_it_longer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    growing: tuple[Grower, Grower, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else who only removes would be told that the store is full, for the other's growth."""
-    path = tmp_path / "store.db"
-    sqlite3.connect(path).execute("CREATE TABLE t(x)").connection.close()
-    fd = os.open(tmp_path / "store.db-lock", os.O_RDWR | os.O_CREAT)
-    one, other = Grower(path, fd), Grower(path, fd)
-    one.write(1)
-    other.write(600)
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    one, _, fd = growing
+    fill_the_disk(monkeypatch)
     os.ftruncate(fd, 0)
     one.write(0, removes=True)
-    one.connection.close()
-    other.connection.close()
-    os.close(fd)
 
 
 # --- who is inside SQLite while a thread waits ----------------------------------------------------
