@@ -192,9 +192,12 @@ class Holdfast(Face):
         retention_us = None if kept_for is None else to_us(kept_for, "older_than")
         if dry_run:
             return await count_due(store, retention_us=retention_us)
-        total = SweepReport(more=True)
+        total, failed = SweepReport(more=True), None
         while total.more:
-            total = added(total, await sweep_step(store, retention_us=retention_us))
+            report, problem = await sweep_step(store, retention_us=retention_us)
+            total, failed = added(total, report), failed or problem
+        if failed is not None:  # it has held up nothing else
+            raise failed
         return total
 
     async def erase(self, *, user: str) -> ErasureReport:

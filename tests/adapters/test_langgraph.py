@@ -283,6 +283,8 @@ def test_every_method_is_there_for_threads_too(url: str) -> None:
         saver.copy_thread("t", "copy")
         saver.prune(["copy"])
         saver.delete_for_runs(["none"])
+        with pytest.raises(InvalidValue, match="run_ids must be several"):
+            saver.delete_for_runs("none")  # not the runs "n", "o" and "e"
         saver.delete_thread("t")
         assert (saver.get_tuple(place()), saver.get(place("copy"))) == (None, one.checkpoint)
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from holdfast.errors import Closed
 from holdfast.handles.crowding import thin_out
 from holdfast.handles.erasure import carry_on
 from holdfast.handles.keeper import remove_dead_beats
@@ -28,13 +29,14 @@ async def make_way(store: Store, scope: str) -> bool:
     return has_expired or not head.live
 
 
-async def sweep_step(store: Store, *, retention_us: int | None) -> SweepReport:
-    """One step of a sweep: up to the configured budget of whatever is to be swept. `more`: another one is needed.
+async def sweep_step(store: Store, *, retention_us: int | None) -> tuple[SweepReport, Exception | None]:
+    """One step of a sweep: up to the configured budget of whatever is to be swept; `more`: another one is needed. And
+    the first thing that failed, if any did, which holds up nothing else.
 
     Harmless at any time and in any number of processes: each thing is done by a commit on the condition that it is to
-    be done still. What fails holds up nothing else, and is raised once everything had its turn.
+    be done still.
     """
-    report, problems = SweepReport(), []
+    report, failed = SweepReport(), None
     for part in (
         _expire,
         partial(_retire, retention_us=retention_us),
@@ -45,13 +47,13 @@ async def sweep_step(store: Store, *, retention_us: int | None) -> SweepReport:
     ):
         try:
             done = await part(store)
-        except Exception as problem:  # holds up none of the others, and is raised when they had their turn
-            problems.append(problem)
+        except Closed:
+            raise
+        except Exception as problem:  # for the caller to raise, when everything had its turn
+            failed = failed or problem
         else:
             report = replace(added(report, done), more=report.more or done.more)
-    if problems:
-        raise problems[0]
-    return report
+    return report, failed
 
 
 async def _expire(store: Store) -> SweepReport:

@@ -48,13 +48,12 @@ class Loops:
         return found
 
     async def close(self) -> None:
-        """Close everything, each in its own loop."""
+        """Close everything, each in its own loop. Where that is cancelled, or done by several at once, whoever closes
+        again closes what was not seen to be closed: closing a thing twice does no harm."""
         here = asyncio.get_running_loop()
         elsewhere: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}
-        for key in list(self._things):
-            loop, thing = key[0], self._things.pop(key, None)
-            if thing is None:
-                continue
+        things = dict(self._things)
+        for (loop, _), thing in things.items():
             if loop is here:
                 await thing.close(thing.it)
                 continue
@@ -63,6 +62,8 @@ class Loops:
                 loop.call_soon_threadsafe(_close_there, thing, closed)
                 elsewhere[closed] = loop
         await _wait(elsewhere)
+        for key in things:
+            self._things.pop(key, None)
 
 
 def _close_there(thing: _Thing, closed: asyncio.Future[None]) -> None:

@@ -168,10 +168,11 @@ class Store:
         for loop, feed in list(self._feeds.items()):
             if loop is here:
                 await feed.close()
-            else:
+            elif self._forks == _forks:  # in a child there are no threads that run the others
                 with contextlib.suppress(RuntimeError):  # that loop is closed, and nobody waits in it
                     loop.call_soon_threadsafe(feed.end)
-        await self._loops.close()
+        if self._forks == _forks:
+            await self._loops.close()
         await self.writer.close()
         await self.kernel.close()
         if problem is not None:

@@ -68,24 +68,26 @@ class Sweeper:
         await self._pause(self._every_s, least=0.0)  # processes that live for a moment never sweep
         while True:
             try:
-                report = await sweep_step(self._store, retention_us=self._retention_us)
+                report, problem = await sweep_step(self._store, retention_us=self._retention_us)
             except Closed:
                 return
-            except Exception as problem:  # a defect, too, must not end it silently
+            self._figures = replace(
+                self._figures, steps=self._figures.steps + 1, done=added(self._figures.done, report)
+            )
+            if problem is None:
+                self._figures = replace(self._figures, in_a_row=0)
+            else:  # a defect, too, must not end it silently
                 self._failed(problem)
+            if report.more:
+                await self._pause(min(SOON_S, self._every_s))
+            else:
                 await self._pause(self._every_s * min(2**self._figures.in_a_row, PATIENCE))
-                continue
-            done = added(self._figures.done, report)
-            self._figures = replace(self._figures, steps=self._figures.steps + 1, in_a_row=0, done=done)
-            await self._pause(min(SOON_S, self._every_s) if report.more else self._every_s)
 
     def _failed(self, problem: Exception) -> None:
         before = self._figures
         code = problem.code if isinstance(problem, HoldfastError) else type(problem).__name__
         why = f"[{code}] {problem.args[0] if problem.args else problem}"
-        self._figures = replace(
-            before, steps=before.steps + 1, failures=before.failures + 1, in_a_row=before.in_a_row + 1, last_error=why
-        )
+        self._figures = replace(before, failures=before.failures + 1, in_a_row=before.in_a_row + 1, last_error=why)
 
     async def _pause(self, seconds: float, *, least: float = 0.5) -> None:
         """About that long: a half less up to a half more; from `least` of it on."""

@@ -52,7 +52,7 @@ FRAMES_ADD = 2 * frame.SEALED_BYTES_MAX
 """What the frames of one cell or record add at most to its size."""
 
 FEW = 16
-"""So many values, each too short to be compressed, are within the limits of every kernel."""
+"""So many values, each too short to be compressed, are within the limits of nearly every kernel."""
 
 Compresses = Callable[[str], bool]
 """Whether the value under a key may be compressed."""
@@ -224,6 +224,7 @@ class Plain:
     def __init__(self, traits: Traits, compresses: Compresses) -> None:
         self._traits = traits
         self._compresses = compresses
+        self._few = FEW if _has_room(traits) else 0
 
     def takes_as_it_is(self, commit: Commit) -> bool:
         """See `Frames.takes_as_it_is`: a few short values, which is nearly every commit."""
@@ -231,7 +232,7 @@ class Plain:
             return False
         for part in commit.scopes:
             puts, appends = part.puts, part.appends
-            if len(puts) + len(appends) + len(part.deletes) > FEW or not _is_short(part.body):
+            if len(puts) + len(appends) + len(part.deletes) > self._few or not _is_short(part.body):
                 return False
             written: tuple[Put | Append, ...] = (*puts, *appends)
             for put in written:
@@ -343,3 +344,12 @@ def _wider(read: Read) -> Read:
 
 def _is_short(raw: bytes) -> bool:
     return len(raw) < frame.COMPRESSED_FROM and (not raw or raw[0] >= frame.FIRST_OF_PLAIN)
+
+
+def _has_room(traits: Traits) -> bool:
+    """Whether `FEW` short values, with as long a body and cause, are surely within these limits."""
+    return (
+        traits.value_bytes_max >= frame.COMPRESSED_FROM
+        and traits.operations_max >= FEW
+        and traits.commit_bytes_max >= (FEW + 8) * frame.COMPRESSED_FROM
+    )

@@ -12,7 +12,7 @@ import pytest
 
 from holdfast import Holdfast
 from holdfast.backends.memory import MemoryKernel, MemoryStore
-from holdfast.handles import loops
+from holdfast.handles import loops, store
 from holdfast.kernel.commit import Read
 from holdfast.testing.clock import ManualClock, SeededIds
 from tests.unit.handles.exclusive import until
@@ -131,3 +131,38 @@ def test_closing_does_not_wait_for_ever_for_a_loop_that_is_held_up(monkeypatch: 
         return hold
 
     assert asyncio.run(main())._store.closed
+
+
+async def test_what_a_cancelled_close_left_open_the_next_one_closes() -> None:
+    """Whoever is cut off while something is closed calls again, which waits for it."""
+    things = loops.Loops()
+    asked: list[str] = []
+    goes_on = asyncio.Event()
+
+    async def close(thing: str) -> None:
+        asked.append(thing)
+        await goes_on.wait()
+
+    things.of_this(str, lambda: "lease", close)
+    closing = asyncio.create_task(things.close())
+    await until(lambda: asked == ["lease"])
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    goes_on.set()
+    await things.close()
+    assert asked == ["lease", "lease"]
+    await things.close()
+    assert len(asked) == 2
+
+
+def test_a_forked_child_asks_nothing_of_loops_that_only_its_parent_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would answer there, and to ask is to write into the parent's pipe."""
+    with running_loop() as loop:
+        hold = asyncio.run_coroutine_threadsafe(opened(MemoryStore()), loop).result(30)
+        with monkeypatch.context() as child:
+            child.setattr(store, "_forks", store._forks + 1)
+            asyncio.run(hold.close())
+        assert asleep(loop) == ["holdfast sweeper"]
+        asyncio.run(hold.close())
+        assert asleep(loop) == []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import Config, Holdfast, RetentionConfig, SessionConfig, SweepConfig
+from holdfast import Config, Holdfast, RetentionConfig, SessionConfig, StateConfig, SweepConfig
 from holdfast.backends.memory import MemoryKernel, MemoryStore
 from holdfast.errors import StoreFull
 from holdfast.handles.sweeper import PATIENCE
@@ -173,6 +173,21 @@ async def test_what_fails_of_a_step_holds_up_nothing_else_and_is_told(time: Manu
         left_over = 3 if index in ("session.active/open", "due/session") else 2  # who is displaced rests on both
         assert len((await hold.sessions.list(status="active")).items) == left_over
         assert (await kernel.sweep(now_us=time.now_us(), retention=Retention())).cells == 0  # all of it was removed
+
+
+async def test_what_fails_of_a_sweep_ends_it_no_sooner(time: ManualClock) -> None:
+    """However many steps the rest takes: it is all done when the sweep says what failed."""
+    kernel = Refusing(MemoryKernel(MemoryStore()))
+    config = Config(sweep=SweepConfig(budget=10), state=StateConfig(temp_ttl=1))
+    async with Holdfast.over(kernel, clock=time, ids=SeededIds(), config=config) as hold:
+        s = await hold.sessions.create(id="s")
+        for number in range(50):
+            await s.temp.set(f"k{number}", number)
+        time.advance(2)
+        kernel.index = "beat/"
+        with pytest.raises(RuntimeError, match="beat/"):
+            await hold.sweep()
+        assert (await kernel.sweep(now_us=time.now_us(), retention=Retention())).cells == 0
 
 
 async def _crowded(kernel: Refusing, time: ManualClock) -> None:

@@ -10,12 +10,13 @@ next prune takes up what it left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from typing import Any
 
 from holdfast.adapters.langgraph import cells
 from holdfast.adapters.langgraph.cells import CheckpointCell, Typed
 from holdfast.adapters.langgraph.thread import Thread
+from holdfast.kernel.limits import listed
 
 DELTAS = "counters_since_delta_snapshot"
 """Where LangGraph's metadata name the channels whose value is not in every checkpoint."""
@@ -33,6 +34,11 @@ async def prune(thread: Thread, loads: Loads) -> None:
     for key in checkpoints:  # in order, so the last of each namespace is its latest
         latest[key.rpartition("/")[0]] = key
     await _leave(thread, checkpoints, latest.values(), loads)
+
+
+def runs_of(run_ids: Iterable[str]) -> frozenset[str]:
+    """The runs that are named. Raises InvalidValue for a text, and for what is no list."""
+    return frozenset(listed(run_ids, "run_ids"))
 
 
 async def delete_runs(thread: Thread, loads: Loads, runs: Collection[str]) -> None:

@@ -37,7 +37,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from holdfast import sync
 from holdfast.adapters.langgraph import cells
-from holdfast.adapters.langgraph.pruning import delete_runs, prune
+from holdfast.adapters.langgraph.pruning import delete_runs, prune, runs_of
 from holdfast.adapters.langgraph.thread import Thread
 from holdfast.errors import InvalidValue, NotFound, TypeMismatch, UseTransaction, shown
 from holdfast.handles.claim import held_here
@@ -207,8 +207,8 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
             await self._read(str(id), take, None)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete what one of these runs made, by its checkpoints' metadata, as `aprune` does. Reads every thread."""
-        runs = frozenset(run_ids)
+        """Delete what these runs made, by their checkpoints' metadata, as `aprune` does: while no run writes at all."""
+        runs = runs_of(run_ids)
         async for id in self._ids(None):
             await self._read(id, lambda thread: delete_runs(thread, self.serde.loads_typed, runs), None)
 
