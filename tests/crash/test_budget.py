@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from holdfast import Budget, Holdfast, Usage
+from holdfast import Budget, BudgetExceeded, Holdfast, Usage
 from tests.crash.nursery import Nursery, child
 from tests.crash.places import STORES, place
 
@@ -23,6 +23,18 @@ def found(url: str, budget: Budget) -> None:
     async def work() -> None:
         async with Holdfast.open(url, background=False) as hold:
             await hold.sessions.create(id="s", budget=budget)
+
+    asyncio.run(work())
+
+
+def refused_once_more(url: str) -> None:
+    """One that asks when all have settled."""
+
+    async def work() -> None:
+        async with Holdfast.open(url, background=False) as hold:
+            s = await hold.sessions.get("s")
+            with pytest.raises(BudgetExceeded):
+                await s.iterate(reserve=Usage(tokens=RESERVED))
 
     asyncio.run(work())
 
@@ -51,6 +63,7 @@ def test_processes_that_iterate_at_once_never_pass_a_limit(store, tmp_path):
             for n in range(3)
         ]
         assert nursery.run(*jobs) == [0, 0, 0]
+    refused_once_more(url)  # whom a reservation under way kept out, ended nothing
     let_in = [int((tmp_path / f"{n}").read_text()) for n in range(3)]
     progress, entries, status = seen(url)
     assert sum(let_in) == progress.used.iterations == len(entries) == ROOM

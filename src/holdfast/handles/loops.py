@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -74,7 +75,11 @@ def _close_there(thing: _Thing, closed: asyncio.Future[None]) -> None:
         with contextlib.suppress(RuntimeError):  # who closes the store waits no more
             closed.get_loop().call_soon_threadsafe(_done, closed)
 
-    start(close(), "closing").add_done_callback(tell)
+    closing = close()
+    task = start(closing, "closing")
+    task.add_done_callback(tell)
+    # Where the loop ends before the task began: else Python complains of a coroutine that nobody awaited.
+    weakref.finalize(task, closing.close).atexit = False
 
 
 def _done(closed: asyncio.Future[None]) -> None:
