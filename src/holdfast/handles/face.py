@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from holdfast.errors import Conflict, InvalidValue
 from holdfast.handles.changes import After, Changes, Members
 from holdfast.handles.measured import measured
+from holdfast.handles.runs import Runs
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
@@ -40,6 +41,8 @@ class Face:
         self._store = store
         self.sessions = Sessions(store)
         """The sessions."""
+        self.runs = Runs(store)
+        """The runs of workflows, in sessions and alone."""
 
     def state(self, scope: Scope, namespace: str = "") -> State:
         """The state of any scope, in a namespace of its own if one is named."""

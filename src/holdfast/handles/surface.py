@@ -12,6 +12,7 @@ from holdfast.handles.iteration import Iterating, counting, reserved_of
 from holdfast.handles.measured import measured
 from holdfast.handles.messages import Messages, stamp_of
 from holdfast.handles.own_area import Area
+from holdfast.handles.runs import SessionRuns
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
@@ -77,6 +78,8 @@ class SessionSurface:
         """What the session shows to followers while it runs."""
         self.messages = Messages(unit, target)
         """The conversation."""
+        self.runs = SessionRuns(unit, target, user=user)
+        """The runs of workflows."""
 
     @property
     def id(self) -> str:

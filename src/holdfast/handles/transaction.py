@@ -320,7 +320,7 @@ class SessionTransaction(Block, SessionSurface):
 
     def __getattr__(self, name: str) -> NoReturn:
         # Only what is missing comes here: the surface that the block's beginning brings, and what that rests on.
-        if name in ("state", "temp", "runtime", "messages", "user_state", "agent_state", "_unit"):
+        if name in ("state", "temp", "runtime", "messages", "runs", "user_state", "agent_state", "_unit"):
             self._current()
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from holdfast.kernel.commit import Absent, Committed, Found, Head, Read, Unchanged, View
 from holdfast.kernel.work import Work
+from holdfast.model.moment import order_of
 from holdfast.services import session
 
 BATCH = 32
@@ -26,7 +27,7 @@ Why = Literal["session", "ended"]
 
 async def due(work: Work, why: Why, *, until_us: int, after: Found | None, limit: int) -> tuple[Found, ...]:
     """Entries that were due by that time, those longest ago first."""
-    hi = session.order_of(until_us + 1)
+    hi = order_of(until_us + 1)
     return await work.find(session.DUE, why, hi=hi, after=None if after is None else after.cursor, limit=limit)
 
 
@@ -52,7 +53,7 @@ async def retire_due(work: Callable[[], Work], found: Found) -> bool:
 def _is_still(view: View, found: Found) -> bool:
     """Whether what is due is what was found: the session that stands there now may be another one, ended later."""
     ended_us = session.decode(view.cells[session.CELL]).ended_us
-    return ended_us is not None and session.order_of(ended_us) == found.order
+    return ended_us is not None and order_of(ended_us) == found.order
 
 
 async def each(

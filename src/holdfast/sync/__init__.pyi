@@ -33,7 +33,9 @@ from holdfast.model.event import Event
 from holdfast.model.health import Health
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.message import Message
+from holdfast.model.node import Node, NodeStatus
 from holdfast.model.page import Page
+from holdfast.model.run import RunStatus
 from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
 from holdfast.model.session_stats import SessionStats
@@ -137,6 +139,7 @@ class SessionSurface:
     temp: State
     runtime: Runtime
     messages: Messages
+    runs: SessionRuns
     @property
     def id(self) -> str: ...
     def area(self, name: str) -> Area: ...
@@ -235,6 +238,83 @@ class Messages:
         order: Order = "oldest",
     ) -> Listed: ...
     def last(self, count: int) -> Listed: ...
+
+class SessionRuns:
+    def start(
+        self,
+        workflow: str,
+        *,
+        id: str | None = None,
+        nodes: Mapping[str, Any] | Iterable[str] | None = None,
+        input: Any = None,
+        on_exists: Literal["fail", "return"] = "fail",
+    ) -> Run: ...
+    def get(self, id: str) -> Run | None: ...
+    def list(
+        self,
+        *,
+        workflow: str | None = None,
+        status: RunStatus | str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Run]: ...
+
+class RunView:
+    @property
+    def id(self) -> str: ...
+    @property
+    def workflow(self) -> str: ...
+    @property
+    def session(self) -> str | None: ...
+    @property
+    def user(self) -> str | None: ...
+    @property
+    def status(self) -> RunStatus: ...
+    @property
+    def input(self) -> Any: ...
+    @property
+    def output(self) -> Any: ...
+    @property
+    def error(self) -> Any: ...
+    @property
+    def started_at(self) -> datetime: ...
+    @property
+    def updated_at(self) -> datetime: ...
+    @property
+    def ended_at(self) -> datetime | None: ...
+    @property
+    def pause_reason(self) -> str | None: ...
+    @property
+    def resumable(self) -> bool: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def current_node(self) -> str | None: ...
+    @property
+    def nodes(self) -> dict[str, Node]: ...
+    def ready_nodes(self) -> list[str]: ...
+    @property
+    def next_at(self) -> datetime | None: ...
+    @property
+    def is_done(self) -> bool: ...
+
+class Run(RunView):
+    def refresh(self) -> Self: ...
+    def progress(
+        self,
+        node: str | Mapping[str, Any],
+        status: NodeStatus | str | None = None,
+        *,
+        input: Any = None,
+        output: Any = None,
+        error: Any = None,
+    ) -> None: ...
+    def add_nodes(self, specs: Mapping[str, Any]) -> None: ...
+    def pause(self, reason: str | None = None, *, node: str | None = None) -> Self: ...
+    def resume(self) -> Self: ...
+    def complete(self, output: Any = None) -> Self: ...
+    def fail(self, error: Any) -> Self: ...
+    def cancel(self) -> Self: ...
 
 class Area:
     @property
@@ -439,6 +519,7 @@ class SessionsInTransaction:
 
 class Face:
     sessions: Sessions
+    runs: Runs
     def state(self, scope: Scope, namespace: str = "") -> State: ...
     def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]: ...
     def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]: ...
@@ -566,6 +647,29 @@ class Working:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+class Runs:
+    def start(
+        self,
+        workflow: str,
+        *,
+        id: str | None = None,
+        nodes: Mapping[str, Any] | Iterable[str] | None = None,
+        input: Any = None,
+        user: str | None = None,
+        on_exists: Literal["fail", "return"] = "fail",
+    ) -> Run: ...
+    def get(self, id: str) -> Run | None: ...
+    def list(
+        self,
+        *,
+        session: str | None = None,
+        user: str | None = None,
+        workflow: str | None = None,
+        status: RunStatus | str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Run]: ...
 
 class Holdfast(Face):
     @classmethod
