@@ -22,6 +22,7 @@ class Held(Protocol):
 
     store: Store
     scope: str
+    cell: str
     token: int
 
     def check(self) -> None:
@@ -43,7 +44,7 @@ def carry(store: Store, work: Work) -> None:
             lease.check()
             if _spans(store, work, lease.scope):
                 try:
-                    claim.fence(work, lease.scope, lease.token)
+                    claim.fence(work, lease.scope, lease.token, cell=lease.cell)
                 except NotFound:  # this very unit ends the session
                     continue
 
@@ -58,9 +59,11 @@ def let_go(lease: Held) -> None:
     held.set(tuple([other for other in held.get() if other is not lease]))
 
 
-def holds(store: Store, scope: str) -> bool:
-    """Whether this task holds that session."""
-    return any(lease.store.writer is store.writer and lease.scope == scope for lease in held.get())
+def holds(store: Store, scope: str, *, cell: str = claim.CELL) -> bool:
+    """Whether this task holds that session, or the run whose claim is that cell."""
+    return any(
+        lease.store.writer is store.writer and lease.scope == scope and lease.cell == cell for lease in held.get()
+    )
 
 
 def is_fenced(store: Store) -> bool:
@@ -71,12 +74,12 @@ def is_fenced(store: Store) -> bool:
 def lost(conflict: Conflict) -> LeaseLost | None:
     """The error if that is what a refused commit means."""
     why = why_lost(conflict)
-    return None if why is None else lease_lost(conflict.scope, why)
+    return None if why is None else lease_lost(conflict.scope, why, cell=conflict.key or claim.CELL)
 
 
 def why_lost(conflict: Conflict) -> str | None:
     """Why a session is not held any more, as far as the refused commit tells; None if it was not refused for that."""
-    if conflict.key != claim.CELL or conflict.what != "unchanged":
+    if conflict.key is None or not claim.is_claim(conflict.key) or conflict.what != "unchanged":
         return None
     if not isinstance(conflict.found, Cell):
         return "it was given back, or taken by somebody who has given it back since"
@@ -84,9 +87,10 @@ def why_lost(conflict: Conflict) -> str | None:
     return f"it was {'superseded' if record.supersedes else 'taken'} by {claim.whom(record)}"
 
 
-def lease_lost(scope: str, why: str) -> LeaseLost:
-    """The error that says that a session is not held any more."""
-    return LeaseLost(f"{scope} is not held here any more: {why}", scope=scope)
+def lease_lost(scope: str, why: str, *, cell: str = claim.CELL) -> LeaseLost:
+    """The error that says that a session, or the run whose claim is that cell, is not held any more."""
+    what = scope if cell == claim.CELL else f"the run {claim.run_of(cell)!r} of {scope}"
+    return LeaseLost(f"{what} is not held here any more: {why}", scope=scope)
 
 
 def _spans(store: Store, work: Work, scope: str) -> bool:
