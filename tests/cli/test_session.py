@@ -160,7 +160,17 @@ def test_tail_in_lines_names_the_change_and_where_to_go_on(store: str) -> None:
     ended = invoke("-s", store, "session", "tail", "trip", *options)
     assert ended.out.splitlines()[1].endswith("  1  event   append start  by ada")
     assert ended.out.splitlines()[2].endswith("  2  state   set    cart = milk  by ada")
+    assert "following session/trip from the beginning\n" in ended.err
     assert "continue with --after 2." in ended.err
+
+
+def test_tail_says_after_which_version_or_cursor_it_goes_on(store: str) -> None:
+    """Both name the same place; digits alone are a version."""
+    cursor = invoke("-s", store, "session", "tail", "trip", "--after", "3", "-n", "1").rows[0]["cursor"]
+    for place, said in (("4", "version 4"), (cursor, f"cursor {cursor}")):
+        ended = invoke("-s", store, "session", "tail", "trip", "--after", place, "-n", "1", "-o", "table")
+        assert f"following session/trip after {said}\n" in ended.err
+        assert "message append user: hello" in ended.out
 
 
 def test_tail_follows_another_process_live_and_ends_when_the_session_is_deleted(store: str) -> None:

@@ -305,7 +305,8 @@ async def test_following_a_user_tells_of_their_scope_and_their_present_and_futur
         await new.state.set("c", 3)
         found = await take(changes, 5)
         assert {(str(change.scope), change.key) for change in found} == {
-            ("session/s", "a"), ("user/ada", "b"), ("session/new", "new"), ("session/new", stamp(1, 0)), ("session/new", "c"),
+            ("session/s", "a"), ("user/ada", "b"),
+            ("session/new", "new"), ("session/new", stamp(1, 0)), ("session/new", "c"),
         }  # fmt: skip
         await hold.sessions.delete("new")
         assert told((await take(changes, 1))[0])[:3] == ("session", "delete", "new")

@@ -15,9 +15,6 @@ from holdfast.cli.shown import shown
 from holdfast.cli.store import opened, run
 from holdfast.model.change import KINDS
 
-DIGITS_MAX = 20
-"""No version has so many digits."""
-
 
 def tail_session(
     ctx: typer.Context,
@@ -25,7 +22,8 @@ def tail_session(
     after: Annotated[
         str,
         typer.Option(
-            help='Where to begin: "now", "beginning", after a version, or after the cursor of a change.',
+            help="Tell what came after this version, or after the change with this cursor; beginning: all that the "
+            "log has; now: only what is to come.",
             metavar="PLACE",
         ),
     ] = "now",
@@ -54,9 +52,9 @@ def tail_session(
             async with opened(ctx) as hold:
                 session = await the_session(hold, id)
                 left = limit
-                async with session.changes(after=_place(after), kinds=set(kind) if kind else None) as changes:
+                async with session.changes(after=after, kinds=set(kind) if kind else None) as changes:
                     if format is Format.TABLE:
-                        note(f"following session/{id} after {after}")
+                        note(f"following session/{id} {_from(after)}")
                     async for change in changes:
                         _write(change, format)
                         cursor = change.cursor
@@ -79,9 +77,11 @@ def _write(change: Change, format: Format) -> None:
     write_text(printable(f"{at}  {change.seq:>6}  {change.kind:<7} {change.op:<6} {_said(change)}{by}"))
 
 
-def _place(after: str) -> str | int:
-    """Where to begin: digits alone are a version."""
-    return int(after) if after.isascii() and after.isdecimal() and len(after) < DIGITS_MAX else after
+def _from(after: str) -> str:
+    """Where it begins, in words."""
+    if after in ("now", "beginning"):
+        return "from now on" if after == "now" else "from the beginning"
+    return f"after {'version' if after.isdecimal() else 'cursor'} {after}"
 
 
 def _said(change: Change) -> str:
