@@ -276,7 +276,10 @@ class WrongKey(HoldfastError, PermissionError):
     which ones it needs. Or it holds what is not encrypted, which a strict ring refuses."""
 
     code = "wrong_key"
-    remedy = "Open it with a KeyRing that has the keys of those ids: Holdfast.open(url, keys=KeyRing({id: key, …}))."
+    remedy = (
+        "Open it with a KeyRing that has the keys of those ids: "
+        "Holdfast.open(url, keys=KeyRing({id: key, …}, active=id))."
+    )
 
 
 class Corrupt(HoldfastError, RuntimeError):

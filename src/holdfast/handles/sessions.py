@@ -116,9 +116,11 @@ class Sessions:
             try:
                 seq = await Alone(store).write(target, stage)
             except AlreadyExists:
-                if not await make_way(store, scope):
-                    raise existing(scope, remedy=None if store.principal is None else _OF_PRINCIPAL) from None
-                continue
+                if await make_way(store, scope):
+                    continue
+                if store.principal is not None:
+                    raise existing(scope, remedy=_OF_PRINCIPAL) from None
+                raise
             head = Head(seq, target.epoch or 0, live=True, at_us=record.created_us)
             return Session(store, record, seq, head, EMPTY, expires_us=record.expires_us)
 
