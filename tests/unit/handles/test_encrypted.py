@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast import Holdfast, KeyRing
+from holdfast.errors import InvalidValue
 from tests.unit.handles import test_sessions, test_state
 from tests.unit.stores import Stores
 

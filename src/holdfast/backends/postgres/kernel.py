@@ -247,8 +247,8 @@ class PostgresKernel(Kernel):
             raise Indeterminate(f"the reply to a rewrite of {scope} was lost: {lost}", scope=scope) from lost
 
     async def scrub(self) -> bool:
-        """See `Kernel.scrub`. The tables are copied, but for one that somebody reads for longer than a second; the log of
-        writes, standbys and backups are the server's own."""
+        """See `Kernel.scrub`. The tables are copied, but for one that somebody reads for longer than a second; the log
+        of writes, standbys and backups are the server's own."""
         store = self._open()
         schema, pooled = store.settings.schema, not store.settings.statement_cache
         await store.look(lambda line: rewrite.scrub(line, schema, pooled=pooled))
