@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from asyncpg.exceptions import LockNotAvailableError
+import asyncpg
 
 from holdfast.backends.postgres.connections import Connection
 from holdfast.backends.postgres.places import list_of, place_of
@@ -42,7 +42,7 @@ async def scrub(connection: Connection, schema: str, *, pooled: bool) -> None:
     if not pooled:
         await connection.execute(_BOUNDS)
     for statement in SCRUB:
-        with contextlib.suppress(LockNotAvailableError):
+        with contextlib.suppress(asyncpg.LockNotAvailableError):
             await connection.execute(placed(statement, schema))
     if not pooled:
         await connection.execute(_NO_BOUNDS)
