@@ -189,7 +189,8 @@ def test_tail_follows_another_process_live_and_ends_when_the_session_is_deleted(
 
 
 @pytest.mark.parametrize(
-    ("output", "said"), [("jsonl", '"op":"emit","namespace":"","key":"token"'), ("table", "emit   token = Your  by ada")]
+    ("output", "said"),
+    [("jsonl", '"op":"emit","namespace":"","key":"token"'), ("table", "emit   token = Your  by ada")],
 )
 def test_tail_tells_what_is_emitted_while_it_is_live(store: str, output: str, said: str) -> None:
     """Also by another opening of the store; it may be lost, so it is emitted until it was told."""
