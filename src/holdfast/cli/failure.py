@@ -35,7 +35,7 @@ EXIT_CODES: dict[type[HoldfastError], int] = {
 """Every other error is a plain failure: 1."""
 
 REMEDIES: dict[type[HoldfastError], str] = {
-    errors.InvalidValue: "See the command's --help; a stored value is JSON: finite numbers, integers of 64 bits.",
+    errors.InvalidValue: "See the command's --help.",
     errors.TooLarge: "Split it into several keys.",
     errors.WrongKey: "Set HOLDFAST_KEYS to the keys of those ids, as id=BASE64 with commas between them, and "
     "HOLDFAST_KEY_ACTIVE to the id of the one to encrypt with.",
@@ -76,6 +76,8 @@ def exit_code(error: HoldfastError) -> int:
 
 def remedy_of(error: HoldfastError) -> str:
     """What to do about this error at a command line. A remedy of this very occurrence stands as it is."""
+    if error.remedy == errors.STORABLE:
+        return "A stored value is JSON: finite numbers, integers of 64 bits."
     if "remedy" in vars(error):
         return error.remedy
     if isinstance(error, errors.InvalidValue) and (about := error.facts.get("path")) in REMEDIES_BY_PART:

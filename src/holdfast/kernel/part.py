@@ -296,9 +296,9 @@ def _only_present(key: str) -> tuple[Check, ...]:
 
 def missing(scope: str) -> NotFound:
     """The error that says that a scope is not there, or no longer the one it was."""
-    return NotFound(f"{scope} does not exist, or was deleted since this handle was made", scope=scope)
+    return NotFound(f"{scope} does not exist (any more)", scope=scope)
 
 
-def existing(scope: str) -> AlreadyExists:
+def existing(scope: str, *, remedy: str | None = None) -> AlreadyExists:
     """The error that says that a scope is there already."""
-    return AlreadyExists(f"{scope} exists already", scope=scope)
+    return AlreadyExists(f"{scope} exists already", remedy=remedy, scope=scope)
