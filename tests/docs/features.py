@@ -384,6 +384,11 @@ async def _(stage: Stage) -> None:
     await stage.s.area("mine").write({f"key{n}": VALUE.encode() for n in range(2)})
 
 
+@feature("area.version")
+async def _(stage: Stage) -> None:
+    await stage.s.area("mine").version()
+
+
 @feature("area.get, 2 keys")
 async def _(stage: Stage) -> None:
     await stage.s.area("mine").get(["key0", "key1"])

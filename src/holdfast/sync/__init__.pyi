@@ -243,7 +243,16 @@ class Area:
     def page(
         self, prefix: str = "", *, limit: int = 100, after: str | None = None, order: Literal["first", "last"] = "first"
     ) -> Page[tuple[str, bytes]]: ...
-    def write(self, puts: Mapping[str, bytes], *, deletes: Iterable[str] = (), new: Iterable[str] = ()) -> int: ...
+    def version(self) -> int: ...
+    def write(
+        self,
+        puts: Mapping[str, bytes],
+        *,
+        deletes: Iterable[str] = (),
+        new: Iterable[str] = (),
+        present: Iterable[str] = (),
+        untouched: Mapping[str, int] | None = None,
+    ) -> int: ...
 
 class Iterating:
     def wait(self) -> Iteration: ...
