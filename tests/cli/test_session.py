@@ -130,13 +130,13 @@ def test_tail_from_the_beginning_tells_every_change_with_its_cause(store: str) -
     rows = invoke("-s", store, "session", "tail", "trip", "--after", "beginning", "--limit", "8").rows
     assert [(row["seq"], row["kind"], row["op"], row["key"]) for row in rows] == [
         (1, "session", "set", "trip"),
-        (1, "event", "append", None),
+        (1, "event", "append", "0000000000000001.0000"),
         (2, "state", "set", "cart"),
         (2, "state", "set", "city"),
         (3, "state", "set", "cart"),
         (4, "runtime", "set", "step"),
-        (5, "message", "append", None),
-        (6, "event", "append", None),
+        (5, "message", "append", "0000000000000005.0000"),
+        (6, "event", "append", "0000000000000006.0000"),
     ]
     assert {(row["by"], row["trace_id"], row["scope"]) for row in rows} == {("ada", "t-1", "session/trip")}
 

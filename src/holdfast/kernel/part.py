@@ -277,6 +277,14 @@ class Part:
             return cells
         return [cell for cell in cells if (cell.key < after if wanted.reverse else cell.key > after)]
 
+    def with_staged(self, kept: list[Cell], wanted: Range, *, last: str | None) -> list[Cell]:
+        """Stored cells of a range with the staged ones among them. Where more may follow in the store, what is staged
+        beyond the `last` one read belongs to a later page."""
+        staged = self.staged_in(wanted)
+        if last is not None:
+            staged = [cell for cell in staged if (cell.key > last if wanted.reverse else cell.key < last)]
+        return sorted(kept + staged, key=lambda cell: cell.key, reverse=wanted.reverse) if staged else kept
+
     def stored_after(self, wanted: Range) -> str | None:
         """Where the store has to start: a provisional key lies beyond all stored ones of its prefix."""
         after = wanted.after
