@@ -112,7 +112,7 @@ def test_the_help_and_the_reference_name_every_exit_code_there_is() -> None:
     [
         (["session", "tail", "trip", "--after", "soon"], "Give a version, the cursor of a change"),
         (["session", "tail", "trip", "--kind", "weather"], "Name one of those"),
-        (["session", "list", "--cursor", "soon"], "the page before ended with, in the same order"),
+        (["session", "list", "--cursor", "soon"], "Give what an earlier list"),
     ],
 )
 def test_an_option_that_is_not_understood_is_met_with_what_it_takes(store: str, args: list[str], remedy: str) -> None:
