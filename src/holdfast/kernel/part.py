@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -239,13 +238,11 @@ class Part:
     def savepoint(self) -> Callable[[], None]:
         """What takes back all that is staged from now on, a `make` included, but no `end`."""
         before = (self.need, self.asked, self.made, self.puts.copy(), self.ttls_us.copy(), self.deletes.copy())
-        lists: tuple[list[Any], ...] = (self.appends, self.lines, self.checks)
-        lengths = [len(staged) for staged in lists]
+        appends, lines, checks = len(self.appends), len(self.lines), len(self.checks)
 
         def undo() -> None:
             self.need, self.asked, self.made, self.puts, self.ttls_us, self.deletes = before
-            for staged, length in zip(lists, lengths, strict=True):
-                del staged[length:]
+            del self.appends[appends:], self.lines[lines:], self.checks[checks:]
 
         return undo
 

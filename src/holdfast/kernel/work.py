@@ -98,8 +98,10 @@ class Work(Reads):
         Raises Closed when the unit is used up, Unsupported when the backend cannot span it together with the
         scopes touched before, NotFound for a scope that this unit ended, or found to be missing though it must exist.
         """
-        if not self._open or self.guard is not None:
+        if not self._open:
             self.check()
+        if self.guard is not None:
+            self.guard()
         part = self._parts.get(scope) or self._new_part(scope)
         if part.gone:
             raise missing(scope)
