@@ -20,7 +20,7 @@ from holdfast.model.graph import specs_of
 from holdfast.model.page import Page
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.operations import runs_page
-from holdfast.services import run, session
+from holdfast.services import interaction, run, session
 from holdfast.services.run import Loaded
 
 
@@ -113,6 +113,7 @@ async def started(
         resumable=config.resumable,
         tracks=config.track_nodes,
         keeps_outputs=config.keep_outputs,
+        salt=store.ids.writer(),
     )
     made: list[RunRecord] = []
     try:
@@ -132,8 +133,9 @@ async def started(
 async def fetched(unit: Unit, target: Target, id: str) -> Run | None:
     """The run of that id in that scope."""
     run.check_id(id)
+    more = (interaction.all_of(id),)
     try:
-        return Run(unit, target, await unit.read(target, lambda work: run.load(work, target.scope, id)))
+        return Run(unit, target, await unit.read(target, lambda work: run.load(work, target.scope, id, more=more)))
     except NotFound as problem:
         if problem.facts.get("run") == id:
             return None

@@ -20,6 +20,9 @@ COMPRESSION = ("auto", "off")
 VALUES = ("inline", "keys")
 """What the log may tell of what is written."""
 
+CONCURRENT_MAX = 64
+"""Open questions of one run at most: the commit that ends it withdraws all of them."""
+
 _KIB = 1024
 _MIB = 1024 * 1024
 
@@ -150,6 +153,21 @@ class RunsConfig(Struct, frozen=True, kw_only=True):
     finished_ttl: Duration | None = "24h"
 
 
+class InteractionsConfig(Struct, frozen=True, kw_only=True):
+    """Questions to people.
+
+    enabled         whether runs may ask (True)
+    default_timeout how long a question may be answered that was asked without a timeout (None: as long as its run)
+    concurrent_max  questions of one run that are open at once, up to 64 (32)
+    keep_history    whether questions are kept after their run has ended, as long as the run (True)
+    """
+
+    enabled: bool = True
+    default_timeout: Duration | None = None
+    concurrent_max: int = 32
+    keep_history: bool = True
+
+
 class ChangesConfig(Struct, frozen=True, kw_only=True):
     """The change stream, and so the reach of history. Without both bounds everything is kept.
 
@@ -208,6 +226,7 @@ class Config(Struct, frozen=True, kw_only=True):
     turns: TurnsConfig = TurnsConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     runs: RunsConfig = RunsConfig()
+    interactions: InteractionsConfig = InteractionsConfig()
     changes: ChangesConfig = ChangesConfig()
     retention: RetentionConfig = RetentionConfig()
     sweep: SweepConfig = SweepConfig()
@@ -248,6 +267,7 @@ class Config(Struct, frozen=True, kw_only=True):
             "runtime.checkpoint_every": self.runtime.checkpoint_every,
             "changes.queue_max": self.changes.queue_max,
             "runs.history_max": self.runs.history_max,
+            "interactions.concurrent_max": self.interactions.concurrent_max,
             "sweep.budget": self.sweep.budget,
             "session.max_per_user": self.session.max_per_user,
             "session.live_max": self.session.live_max,
@@ -258,6 +278,11 @@ class Config(Struct, frozen=True, kw_only=True):
             unbounded = number is None and name in _UNBOUNDED
             if not unbounded and (type(number) is not int or number < 1):
                 raise InvalidValue(f"{name} must be a positive whole number, not {shown(number)}", path=name)
+        if self.interactions.concurrent_max > CONCURRENT_MAX:
+            raise InvalidValue(
+                f"interactions.concurrent_max is at most {CONCURRENT_MAX}, not {self.interactions.concurrent_max}",
+                path="interactions.concurrent_max",
+            )
         if self.runtime.persistence not in PERSISTENCE:
             raise InvalidValue(
                 f"runtime.persistence must be one of {', '.join(PERSISTENCE)}, not {shown(self.runtime.persistence)}",
@@ -278,6 +303,7 @@ class Config(Struct, frozen=True, kw_only=True):
             "cache.ttl": self.cache.ttl,
             "retention.age": self.retention.age,
             "runs.finished_ttl": self.runs.finished_ttl,
+            "interactions.default_timeout": self.interactions.default_timeout,
         }.items():
             if duration is not None:
                 to_seconds(duration, name)
@@ -287,6 +313,8 @@ class Config(Struct, frozen=True, kw_only=True):
             "runs.track_nodes": self.runs.track_nodes,
             "runs.keep_outputs": self.runs.keep_outputs,
             "runs.resumable": self.runs.resumable,
+            "interactions.enabled": self.interactions.enabled,
+            "interactions.keep_history": self.interactions.keep_history,
             "cache.enabled": self.cache.enabled,
             "telemetry.enabled": self.telemetry.enabled,
             "telemetry.opentelemetry": self.telemetry.opentelemetry,
@@ -307,6 +335,7 @@ _PARTS = {
     "turns": TurnsConfig,
     "runtime": RuntimeConfig,
     "runs": RunsConfig,
+    "interactions": InteractionsConfig,
     "changes": ChangesConfig,
     "retention": RetentionConfig,
     "sweep": SweepConfig,

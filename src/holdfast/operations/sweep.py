@@ -2,6 +2,7 @@
 
     due "session"       deadlines: those up to now have expired
     due "ended"         ends: those up to a while ago were kept long enough
+    due "interaction"   questions: those up to now may be answered no more
 
 Each is ended by a commit on the condition that its time is over still. So any number of processes may sweep at once:
 one ends it, and what was extended or resumed meanwhile is left. A few at a time, so that they share the barriers.
@@ -21,8 +22,8 @@ from holdfast.services import session
 BATCH = 32
 """Sessions ended at once."""
 
-Why = Literal["session", "ended"]
-"""Whose time is over: of a session that expired, or of one that has ended."""
+Why = Literal["session", "ended", "interaction"]
+"""Whose time is over: of a session that expired, of one that has ended, or of a question."""
 
 
 async def due(work: Work, why: Why, *, until_us: int, after: Found | None, limit: int) -> tuple[Found, ...]:

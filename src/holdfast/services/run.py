@@ -16,7 +16,7 @@ on does not touch it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
 import msgspec
@@ -54,13 +54,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Loaded(Struct, frozen=True):
-    """A run as one read found it, with the versions of what was found."""
+    """A run as one read found it, with the versions of what was found, and what `more` was asked for."""
 
     record: RunRecord
     version: int
     specs: Mapping[str, NodeSpec]
     nodes: Mapping[str, NodeRecord]
     versions: Mapping[str, int]
+    more: tuple[tuple[Cell, ...], ...] = ()
 
 
 def scope_of(run: str) -> str:
@@ -191,15 +192,15 @@ def unchanged(work: Work, scope: str, run: str, version: int) -> None:
 # --- reading --------------------------------------------------------------------------------------
 
 
-async def load(work: Work, scope: str, run: str) -> Loaded:
-    """A run with everything that is kept of its nodes, in one read. Raises NotFound."""
+async def load(work: Work, scope: str, run: str, *, more: Sequence[Range] = ()) -> Loaded:
+    """A run with everything that is kept of its nodes, and what `more` is asked for, in one read. Raises NotFound."""
     key = key_of(run)
     ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX))
-    view = (await work.peek([Read(scope, (key,), ranges)]))[0]
+    view = (await work.peek([Read(scope, (key,), (*ranges, *more))]))[0]
     cell = view.cells.get(key)
     if cell is None or (record := decode(cell)).leaving:
         raise missing_run(run)
-    graph, kept = view.ranges
+    graph, kept, *rest = view.ranges
     prefix = len(node_prefix(run))
     specs = {spec.name: spec_of(spec) for part in graph for spec in _decoded(_specs, part)}
     return Loaded(
@@ -208,6 +209,7 @@ async def load(work: Work, scope: str, run: str) -> Loaded:
         specs,
         {cell.key[prefix:]: decode_node(cell) for cell in kept},
         {cell.key[prefix:]: cell.version for cell in kept},
+        tuple(rest),
     )
 
 

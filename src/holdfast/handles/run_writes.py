@@ -1,0 +1,134 @@
+"""What a run commits: by what was last seen of it, judged anew where somebody else was faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from holdfast.errors import Conflict, InvalidTransition, LimitReached
+from holdfast.handles.measured import measured
+from holdfast.handles.run_view import RunView
+from holdfast.handles.unit import ATTEMPTS, Alone, Target, Unit, pause
+from holdfast.kernel.work import Work
+from holdfast.model.graph import Board
+from holdfast.model.interaction import InteractionRecord
+from holdfast.model.node import NodeRecord, NodeSpec
+from holdfast.model.run import RunRecord
+from holdfast.operations.settle import note
+from holdfast.services import interaction, run
+from holdfast.services.run import Loaded
+
+
+class Staged(Struct, frozen=True):
+    """What a unit of work makes of a run: its record, what is kept of nodes, and questions; and nodes that are new."""
+
+    record: RunRecord
+    nodes: Mapping[str, NodeRecord] = {}
+    added: Mapping[str, NodeSpec] = {}
+    questions: Mapping[str, InteractionRecord] = {}
+
+
+@measured("run", store="_store")
+class RunWrites(RunView):
+    """A run that can be looked at anew, and written."""
+
+    def __init__(self, unit: Unit, target: Target, loaded: Loaded) -> None:
+        super().__init__(unit.store, loaded)
+        self._unit = unit
+        self._target = target
+        self._staged: set[str] = set() if self._version else {""}
+        """What was staged in this unit and not committed yet: nodes, and "" for the record."""
+
+    async def refresh(self) -> Self:
+        """See what others did; returns itself. One read."""
+        scope, more = self._target.scope, (interaction.all_of(self.id),)
+        self._saw(await self._unit.read(self._target, lambda work: run.load(work, scope, self.id, more=more)))
+        return self
+
+    def _stage(self, work: Work, staged: Staged) -> Staged:
+        """Stage that, on the condition that what it was judged by is as it was seen."""
+        scope = self._target.scope
+        if "" not in self._staged:
+            run.unchanged(work, scope, self.id, self._version)
+        if staged.added:
+            staged = replace(staged, record=run.add_nodes(work, scope, staged.record, staged.added))
+        elif staged.record is not self._record:
+            run.put(work, scope, staged.record)
+        for name, after in staged.nodes.items():
+            seen = None if name in self._staged else self._versions.get(name, 0)
+            run.put_node(work, scope, self.id, name, after, seen=seen)
+        if not staged.record.status.is_open and self._questions:
+            staged = replace(staged, questions={**staged.questions, **self._withdrawn(work, staged)})
+        for id, question in staged.questions.items():
+            self._put_question(work, id, question)
+        return staged
+
+    def _put_question(self, work: Work, id: str, question: InteractionRecord) -> None:
+        known = self._questions.get(id)
+        interaction.put(work, self._target.scope, question, seen=0 if known is None else known[1] or None)
+        step = "asked" if question.is_pending else question.status.value
+        note(work, self._target.scope, question, id=self._store.ids.uuid7(work.now_us), step=step)
+
+    def _withdrawn(self, work: Work, staged: Staged) -> dict[str, InteractionRecord]:
+        """The open questions of a run that ends, withdrawn. Those that are closed are removed if no history is kept,
+        as far as the commit has room; what is left of them leaves with the run."""
+        scope, room = self._target.scope, self._store.limits.operations_max // 4
+        found = {}
+        for id, (record, _) in self._questions.items():
+            if id in staged.questions:
+                continue
+            if record.is_pending:
+                found[id] = record.cancelled(work.now_us)
+            elif not self._store.config.interactions.keep_history and room > 0:
+                interaction.remove(work, scope, record)
+                room -= 1
+        return found
+
+    async def _judged(self, stage: Callable[[Work], Staged]) -> Staged:
+        """Stage by what was seen, and commit; returns what was committed. Where somebody else was faster look again,
+        and judge anew; so too where what was seen refuses it, for that may be long ago."""
+        attempt, looked = 0, not isinstance(self._unit, Alone)
+        while True:
+            tries: list[Staged] = []
+            try:
+                seq = await self._unit.write(self._target, partial(_stage_into, tries, stage))
+            except (InvalidTransition, LimitReached):
+                if looked:
+                    raise
+            except Conflict:
+                attempt += 1
+                if not isinstance(self._unit, Alone) or attempt == ATTEMPTS:
+                    raise
+                await pause(self._store, attempt)
+            else:
+                self._took(tries[-1], seq)
+                return tries[-1]
+            looked = True
+            await self.refresh()
+
+    def _took(self, staged: Staged, seq: int) -> None:
+        """Take note of what was committed at that version (0: staged in a transaction)."""
+        if staged.record is not self._record and (seq == 0 or seq > self._version):
+            self._record, self._version = staged.record, seq or self._version
+            if not seq:
+                self._staged.add("")
+        if staged.added:
+            self._board = Board({**self._board.specs, **staged.added}, self._board.records, token=self._token)
+        for name, record in staged.nodes.items():
+            if seq == 0:
+                self._staged.add(name)
+            elif seq <= self._versions.get(name, 0):
+                continue
+            else:
+                self._versions[name] = seq
+            self._board.put(name, record)
+        for id, question in staged.questions.items():
+            self._questions[id] = (question, seq)
+
+
+def _stage_into(tries: list[Staged], stage: Callable[[Work], Staged], work: Work) -> None:
+    tries.append(stage(work))
