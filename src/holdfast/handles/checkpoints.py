@@ -119,7 +119,7 @@ class ScopeCheckpoints:
         name = scope_name(scope)
         if self._store.principal is not None:
             self._store.principal.check(scope)
-        return Target(name, "must_exist")
+        return Target(name, "must_exist" if session.is_scope(name) else "create")
 
     async def _found(self, id: str) -> Target:
         scope = await checkpoint.find_scope(self._store.work(), id)

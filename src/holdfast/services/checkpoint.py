@@ -102,8 +102,7 @@ async def look(work: Work, scope: str, user: str | None) -> Standing:
     """How the scope stands, and that of its user. One read. Raises NotFound if it is not there."""
     reads = [Read(scope, (LAST,)), *(() if user is None else (Read(user),))]
     views = await work.peek(reads)
-    if not views[0].head.live:
-        raise missing(scope)
+    work.part(scope, need="must_exist").see(views[0].head)
     cell = views[0].cells.get(LAST)
     return Standing(
         None if cell is None else decode(cell), 0 if cell is None else cell.version, [view.head for view in views]
@@ -235,7 +234,8 @@ async def get(work: Work, scope: str, id: str) -> CheckpointRecord:
 
 
 async def everything(work: Work, scope: str) -> list[CheckpointRecord]:
-    """Every checkpoint, the dropped ones too. Raises Conflict if the scope kept changing meanwhile."""
+    """Every checkpoint, the dropped ones too. Raises NotFound for a scope that is not there, Conflict if it changed."""
+    work.part(scope, need="must_exist")
     return [decode(cell) for cell in await work.all(scope, AREA)]
 
 
