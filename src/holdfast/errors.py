@@ -53,7 +53,12 @@ def shown(value: object, length: int = 80) -> str:
         return repr(value) if value.bit_length() <= 256 else "an integer of more than 256 bits"
     if isinstance(value, type):
         return value.__name__
-    return f"a {type(value).__name__}"
+    return articled(type(value).__name__)
+
+
+def articled(noun: str) -> str:
+    """A noun after its article: "an int", "a set"."""
+    return f"an {noun}" if noun.lower().startswith(("a", "e", "i", "o")) else f"a {noun}"
 
 
 # --- what the caller asked ------------------------------------------------------------------------
@@ -70,10 +75,19 @@ class InvalidValue(HoldfastError, ValueError):
     """An argument is not what it may be, or a value could not be stored without changing it; `path` says where."""
 
     code = "invalid_value"
-    remedy = (
-        "Correct what the message names. What is stored are JSON types (str keys, finite numbers, integers of 64 "
-        "bits), or a dataclass, msgspec Struct or pydantic model whose fields declare the richer type."
-    )
+    remedy = "Correct what the message names."
+
+
+STORABLE = (
+    "What is stored are JSON types (str keys, finite numbers, integers of 64 bits), or a dataclass, msgspec Struct or "
+    "pydantic model whose fields declare the richer type."
+)
+"""What to do about a value that cannot be stored."""
+
+
+def unstorable(message: str, path: str) -> InvalidValue:
+    """The InvalidValue that says that a value, or the part of it at `path`, could not be stored without changing it."""
+    return InvalidValue(message, remedy=STORABLE, path=path)
 
 
 class TypeMismatch(HoldfastError, TypeError):
@@ -91,7 +105,7 @@ class TooLarge(HoldfastError, ValueError):
 
 
 class Unsupported(HoldfastError, NotImplementedError):
-    """The backend does not keep the promise this call needs, so it refuses instead of weakening it."""
+    """The backend, or what was configured, does not keep the promise this call needs: it refuses, and weakens none."""
 
     code = "unsupported"
     remedy = "Use a backend whose traits include it (see docs/explanation/backends.md), or split the call."
@@ -262,7 +276,10 @@ class WrongKey(HoldfastError, PermissionError):
     which ones it needs. Or it holds what is not encrypted, which a strict ring refuses."""
 
     code = "wrong_key"
-    remedy = "Open it with a KeyRing that has the keys of those ids: Holdfast.open(url, keys=KeyRing({id: key, …}))."
+    remedy = (
+        "Open it with a KeyRing that has the keys of those ids: "
+        "Holdfast.open(url, keys=KeyRing({id: key, …}, active=id))."
+    )
 
 
 class Corrupt(HoldfastError, RuntimeError):

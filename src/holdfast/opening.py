@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import stat
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
@@ -106,7 +107,8 @@ async def open_kernel(url: str, *, space: str) -> Kernel:
 async def is_there(url: str) -> bool:
     """Whether a store is at `url`, looked up without making one; yes too where only opening can tell what is wrong.
 
-    Raises InvalidValue for a URL that is not known, and what reaching a server raises.
+    A file without a byte in it is no store: opening it would make one. Raises InvalidValue for a URL that
+    is not known, and what reaching a server raises.
     """
     address = parse_url(url)
     if address.scheme == "postgresql":
@@ -115,18 +117,18 @@ async def is_there(url: str) -> bool:
 
         return await is_made(settings)
     if address.scheme == "sqlite":
-        return await asyncio.to_thread(_is_path, address.path.removeprefix("/"))
+        return await asyncio.to_thread(_is_something, address.path.removeprefix("/"))
     return True
 
 
-def _is_path(path: str) -> bool:
+def _is_something(path: str) -> bool:
     try:
-        os.stat(path)
+        status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError):
         return True
-    return True
+    return status.st_size > 0 or not stat.S_ISREG(status.st_mode)
 
 
 async def open_framed(

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from holdfast.cli.app import program
 
-SRC = Path(__file__).resolve().parents[2] / "src"
+ROOT = Path(__file__).resolve().parents[2]
+SRC = ROOT / "src"
 DEADLINE_S = 100
 
 

@@ -1,7 +1,7 @@
 """How commands fail: nothing on stdout, a message with code and remedy on stderr, a telling exit code."""
 
-import asyncio
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from holdfast import errors
-from holdfast.backends.postgres.connections import connect
-from holdfast.cli.failure import exit_code
-from tests.cli.program import environment, execute, invoke, start
-from tests.servers import postgres, schema, settings
+from holdfast.cli.failure import BROKEN_PIPE, EXIT_CODES, exit_code
+from holdfast.cli.interrupt import INTERRUPTED
+from tests.cli.program import ROOT, environment, execute, invoke, start
 
 
 @pytest.mark.parametrize(
@@ -76,86 +75,6 @@ def test_wrong_usage_is_exit_code_2_with_a_hint_where_help_is(store: str, args: 
     assert "Try 'holdfast" in ended.err
 
 
-def test_without_a_store_it_says_how_to_name_one() -> None:
-    ended = invoke("session", "list")
-    assert (ended.code, ended.out) == (2, "")
-    assert "--store" in ended.err
-    assert "HOLDFAST_URL" in ended.err
-
-
-@pytest.mark.parametrize(
-    "args", [["session", "list"], ["stats"], ["doctor"], ["state", "get", "user/a"], ["state", "diff", "user/a"]]
-)
-def test_a_command_that_reads_makes_no_store(tmp_path: Path, args: list[str]) -> None:
-    ended = invoke("-s", str(tmp_path / "typo.db"), *args)
-    assert ended.code == 3
-    assert "typo.db" in ended.err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_command_that_reads_makes_no_schema_and_says_where_none_is() -> None:
-    """A database without the store is like a file that is missing: exit code 3, a remedy, and nothing is made."""
-    url = postgres().url(schema=f"{schema()}_typo", password="secret")
-    for args in (["session", "list"], ["state", "get", "user/a"], ["doctor"], ["sweep"]):
-        ended = invoke("-s", url, *args)
-        assert (ended.code, ended.out) == (3, ""), args
-        assert f"schema={schema()}_typo" in ended.err
-        assert "[not_found]" in ended.err
-        assert "?schema=NAME" in ended.err
-        assert "secret" not in ended.err
-    assert asyncio.run(_schemas(f"{schema()}_typo")) == 0
-
-
-async def _schemas(name: str) -> int:
-    connection = await connect(settings(), "a test", None)
-    try:
-        return int(await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = $1", name))
-    finally:
-        connection.terminate()
-
-
-@pytest.mark.parametrize("args", [["session", "list"], ["state", "set", "user/a", "k", "1"]])
-def test_a_socket_that_is_not_there_is_named_with_what_to_do(tmp_path: Path, args: list[str]) -> None:
-    """The system's own word for it tells no path."""
-    ended = invoke("-s", f"postgresql://ada:secret@/db?host={tmp_path}&port=5433", *args)
-    assert (ended.code, ended.out) == (6, "")
-    assert f"{tmp_path}/.s.PGSQL.5433" in ended.err
-    assert "host= in the URL names the folder of its socket" in ended.err
-    assert "secret" not in ended.err
-
-
-@pytest.mark.parametrize("url", ["postgres://x", "sqlite://rel.db", "sqlite:///", "sqlite:///a.db?speed=1"])
-def test_an_address_that_is_not_understood_is_wrong_usage(url: str) -> None:
-    ended = invoke("-s", url, "state", "set", "user/a", "k", "1")
-    assert ended.code == 2
-    assert "invalid_value" in ended.err
-    assert "A store is named by the path of a file" in ended.err
-
-
-@pytest.mark.parametrize("place", [".", "/dev/null", "x" * 300])
-@pytest.mark.parametrize(
-    "args",
-    [
-        ["session", "list"],
-        ["session", "tail", "trip"],
-        ["state", "set", "user/a", "k", "1"],
-        ["stats"],
-        ["doctor"],
-        ["demo"],
-    ],
-)
-def test_a_store_that_is_no_file_is_wrong_usage_and_nobody_is_told_of_damage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, args: list[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    ended = invoke("-s", place, *args)
-    assert ended.code == 2
-    said = ended.out + ended.err
-    assert "invalid_value" in said
-    assert "backup" not in said
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -177,6 +96,27 @@ def test_a_store_that_is_no_file_is_wrong_usage_and_nobody_is_told_of_damage(
 )
 def test_each_kind_of_error_has_an_exit_code(error: type[errors.HoldfastError], code: int) -> None:
     assert exit_code(error("what happened")) == code
+
+
+def test_the_help_and_the_reference_name_every_exit_code_there_is() -> None:
+    """Neither one too few nor one too many."""
+    there_are = {0, 1, BROKEN_PIPE, INTERRUPTED, *EXIT_CODES.values()}
+    said = invoke("--help").out.partition("Exit codes:")[2].partition("holdfast demo")[0]
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    assert {int(number) for number in re.findall(r"\d+", said)} == there_are
+    assert {int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == there_are
+
+
+@pytest.mark.parametrize(
+    ("args", "remedy"),
+    [
+        (["session", "tail", "trip", "--after", "soon"], "Give a version, the cursor of a change"),
+        (["session", "tail", "trip", "--kind", "weather"], "Name one of those"),
+        (["session", "list", "--cursor", "soon"], "Give what an earlier list"),
+    ],
+)
+def test_an_option_that_is_not_understood_is_met_with_what_it_takes(store: str, args: list[str], remedy: str) -> None:
+    assert remedy in invoke("-s", store, *args).err
 
 
 def test_a_file_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

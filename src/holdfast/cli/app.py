@@ -10,7 +10,7 @@ from holdfast.cli.commands import Commands, Entry
 from holdfast.cli.failure import Program
 from holdfast.cli.state.negative import TakesNegativeNumbers
 from holdfast.cli.version import own_version
-from holdfast.cli.where import Where
+from holdfast.cli.where import DEFAULT_SPACE, Where
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -95,7 +95,7 @@ def options(
             help="The store: a URL, or the path of a file. `demo` does not use HOLDFAST_URL.",
         ),
     ] = None,
-    space: Annotated[str, typer.Option("--space", metavar="NAME", help="The space in it.")] = "default",
+    space: Annotated[str, typer.Option("--space", metavar="NAME", help="The space in it.")] = DEFAULT_SPACE,
     config: Annotated[
         str | None,
         typer.Option(
@@ -112,7 +112,8 @@ def options(
     """Holdfast: sessions and state for agents and workflows.
 
     Data goes to stdout (tables on a terminal, JSON lines elsewhere, or as -o says), everything else to stderr.
-    Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict, 5 not allowed, 6 unavailable, 130 interrupted.
+    Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict, 5 not allowed, 6 unavailable, 130 interrupted,
+    141 the reader of the output has left.
 
     \b
     holdfast demo

@@ -10,15 +10,14 @@ import typer
 from rich.console import Console
 
 from holdfast.cli.output import OutputOption, note, write_rows
-from holdfast.cli.store import file_of, keys, run
-from holdfast.cli.where import to_url, where
+from holdfast.cli.store import file_of, keys, open_place, run
+from holdfast.cli.where import Where, to_url, where
 from holdfast.kernel.commit import Commit, Retention, ScopeCommit
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.writer import Writer
 from holdfast.model.config import Config
-from holdfast.model.keyring import KeyRing
-from holdfast.opening import SERVERS, open_framed, open_kernel, parse_url
-from holdfast.system import SystemClock, SystemIds, random_bytes
+from holdfast.opening import SERVERS, open_kernel, parse_url
+from holdfast.system import SystemClock, SystemIds
 from holdfast.testing import GUARANTEES, Report, Result, Subject
 from holdfast.testing import conform as run_kit
 from holdfast.testing.conformance.run import select
@@ -66,7 +65,7 @@ def conform(
         if ring is None:
             return await open_kernel(url, space=space)
         used.add(space)
-        return await _open_sealed(url, ring, space)
+        return await open_place(Where(url, space), ring, Config())
 
     # A memory store is gone when it is closed, and each opening makes another.
     is_kept = path is not None or parse_url(url).scheme in SERVERS
@@ -100,12 +99,6 @@ def _chosen_store(ctx: typer.Context, own: str | None) -> str:
     if before and to_url(own) != to_url(before):
         raise typer.BadParameter(f"two stores are named, {before} and {own}: name one", param_hint="URL")
     return to_url(own)
-
-
-async def _open_sealed(url: str, ring: KeyRing, space: str) -> Kernel:
-    return await open_framed(
-        url, ring, space=space, config=Config(), clock=SystemClock(), ids=SystemIds(), entropy=random_bytes
-    )
 
 
 async def _forget_rings(url: str, spaces: set[str]) -> None:

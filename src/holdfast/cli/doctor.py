@@ -17,7 +17,7 @@ from holdfast.cli.held import held_sessions
 from holdfast.cli.keys_found import examine_keys
 from holdfast.cli.output import Format, OutputOption, chosen, note, write_rows, write_text
 from holdfast.cli.progress import working
-from holdfast.cli.store import NoStore, file_of, keys, require, run
+from holdfast.cli.store import NoStore, file_of, keys, open_place, require, run
 from holdfast.cli.store_file import examine_file
 from holdfast.cli.version import own_version
 from holdfast.cli.where import Where, where
@@ -29,9 +29,9 @@ from holdfast.kernel.limits import PAGE_BYTES
 from holdfast.kernel.writer import Writer
 from holdfast.model.config import Config
 from holdfast.model.health import Status
-from holdfast.opening import discreet_url, open_framed
+from holdfast.opening import discreet_url
 from holdfast.operations.health import Probe
-from holdfast.system import SystemClock, SystemIds, random_bytes
+from holdfast.system import SystemClock, SystemIds
 
 SCOPES_MAX = 2_000
 """Of so many scopes the whole log is read …"""
@@ -108,15 +108,7 @@ async def _examine(place: Where) -> tuple[list[Finding], HoldfastError | None]:
     findings: list[Finding] = []
     ring = keys()
     try:
-        kernel = await open_framed(
-            place.url,
-            ring,
-            space=place.space,
-            config=Config(),
-            clock=SystemClock(),
-            ids=SystemIds(),
-            entropy=random_bytes,
-        )
+        kernel = await open_place(place, ring, Config())
     except HoldfastError as failure:
         findings.append(_broken("store", "opens", failure))
         return findings, failure

@@ -1,6 +1,7 @@
 """How a command fails: a message and its remedy on stderr, and an exit code that a script can tell apart.
 
 0 ok    1 failure    2 usage    3 not found    4 conflict    5 not allowed    6 unavailable    130 interrupted
+141 the reader of the output has left
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ EXIT_CODES: dict[type[HoldfastError], int] = {
 """Every other error is a plain failure: 1."""
 
 REMEDIES: dict[type[HoldfastError], str] = {
-    errors.InvalidValue: "See the command's --help; a stored value is JSON: finite numbers, integers of 64 bits.",
+    errors.InvalidValue: "See the command's --help.",
     errors.TooLarge: "Split it into several keys.",
     errors.WrongKey: "Set HOLDFAST_KEYS to the keys of those ids, as id=BASE64 with commas between them, and "
     "HOLDFAST_KEY_ACTIVE to the id of the one to encrypt with.",
@@ -46,6 +47,15 @@ REMEDIES: dict[type[HoldfastError], str] = {
     errors.Diverged: "See what is there now with `holdfast session show`, and go on from its version or from now.",
 }
 """What to do at a command line, where the remedy of the class speaks of calls."""
+
+REMEDIES_BY_OPTION: dict[str, str] = {
+    "after": "Give a version, the cursor of a change as `tail` prints it, beginning, or now.",
+    "cursor": "Give what an earlier list of the same order named at its end, in quotes.",
+    "kinds": "Name one of those; for several, give --kind more than once.",
+}
+"""Of an InvalidValue, by what it is about: of options whose values this program prints itself."""
+
+NAMED_BY = "A store is named by the path of a file, such as app.db, or by a URL, such as sqlite:///app.db."
 
 USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 """What every mistake in the arguments is; typer does not give it a public name."""
@@ -66,11 +76,17 @@ def exit_code(error: HoldfastError) -> int:
 
 
 def remedy_of(error: HoldfastError) -> str:
-    """What to do about this error at a command line. A remedy of this very occurrence stands as it is."""
+    """What to do about this error at a command line. A remedy of this very occurrence stands as it is,
+    but for that of an option."""
+    if error.remedy == errors.STORABLE:
+        return "A stored value is JSON: finite numbers, integers of 64 bits."
+    about = error.facts.get("path") if isinstance(error, errors.InvalidValue) else None
+    if about in REMEDIES_BY_OPTION:
+        return REMEDIES_BY_OPTION[about]
     if "remedy" in vars(error):
         return error.remedy
-    if isinstance(error, errors.InvalidValue) and error.facts.get("path") == "url":
-        return "A store is named by the path of a file, such as app.db, or by a URL, such as sqlite:///app.db."
+    if about == "url":
+        return NAMED_BY
     return REMEDIES.get(type(error), error.remedy)
 
 

@@ -9,6 +9,8 @@ import typer
 
 from holdfast.cli.output import OutputOption, write_rows
 from holdfast.cli.store import opened, run
+from holdfast.errors import InvalidValue
+from holdfast.model.duration import to_us
 
 
 def sweep(
@@ -30,8 +32,20 @@ def sweep(
     holdfast -s app.db sweep --older-than 7d
     """
 
+    if older_than is not None:
+        _check_time(older_than)
+
     async def work() -> dict[str, Any]:
         async with opened(ctx) as hold:
             return msgspec.structs.asdict(await hold.sweep(older_than=older_than, dry_run=dry_run))
 
     write_rows([run(work())], output)
+
+
+def _check_time(text: str) -> None:
+    try:
+        to_us(text, "older_than")
+    except InvalidValue as problem:
+        raise typer.BadParameter(
+            f"{text!r} is no length of time, such as 12h or 7d", param_hint="--older-than"
+        ) from problem

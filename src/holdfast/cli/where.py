@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import typer
 
+DEFAULT_SPACE = "default"
+
 
 class Where(NamedTuple):
     """What was named with --store (or HOLDFAST_URL), --space and --config (or HOLDFAST_CONFIG)."""

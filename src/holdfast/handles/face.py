@@ -145,7 +145,8 @@ class Face(ScopeCheckpoints):
 
     @contextmanager
     def acting(self, *, by: str | None = None, trace_id: str | None = None) -> Iterator[None]:
-        """Record who commits, and in which trace, with every commit of this task inside the block."""
+        """Record who commits, and in which trace, with every commit of this task inside the block. Raises Closed."""
+        self._store.check_open()
         names = {"by": by, "trace_id": trace_id}
         given = {name: check_name(text, name) for name, text in names.items() if text is not None}
         with cause.acting(**given):

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from holdfast.errors import InvalidValue
-from holdfast.kernel.part import missing
+from holdfast.errors import InvalidValue, NotFound
 from holdfast.model.scope import Scope
 
 
@@ -24,10 +23,16 @@ class Rights(Struct, frozen=True):
         """Raise NotFound for a scope that does not exist for this principal. Sessions are judged where they are met."""
         own = scope.id == self.user if scope.kind == "user" else scope in self.also
         if scope.kind != "session" and not own:
-            raise missing(str(scope))
+            raise NotFound(f"{scope} does not exist for this principal", remedy=_remedy(scope), scope=str(scope))
 
     def owner(self, user: str | None) -> str:
         """Whose a new session is. Raises InvalidValue for another user."""
         if user is None or user == self.user:
             return self.user
         raise InvalidValue("a session made for a principal is that user's; leave `user` out", path="user")
+
+
+def _remedy(scope: Scope) -> str:
+    if scope.kind == "user":
+        return "A principal finds no user's scope but its own."
+    return f"Let it find that too: `hold.as_principal(user=…, also=[Scope.parse({str(scope)!r})])`."

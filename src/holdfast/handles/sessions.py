@@ -35,6 +35,8 @@ from holdfast.services import budget as budgets
 from holdfast.services import session
 from holdfast.services.state import Place
 
+_OF_PRINCIPAL = "Choose another id. If the session is one of this user's, `sessions.get` finds it."
+
 SessionOrder = Literal["newest", "oldest", "recent"]
 
 
@@ -91,7 +93,7 @@ class Sessions:
                 found = await self._find(record.id)
             if found is not None:
                 if self._store.principal is not None and found.user != record.user:
-                    raise existing(session.scope_of(record.id))
+                    raise existing(session.scope_of(record.id), remedy=_OF_PRINCIPAL)
                 return _owned(found, record.user)
 
     async def _create(self, record: SessionRecord, state: Mapping[str, bytes]) -> Session:
@@ -114,9 +116,11 @@ class Sessions:
             try:
                 seq = await Alone(store).write(target, stage)
             except AlreadyExists:
-                if not await make_way(store, scope):
-                    raise
-                continue
+                if await make_way(store, scope):
+                    continue
+                if store.principal is not None:
+                    raise existing(scope, remedy=_OF_PRINCIPAL) from None
+                raise
             head = Head(seq, target.epoch or 0, live=True, at_us=record.created_us)
             return Session(store, record, seq, head, EMPTY, expires_us=record.expires_us)
 

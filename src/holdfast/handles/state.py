@@ -9,7 +9,7 @@ from copy import deepcopy
 from types import UnionType
 from typing import Any, TypeVar, overload
 
-from holdfast.errors import TypeMismatch
+from holdfast.errors import TypeMismatch, articled
 from holdfast.handles.measured import measured
 from holdfast.handles.unit import Alone, Target, Unit, check_callable
 from holdfast.kernel import codec
@@ -136,7 +136,7 @@ class State:
 
         def merged(old: Any) -> dict[str, Any]:
             if not isinstance(old, dict):
-                raise TypeMismatch(f"{key!r} holds a {type(old).__name__}, not a mapping", key=key)
+                raise TypeMismatch(f"{key!r} holds {articled(type(old).__name__)}, not a mapping", key=key)
             return {**old, **values}
 
         result: dict[str, Any] = await self.mutate(key, merged, default={})
@@ -221,9 +221,14 @@ def _changed(old: Any, value: Any, type: Any, *, limit: int) -> bytes:
     if inspect.isawaitable(value):
         if inspect.iscoroutine(value):
             value.close()
-        raise TypeMismatch("the change of a mutate must be a plain function, not an async one")
+        raise TypeMismatch(
+            "the change of a mutate must be a plain function, not an async one",
+            remedy="Await what it needs before, and let it compute only; or read, await and write in a `transact`.",
+        )
     if value is None and isinstance(old, _CONTAINERS):
-        raise TypeMismatch("the change returned None: did it change the value in place? It must return the new value")
+        raise TypeMismatch(
+            "the change returned None: did it change the value in place?", remedy="Let it return the new value."
+        )
     raw = codec.encode(value, bytes_max=limit)
     if type is not None:
         codec.decode_as(raw, type)

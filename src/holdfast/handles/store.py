@@ -96,7 +96,9 @@ class Store:
             self.check_open()
         keeper = self.deadlines if of_expired == "nothing" else None
         most = self.limits if limits == "configured" else self.kernel.traits
-        return Work(self.writer, limits=most, cause=self.cause(), keeper=keeper)
+        work = Work(self.writer, limits=most, cause=self.cause(), keeper=keeper)
+        work.values = self.config.changes.values
+        return work
 
     def why(self) -> cause.Cause:
         """Why the current task does what it does."""

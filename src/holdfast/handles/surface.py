@@ -280,7 +280,7 @@ class SessionSurface:
             raise InvalidValue("insight must be text, not None", path="insight")
         if source is not None:
             data["source"] = session.checked_text(source, "source", limit)
-        return await self.log(LEARNING, data)
+        return await self._append(self._entry(LEARNING, data))
 
     def _counted(self, account: Account, record: SessionRecord | None, seq: int) -> None:
         """Take note of what was counted, and of the record if that changed too, at that version (0: not committed)."""
@@ -288,8 +288,11 @@ class SessionSurface:
             self._saw(record, seq)
 
     async def log(self, type: str, data: Any = None) -> Event:
-        """Append an event; durable on return, or with the transaction."""
-        record = self._entry(type, data)
+        """Append an event; durable on return, or with the transaction. Raises InvalidValue for a type that the library
+        keeps for its own entries, so that one of these always tells what happened."""
+        return await self._append(self._entry(event.checked_free(type), data))
+
+    async def _append(self, record: EventRecord) -> Event:
         seq = await self._unit.write(self._target, lambda work: event.append(work, self._target.scope, record))
         return event.as_event(record, stamp(seq, 0) if seq else None)
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.errors import Corrupt, InvalidValue, TooLarge, TypeMismatch, shown
+from holdfast.errors import Corrupt, InvalidValue, TooLarge, TypeMismatch, articled, shown, unstorable
 from holdfast.kernel.limits import DEPTH_MAX, VALUE_BYTES_MAX
 from holdfast.kernel.typed import beneath, difference, holds_more, infinite, is_pydantic, is_typed, parts
 
@@ -48,7 +48,7 @@ class _NotPlain(Exception):
 def _encode_foreign(value: Any) -> Any:
     if is_pydantic(type(value)):
         return value.model_dump(mode="json", by_alias=True, round_trip=True, warnings=False)
-    raise NotImplementedError(f"a {type(value).__name__} has no JSON form")
+    raise NotImplementedError(f"{articled(type(value).__name__)} has no JSON form")
 
 
 def _decode_foreign(kind: type, value: Any) -> Any:
@@ -155,7 +155,7 @@ def _encode_typed(value: Any, bytes_max: int, what: str, path: str) -> bytes:
     try:
         return _encoder.encode(exact)
     except (ValueError, TypeError, msgspec.MsgspecError) as problem:
-        raise InvalidValue(f"{what} cannot be stored: {_short(problem)}", path=path) from problem
+        raise unstorable(f"{what} cannot be stored: {_short(problem)}", path) from problem
 
 
 def encode_entries(values: Any, *, bytes_max: int, entries_max: int) -> dict[str, bytes]:
@@ -210,8 +210,10 @@ def check_type(kind: Any) -> Callable[[bytes], Any]:
 
 
 def _untypable(kind: Any, problem: Exception) -> TypeMismatch:
-    hint = f"; did you mean default={shown(kind)}?" if isinstance(kind, (bool, int, float, str)) else ""
-    return TypeMismatch(f"{_name(kind)} is not a type that can be read: {_short(problem)}{hint}", type=kind)
+    remedy = "Give a type itself: int, list[str], a dataclass. What to return for a key that is not there is `default`."
+    given = isinstance(kind, (bool, int, float, str))
+    why = f"; did you mean default={shown(kind)}?" if given else f": {_short(problem)}"
+    return TypeMismatch(f"{_name(kind)} is not a type that can be read{why}", remedy=remedy, type=kind)
 
 
 def _short(problem: Exception) -> str:
@@ -255,9 +257,9 @@ class _Room:
     def enter(self, container: Any, path: str, depth: int) -> None:
         where = _where(path)
         if id(container) in self.above:
-            raise InvalidValue(f"{where} contains itself", path=path)
+            raise unstorable(f"{where} contains itself", path)
         if depth > DEPTH_MAX:
-            raise InvalidValue(f"{where} is nested deeper than {DEPTH_MAX}", path=path)
+            raise unstorable(f"{where} is nested deeper than {DEPTH_MAX}", path)
         self.above.add(id(container))
 
     def leave(self, container: Any) -> None:
@@ -278,12 +280,12 @@ def _exact(value: Any, path: str, depth: int, room: _Room) -> Any:
         room.take(1)
         number = int.__int__(value)
         if not INT_MIN <= number <= INT_MAX:
-            raise InvalidValue(f"{_where(path)} is an integer beyond 64 bits", path=path)
+            raise unstorable(f"{_where(path)} is an integer beyond 64 bits", path)
         return number
     if kind is float:
         room.take(1)
         if not math.isfinite(value):
-            raise InvalidValue(f"{_where(path)} is {value}, which JSON cannot hold", path=path)
+            raise unstorable(f"{_where(path)} is {value}, which JSON cannot hold", path)
         return value
     if is_typed(kind):
         _bound(value, path, depth, room)
@@ -294,9 +296,8 @@ def _exact(value: Any, path: str, depth: int, room: _Room) -> Any:
         exact = (_exact_list if issubclass(kind, list) else _exact_dict)(value, path, depth + 1, room)
         room.leave(value)
         return exact
-    raise InvalidValue(
-        f"{_where(path)} is a {kind.__name__}, which plain JSON would change; keep it in a typed value", path=path
-    )
+    of = articled(kind.__name__)
+    raise unstorable(f"{_where(path)} is {of}, which plain JSON would change; keep it in a typed value", path)
 
 
 def _is_kept(kind: type) -> bool:
@@ -312,12 +313,12 @@ def _exact_dict(value: dict[Any, Any], path: str, depth: int, room: _Room) -> di
     exact: dict[str, Any] = {}
     for key, item in dict.items(value):
         if not (issubclass(type(key), str) and _is_kept(type(key))):
-            raise InvalidValue(f"{_where(path)} has the key {shown(key)}, which is not text", path=path)
+            raise unstorable(f"{_where(path)} has the key {shown(key)}, which is not text", path)
         text = str.__str__(key)
         room.take(len(text))
         inner = beneath(path, text)
         if text in exact:
-            raise InvalidValue(f"{_where(path)} has two keys that would both be {shown(text)}", path=path)
+            raise unstorable(f"{_where(path)} has two keys that would both be {shown(text)}", path)
         exact[_exact_text(key, f"the key {shown(text)}", inner)] = _exact(item, inner, depth, room)
     return exact
 
@@ -326,7 +327,7 @@ def _exact_text(value: str, where: str, path: str) -> str:
     try:
         str.encode(value)
     except UnicodeEncodeError as problem:
-        raise InvalidValue(f"{where} has a lone surrogate", path=ascii(path)[1:-1]) from problem
+        raise unstorable(f"{where} has a lone surrogate", ascii(path)[1:-1]) from problem
     return str.__str__(value)
 
 
@@ -337,13 +338,11 @@ def _exact_typed(value: Any, path: str) -> msgspec.Raw:
         changed = difference(value, _decoder(kind)(raw), path)
     except Exception as problem:  # whatever the code of the type raises: it does not come back
         if (found := infinite(value, path)) is not None:
-            raise InvalidValue(f"{_where(found.path)} {found.what}", path=found.path) from problem
-        raise InvalidValue(
-            f"{_where(path)} ({kind.__name__}) cannot be stored: {_short(problem)}", path=path
-        ) from problem
+            raise unstorable(f"{_where(found.path)} {found.what}", found.path) from problem
+        raise unstorable(f"{_where(path)} ({kind.__name__}) cannot be stored: {_short(problem)}", path) from problem
     if changed is not None:
         changed = infinite(value, path) or changed
-        raise InvalidValue(f"{_where(changed.path)} {changed.what} (in a {kind.__name__})", path=changed.path)
+        raise unstorable(f"{_where(changed.path)} {changed.what} (in {articled(kind.__name__)})", changed.path)
     return msgspec.Raw(raw)
 
 
@@ -351,13 +350,13 @@ def _bound(value: Any, path: str, depth: int, room: _Room) -> None:
     """Refuse a typed value, or a part of one, that is too deep, in itself, or too large, whatever it is made of."""
     kind = type(value)
     if holds_more(kind):
-        raise InvalidValue(f"{_where(path)} is a {kind.__name__}, of which only the fields would come back", path=path)
+        raise unstorable(f"{_where(path)} is {articled(kind.__name__)}, of which only the fields would come back", path)
     for of in (str, bytes, bytearray):
         if issubclass(kind, of):
             return room.take(of.__len__(value))
     room.take(1)
     if issubclass(kind, int) and not INT_MIN <= int.__int__(value) <= INT_MAX:
-        raise InvalidValue(f"{_where(path)} has an integer beyond 64 bits", path=path)
+        raise unstorable(f"{_where(path)} has an integer beyond 64 bits", path)
     inner = parts(value)
     if inner is None:
         return None

@@ -27,6 +27,9 @@ _CURSOR = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}\.([0-9a-f]{{16}})\.{_NUM
 _STAMP = re.compile(rf"[0-9]{{{SEQ_DIGITS}}}\.[0-9]{{{ORDINAL_DIGITS}}}|{STAGED}[0-9]{{{ORDINAL_DIGITS}}}")
 
 
+_ONES_OWN = "Pass a cursor as it was handed out, with a page, a change, a message or an event, or leave it out."
+
+
 class Cursor(NamedTuple):
     """A place in one scope's log."""
 
@@ -47,7 +50,7 @@ def parse_cursor(text: str, what: str = "cursor") -> Cursor:
     """The cursor of a change that was written as `text`; raises InvalidValue, naming `what`, for anything else."""
     match = _CURSOR.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[1] == "0":
-        raise InvalidValue(f"{shown(text)} is not a cursor of a change", path=what)
+        raise InvalidValue(f"{shown(text)} is not a cursor of a change", remedy=_ONES_OWN, path=what)
     seq, place, epoch, writer, n = match.groups()
     return Cursor(int(seq), int(place), int(epoch), CommitId(writer, int(n)))
 
@@ -55,5 +58,5 @@ def parse_cursor(text: str, what: str = "cursor") -> Cursor:
 def check_stamp(text: str, what: str) -> str:
     """The text if it can be the stamp of a message or event; raises InvalidValue, naming `what`, if not."""
     if not isinstance(text, str) or _STAMP.fullmatch(text) is None:
-        raise InvalidValue(f"{what} is {shown(text)}, which is not a cursor", path=what)
+        raise InvalidValue(f"{what} is {shown(text)}, which is not a cursor", remedy=_ONES_OWN, path=what)
     return text

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from holdfast.errors import shown
+from holdfast.errors import articled, shown
 
 _TRUSTED = sys.stdlib_module_names | {"msgspec", "pydantic", "pydantic_core"}
 _SEQUENCES: tuple[type, ...] = (list, tuple, deque)
@@ -98,7 +98,9 @@ def difference(value: Any, back: Any, path: str) -> Difference | None:
     kind = type(value)
     if type(back) is not kind:
         if not _becomes(value, back):
-            return Difference(path, f"is a {kind.__name__}, which would come back as a {type(back).__name__}")
+            return Difference(
+                path, f"is {articled(kind.__name__)}, which would come back as {articled(type(back).__name__)}"
+            )
         if type(back) not in (dict, list):
             return None
     if issubclass(kind, dict):

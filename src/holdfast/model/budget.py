@@ -129,6 +129,10 @@ class Budget(Struct, frozen=True, kw_only=True):
         if not isinstance(self.wall_time, (UnsetType, type(None))):
             force_setattr(self, "wall_time", _time(self.wall_time, "wall_time"))
 
+    def __repr__(self) -> str:
+        said = [f"{name}={value!r}" for name in FIELDS if (value := getattr(self, name)) is not UNSET]
+        return f"Budget({', '.join(said)})"
+
     def over(self, *others: Budget | None) -> Budget:
         """This budget, with what it leaves out taken from the others, the first first."""
         merged = self

@@ -13,6 +13,9 @@ START, PAUSE, RESUME = "start", "pause", "resume"
 COMPLETE, ERROR, CANCEL, TIMEOUT, CLEANUP = "complete", "error", "cancel", "timeout", "cleanup"
 ITERATION, TOOL_CALL, LEARNING = "iteration", "tool_call", "learning"
 
+RESERVED = frozenset({START, PAUSE, RESUME, COMPLETE, ERROR, CANCEL, TIMEOUT, CLEANUP, ITERATION, TOOL_CALL, LEARNING})
+"""The types of the library's own entries, which no other entry has."""
+
 _MOVED_TO = {
     SessionStatus.PAUSED: PAUSE,
     SessionStatus.COMPLETED: COMPLETE,

@@ -22,6 +22,8 @@ KEY_BYTES = 32
 _ID = re.compile(r"[A-Za-z0-9._-]{1,24}")
 _REMEDY = "Make a key with `python -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())'`."
 
+_OF_TEXT = 'Keys of text are read by `KeyRing.parse("id=BASE64")`.'
+
 
 class KeyRing:
     """The keys of a store by their ids, and which of them encrypts from now on.
@@ -62,17 +64,24 @@ class KeyRing:
 
         Raises InvalidValue, in which nothing of the text is shown.
         """
+        if not isinstance(text, str):
+            raise InvalidValue(f"the keys to parse must be text, not {shown(type(text))}", path="keys")
         keys: dict[str, bytes] = {}
         for place, part in enumerate(text.replace("\n", ",").split(","), 1):
             id, equals, encoded = part.strip().partition("=")
             if not part.strip():
                 continue
-            if not equals or id in keys:
-                what = "names a key id twice" if id in keys else "is not written id=base64"
-                raise InvalidValue(f"part {place} of the keys {what}", path="keys", remedy=_REMEDY)
+            if id in keys:
+                message = f"part {place} of the keys names a key id twice"
+                raise InvalidValue(message, path="keys", remedy="Give each key an id of its own, or leave one out.")
+            if not equals or _is_bare(part.strip()):
+                message = f"part {place} of the keys is not written id=BASE64"
+                raise InvalidValue(message, path="keys", remedy="Put an id and = before the key: 2026-11=BASE64.")
             keys[_checked_id(id)] = _decoded(id, encoded)
         if not keys:
-            raise InvalidValue("no key is named", path="keys", remedy=_REMEDY)
+            raise InvalidValue(
+                "no key is named", path="keys", remedy=f"Write id=BASE64, with commas between several. {_REMEDY}"
+            )
         return cls(keys, active=next(iter(keys)) if active is None else active, strict=strict)
 
     def derive(self, id: str, purpose: bytes) -> bytes:
@@ -148,10 +157,20 @@ def _checked_id(id: object) -> str:
 
 def _checked_key(id: str, key: object) -> bytes:
     if not isinstance(key, (bytes, bytearray, memoryview)):
-        raise InvalidValue(f"the key {id} must be {KEY_BYTES} bytes, not {type(key).__name__}", path="keys")
+        raise InvalidValue(
+            f"the key {id} must be {KEY_BYTES} bytes, not {type(key).__name__}", path="keys", remedy=_OF_TEXT
+        )
     if len(raw := bytes(key)) != KEY_BYTES:
         raise InvalidValue(f"the key {id} must have {KEY_BYTES} bytes, not {len(raw)}", path="keys", remedy=_REMEDY)
     return raw
+
+
+def _is_bare(part: str) -> bool:
+    """Whether it is a key without an id: the = at its end fills base64 up."""
+    try:
+        return len(base64.b64decode(part, validate=True)) == KEY_BYTES
+    except (binascii.Error, ValueError):
+        return False
 
 
 def _decoded(id: str, encoded: str) -> bytes:

@@ -10,6 +10,7 @@ Two underscores part the steps of a name, since one stands inside names: STATE_T
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import pathlib
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from types import NoneType, UnionType
-from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -155,13 +156,20 @@ def _from_table(table: Any, kind: type[Struct], prefix: Path, source: str) -> It
 
 
 def _unknown(what: str, name: str, known: Mapping[str, object]) -> InvalidValue:
-    near = _near(name, known) or list(known)
-    return InvalidValue(f"{what} is no setting; known are {', '.join(near)}", path=name)
+    if near := _near(name, known) or _similar(name, known):
+        return InvalidValue(f"{what} is no setting; did you mean {' or '.join(near)}?", path=name)
+    return InvalidValue(f"{what} is no setting; known are {', '.join(known)}", path=name)
 
 
 def _near(name: str, known: Mapping[str, object]) -> list[str]:
     """The known names that are the same but for case and underscores."""
     return [one for one in known if one.upper().replace("_", "") == name.upper().replace("_", "")]
+
+
+def _similar(name: str, known: Mapping[str, object]) -> list[str]:
+    """The known names, three at most, that it may be a slip of."""
+    plain = {one.upper().removeprefix(PREFIX): one for one in known}
+    return [plain[one] for one in difflib.get_close_matches(name.upper().removeprefix(PREFIX), plain, cutoff=0.75)]
 
 
 def _from_text(text: str, type_: Any, path: Path, source: str) -> Any:
@@ -176,11 +184,11 @@ def _from_text(text: str, type_: Any, path: Path, source: str) -> Any:
         return msgspec.convert(text, type_, strict=False)
     except msgspec.ValidationError as problem:
         if text[:1] not in ("[", "{"):
-            raise _mistaken(path, source, problem) from problem
+            raise _mistaken(path, source, _expected(text, type_) or str(problem)) from problem
     try:
         return msgspec.json.decode(text, type=type_)
     except msgspec.DecodeError as problem:
-        raise _mistaken(path, source, problem) from problem
+        raise _mistaken(path, source, _expected(text, type_) or str(problem)) from problem
 
 
 def _converted(value: Any, type_: Any, path: Path, source: str) -> Any:
@@ -190,26 +198,33 @@ def _converted(value: Any, type_: Any, path: Path, source: str) -> Any:
     try:
         return msgspec.convert(value, type_)
     except msgspec.ValidationError as problem:
-        raise _mistaken(path, source, problem) from problem
+        raise _mistaken(path, source, _expected(value, type_) or str(problem)) from problem
 
 
 _AS_TEXT = (timedelta, Decimal, msgspec.UnsetType)
 
 
-def _mistaken(path: Path, source: str, problem: Exception) -> InvalidValue:
+def _expected(value: Any, type_: Any) -> str:
+    """What a field takes, in words; nothing for what has none."""
+    for one in members(type_):
+        if get_origin(one) is Literal:
+            return f"must be {' or '.join(map(repr, get_args(one)))}, not {shown(value)}"
+        if one in _WORDS:
+            return f"must be {_WORDS[one]}, not {shown(value)}"
+    return ""
+
+
+_WORDS: Mapping[Any, str] = {bool: "true or false", int: "a whole number"}
+
+
+def _mistaken(path: Path, source: str, problem: str) -> InvalidValue:
     name = ".".join(path)
     return InvalidValue(f"{name} in {source}: {problem}", path=name, source=source)
 
 
 def built(default: S, settings: Mapping[Path, Setting]) -> S:
     """The configuration with these settings, else the default's. Raises InvalidValue, naming where it stood."""
-    try:
-        return _built(type(default), default, settings, ())
-    except InvalidValue as problem:
-        setting = settings.get(tuple(str(problem.facts.get("path", "")).split(".")))
-        if setting is None:
-            raise
-        raise _mistaken(tuple(problem.path.split(".")), setting.source, problem) from problem
+    return _built(type(default), default, settings, ())
 
 
 def _built(kind: type[S], default: S | None, settings: Mapping[Path, Setting], prefix: Path) -> S:
@@ -220,4 +235,12 @@ def _built(kind: type[S], default: S | None, settings: Mapping[Path, Setting], p
             values[field.name] = settings[path].value
         elif part is not None and any(one[: len(path)] == path for one in settings):
             values[field.name] = _built(part, values.get(field.name), settings, path)
-    return kind(**values)
+    try:
+        return kind(**values)
+    except InvalidValue as problem:
+        named = str(problem.facts.get("path", ""))
+        path = (*prefix, *named.split("."))
+        if path not in settings:
+            raise
+        said = str(problem.args[0]).removeprefix(f"{named} ")
+        raise _mistaken(path, settings[path].source, said) from problem

@@ -36,7 +36,11 @@ def parse_cursor(text: str, order: Order) -> Place:
     """The place a page's cursor names; raises InvalidValue for anything else, and for a page in another order."""
     match = _CURSOR.fullmatch(text) if isinstance(text, str) else None
     if match is None or bool(match[1]) is not (order == "recent"):
-        raise InvalidValue(f"{shown(text)} is not the cursor of a page of sessions in that order", path="cursor")
+        raise InvalidValue(
+            f"{shown(text)} is not the cursor of a page of sessions in that order",
+            remedy="Pass the one that the page before ended with, in the same order; without one it begins anew.",
+            path="cursor",
+        )
     check_name(match[4], "the session id in a cursor")
     return match[2], match[3]
 

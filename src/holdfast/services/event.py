@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from holdfast.errors import Corrupt
+from holdfast.errors import Corrupt, InvalidValue
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Range
 from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import PAGE_BYTES, listed
 from holdfast.kernel.work import Work
-from holdfast.model.event import Event, EventRecord, entry_of
+from holdfast.model.event import RESERVED, Event, EventRecord, entry_of
 from holdfast.model.moment import to_datetime
 from holdfast.model.page import Page
 from holdfast.model.status import SessionStatus
@@ -35,6 +35,17 @@ def new_record(id: str, *, type: str, data: Any, at_us: int, bytes_max: int) -> 
     """
     copied = codec.decode(codec.encode({"data": data}, bytes_max=bytes_max, what="an event"))["data"]
     return EventRecord(id, check_name(type, "an event type"), at_us, copied)
+
+
+def checked_free(type: str) -> str:
+    """The type if entries of the application may have it; raises InvalidId or InvalidValue."""
+    if check_name(type, "an event type") in RESERVED:
+        raise InvalidValue(
+            f"{type!r} is a type of the library's own entries",
+            remedy="Name yours otherwise. Those are made by what they tell of: `s.pause`, `s.fail`, `s.log_tool_call`.",
+            path="type",
+        )
+    return type
 
 
 def note_move(work: Work, scope: str, id: str, *, before: SessionStatus, after: SessionStatus, data: Any) -> None:

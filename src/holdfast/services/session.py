@@ -30,6 +30,7 @@ from holdfast.errors import Corrupt, InvalidValue, shown
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Entry, Put
 from holdfast.kernel.keys import check_name
+from holdfast.kernel.line import line
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Bounds
@@ -252,17 +253,17 @@ def create(work: Work, record: SessionRecord) -> None:
 
 
 def put(work: Work, record: SessionRecord) -> None:
-    """Stage the record with its index entries, and the change that tells of it."""
+    """Stage the record with its index entries, and the change that tells of it: whose a session is, its log says."""
     scope = scope_of(record.id)
     raw = _encode(record)
     work.put(scope, CELL, raw, entries=_entries(record))
-    work.note(scope, "session", "set", record.id, raw)
+    work.tell(scope, line("session", "set", record.id, raw, ""))
 
 
 def announce(work: Work, record: SessionRecord) -> None:
     """Tell of a session that is being made in several commits, in the first one: whose a life is, its first record
     says. Nothing of it is there before `create` is staged."""
-    work.note(scope_of(record.id), "session", "set", record.id, _encode(record))
+    work.tell(scope_of(record.id), line("session", "set", record.id, _encode(record), ""))
 
 
 def living_of(record: SessionRecord, now_us: int) -> Living:

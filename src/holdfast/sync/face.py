@@ -26,7 +26,7 @@ import msgspec
 from msgspec.structs import replace
 
 from holdfast.model.page import Page
-from holdfast.sync.portal import Call, Portal, adopt, portal
+from holdfast.sync.portal import Call, Portal, adopt, blocking_words, portal
 
 RENAMED = {
     "__aenter__": "__enter__",
@@ -346,6 +346,4 @@ def _told(doc: str | None) -> str | None:
     """A docstring as it reads where nothing is awaited."""
     if doc is None:
         return None
-    return (
-        doc.replace("async with", "with").replace("async for", "for").replace("await ", "").replace("aclose", "close")
-    )
+    return blocking_words(doc)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from holdfast import system
-from holdfast.errors import Closed, InvalidValue
+from holdfast.errors import Closed, HoldfastError, InvalidValue
 from holdfast.handles.threads import made_for
 from holdfast.model.duration import Duration, to_seconds
 
@@ -204,6 +205,7 @@ class Portal:
                 adopt(call.context)
         if call.error is not None:
             try:
+                word(call.error)
                 raise call.error
             finally:
                 del call, args, kwargs  # an error holds its frames: these must not hold the error
@@ -226,6 +228,9 @@ class Portal:
         token = made_for.set(self.loop)
         try:
             return fn(*args, **kwargs)
+        except HoldfastError as error:
+            word(error)
+            raise
         finally:
             made_for.reset(token)
 
@@ -247,6 +252,29 @@ class Portal:
         while calls:
             call = calls.popleft()
             call.task = self.loop.create_task(call.run(), context=call.context)
+
+
+def blocking_words(text: str) -> str:
+    """A text about calls as it reads where nothing is awaited."""
+    for word, here in (("async with", "with"), ("async for", "for"), ("await ", ""), ("aclose", "close")):
+        text = text.replace(word, here)
+    return text
+
+
+def word(error: BaseException) -> None:
+    """Let the code between backticks in an error be that of the blocking face."""
+    if isinstance(error, HoldfastError):
+        error.args = tuple([_worded(one) if isinstance(one, str) else one for one in error.args])
+        if (remedy := _worded(error.remedy)) != error.remedy:
+            error.remedy = remedy
+        error.__notes__ = [_worded(note) for note in getattr(error, "__notes__", ())]
+
+
+def _worded(text: str) -> str:
+    return _CODE.sub(lambda code: blocking_words(code[0]), text)
+
+
+_CODE = re.compile("`[^`]*`")
 
 
 def adopt(context: Context) -> list[Token[Any]]:

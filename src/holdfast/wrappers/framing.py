@@ -184,7 +184,12 @@ class Framing(Around):
 
     async def rekey(self, progress: Callable[[Rekeyed], None] | None = None) -> Rekeyed:
         """Encrypt everything under the active key. Raises WrongKey: here are none."""
-        raise WrongKey("the store was opened without keys, so there is nothing to encrypt it with", key_ids=[])
+        raise WrongKey(
+            "the store was opened without keys, so there is nothing to encrypt it with",
+            remedy="Open it with keys=KeyRing(…, strict=False) and run `hold.rekey()`, or set HOLDFAST_KEYS to "
+            "id=BASE64 and run `holdfast rekey --from-plain`.",
+            key_ids=[],
+        )
 
     async def _kept(self, scope: str) -> dict[str, Cell]:
         """Every cell of the scope, as it is kept."""
@@ -236,7 +241,8 @@ class Plain:
                 return False
             written: tuple[Put | Append, ...] = (*puts, *appends)
             for put in written:
-                if put.entries or not _is_short(put.value):
+                value = put.value
+                if put.entries or len(value) >= frame.COMPRESSED_FROM or (value and value[0] < frame.FIRST_OF_PLAIN):
                     return False
         return True
 

@@ -11,6 +11,7 @@ import pytest
 
 from holdfast import AlreadyExists, Budget, BudgetExceeded, Holdfast, Session
 from holdfast.errors import InvalidId, InvalidValue, TooLarge
+from holdfast.model.event import RESERVED
 from holdfast.services import event
 from tests.unit.entries import logged
 
@@ -149,6 +150,15 @@ async def test_a_type_is_a_name(s: Session, type: Any) -> None:
     with pytest.raises((InvalidId, TypeError)):
         await s.events(types=[type])
     assert await logged(s) == ()
+
+
+@pytest.mark.parametrize("type", sorted(RESERVED))
+async def test_no_entry_of_the_application_passes_for_one_of_the_library(s: Session, type: str) -> None:
+    """An entry of a reserved type always tells what happened."""
+    with pytest.raises(InvalidValue) as refused:
+        await s.log(type, {"reason": "forged"})
+    assert (refused.value.path, await logged(s)) == ("type", ())
+    assert "JSON" not in refused.value.remedy
 
 
 @pytest.mark.parametrize("data", [{1}, float("nan"), b"x", {1: 1}, object()])

@@ -368,3 +368,14 @@ async def _iterated(sessions: Any) -> list[str]:
 async def _first(changes: Any) -> Session:
     async with changes:
         return await anext(changes)
+
+
+async def test_what_a_principal_is_refused_tells_what_would_let_it(ada: Principal) -> None:
+    """A remedy never advises the call that failed."""
+    with pytest.raises(NotFound, match="for this principal") as refused:
+        await ada.sessions.templates.list()
+    assert "also=[Scope.parse('global/templates')]" in refused.value.remedy
+    for call in (ada.sessions.open("bos"), ada.sessions.create(id="bos", on_exists="return")):
+        with pytest.raises(AlreadyExists) as taken:
+            await call
+        assert "open" not in taken.value.remedy

@@ -15,6 +15,7 @@ from holdfast.errors import Busy, InvalidTransition, InvalidValue, LeaseLost, To
 from holdfast.handles.fence import held
 from holdfast.handles.unit import open_transactions
 from holdfast.kernel.limits import KIB
+from holdfast.model.config import Limits
 from tests.unit.stores import Stores, together
 
 
@@ -309,7 +310,7 @@ async def test_what_is_kept_is_restored_through_another_opening_with_smaller_lim
     await s.state.update({f"k{n}": n for n in range(20)})
     first = await s.checkpoint()
     await s.state.clear()
-    small = await stores.open(config=Config.load(env={"HOLDFAST_LIMITS__OPERATIONS_MAX": "10"}))
+    small = await stores.open(config=Config(limits=Limits(operations_max=10)))
     same = await small.sessions.get("s")
     assert same is not None
     await same.restore(first.id)

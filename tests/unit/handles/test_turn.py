@@ -165,7 +165,7 @@ async def test_a_step_is_the_same_by_name_arguments_and_version(s: Session) -> N
         await turn.step("price", calls.price, "Nara", key="k")
         assert await turn.step("plain", lambda a, b: [a, b], 1, 2) == [1, 2]
         assert await asyncio.gather(*(turn.step("at once", calls.price, "Uji") for _ in range(3))) == [300] * 3
-        with pytest.raises(InvalidValue, match=r"^arguments\[0\] is a object"):
+        with pytest.raises(InvalidValue, match=r"^arguments\[0\] is an object"):
             await turn.step("price", calls.price, object())
         with pytest.raises(InvalidValue, match=r"^result\[1\] is a set"):
             await turn.step("several", lambda: [1, {2}])

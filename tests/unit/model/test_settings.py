@@ -91,7 +91,7 @@ def test_none_is_said_by_a_word_where_it_may_be(tmp_path: Path) -> None:
     [
         (
             {"HOLDFAST_STATE_TEMP_TTL": "1h"},
-            "the variable HOLDFAST_STATE_TEMP_TTL .* known are HOLDFAST_STATE__TEMP_TTL\n",
+            "the variable HOLDFAST_STATE_TEMP_TTL .* did you mean HOLDFAST_STATE__TEMP_TTL\\?\n",
         ),
         (
             {"HOLDFAST_MY__COLOUR": "red"},
@@ -113,8 +113,8 @@ def test_a_variable_that_sets_nothing_or_is_not_valid_is_refused_by_its_name(
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("[stat]\ntemp_ttl = 1\n", "'stat' in app.toml is no setting; known are .*state"),
-        ("[state]\ntempttl = 1\n", r"'tempttl' in app.toml \[state\] is no setting; known are temp_ttl\n"),
+        ("[stat]\ntemp_ttl = 1\n", "'stat' in app.toml is no setting; did you mean state"),
+        ("[state]\ntempttl = 1\n", r"'tempttl' in app.toml \[state\] is no setting; did you mean temp_ttl\?"),
         ("[state]\nvalue_bytes_max = 'x'\n", r"state.value_bytes_max in app.toml \[state\]: "),
         ("[state]\nvalue_bytes_max = 1.5\n", r"state.value_bytes_max in app.toml \[state\]: "),
         ("[state]\ntemp_ttl = -1\n", r"state.temp_ttl in app.toml \[state\]: "),

@@ -139,7 +139,7 @@ async def connect(
 
 def _name_the_socket(error: BaseException, settings: Settings) -> None:
     """Have the error tell which file it missed: of a socket the driver does not say."""
-    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None and settings.socket:
         error.filename = settings.socket
 
 

@@ -7,6 +7,8 @@ waited for, the transaction is committed before the wait.
 
 from __future__ import annotations
 
+import socket
+
 import asyncpg
 
 from holdfast.errors import (
@@ -35,6 +37,8 @@ _NO_SOCKET = (
     "(`SHOW unix_socket_directories` there tells)."
 )
 
+_NO_HOST = "Correct the host that the URL names, or see that this machine can look its name up."
+
 
 def is_lost(error: BaseException) -> bool:
     """Whether the connection ended with this error, so that a new one may do."""
@@ -47,14 +51,16 @@ def translated(error: BaseException, shown: str, *, sent: bool = False) -> Holdf
     """The error to raise in place of `error`, which is then its cause. `sent`: a commit was on its way."""
     if isinstance(error, HoldfastError):
         return error
-    text = f"{shown}: {type(error).__name__}: {error}"
+    text = f"{shown}: {_words(error)}"
     if is_lost(error):
         if sent:
             return Indeterminate(f"the connection ended before the reply: {text}")
-        socket = error.filename if isinstance(error, OSError) else None
-        return Unavailable(text, remedy=_NO_SOCKET) if socket else Unavailable(text)
+        remedy = _NO_SOCKET if isinstance(error, OSError) and error.filename else None
+        return Unavailable(text, remedy=_NO_HOST if isinstance(error, socket.gaierror) else remedy)
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return InvalidValue(text, remedy="Correct the option that the message names, in the URL.", path="url")
     if isinstance(error, ValueError | OverflowError):  # an argument or an address that the driver cannot take
-        return InvalidValue(f"not for the store: {error}", path="")
+        return InvalidValue(f"what PostgreSQL cannot take: {error}", path="")
     state = getattr(error, "sqlstate", "") or ""
     if state in _FULL:
         return StoreFull(f"no space is left for {text}")
@@ -71,3 +77,12 @@ def translated(error: BaseException, shown: str, *, sent: bool = False) -> Holdf
     if state in _TOO_LARGE:
         return TooLarge(text, what="commit", size=0, limit=0)
     return Unavailable(text)
+
+
+def _words(error: BaseException) -> str:
+    """What an error of the driver or the system says, without the names of Python."""
+    if isinstance(error, socket.gaierror):
+        return f"the host was not found: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else "the connection failed")

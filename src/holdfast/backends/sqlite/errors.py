@@ -75,7 +75,7 @@ def translated(error: BaseException, path: Path, connection: apsw.Connection | N
         return TooLarge(f"too large for SQLite: {error}", what="value", size=0, limit=0)
     if isinstance(error, (apsw.IOError, apsw.CantOpenError)):
         return _input_output(error, path, connection)
-    return Unavailable(f"{path}: {type(error).__name__}: {error}", path=str(path))
+    return Unavailable(f"{path}: {error or 'SQLite does not say what is wrong'}", path=str(path))
 
 
 def _no_database(path: Path) -> Corrupt:

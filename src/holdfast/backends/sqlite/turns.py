@@ -28,6 +28,7 @@ the closing of the store.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import struct
 import sys
@@ -39,7 +40,7 @@ from typing import NamedTuple
 from holdfast.backends.sqlite import gate
 from holdfast.backends.sqlite.errors import NO_SPACE
 from holdfast.backends.sqlite.place import FileId, file_id
-from holdfast.errors import ReadOnlyStore, StoreLocked, Unavailable
+from holdfast.errors import InvalidValue, ReadOnlyStore, StoreLocked, Unavailable
 
 try:
     import fcntl
@@ -275,4 +276,7 @@ def _open(path: Path) -> tuple[int, bool]:
     except OSError as error:
         if error.errno in NO_SPACE:  # a store that was copied without its side file, on a full disk
             return -1, False
+        if error.errno == errno.ENOENT and path.parent.is_dir():  # such as /proc
+            remedy = "Name a file in a folder of a disk."
+            raise InvalidValue(f"the folder {path.parent} takes no files", remedy=remedy, path=str(path)) from error
         raise Unavailable(f"{path} cannot be opened: {error.strerror}", path=str(path)) from error

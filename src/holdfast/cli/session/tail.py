@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from msgspec import UNSET
 
 from holdfast import Change
 from holdfast.cli.output import Format, OutputOption, chosen, note, write_line, write_text
@@ -14,9 +15,6 @@ from holdfast.cli.shown import shown
 from holdfast.cli.store import opened, run
 from holdfast.model.change import KINDS
 
-DIGITS_MAX = 20
-"""No version has so many digits."""
-
 
 def tail_session(
     ctx: typer.Context,
@@ -24,7 +22,8 @@ def tail_session(
     after: Annotated[
         str,
         typer.Option(
-            help='Where to begin: "now", "beginning", after a version, or after the cursor of a change.',
+            help="Tell what came after this version, or after the change with this cursor; beginning: all that the "
+            "log has; now: only what is to come.",
             metavar="PLACE",
         ),
     ] = "now",
@@ -53,9 +52,9 @@ def tail_session(
             async with opened(ctx) as hold:
                 session = await the_session(hold, id)
                 left = limit
-                async with session.changes(after=_place(after), kinds=set(kind) if kind else None) as changes:
+                async with session.changes(after=after, kinds=set(kind) if kind else None) as changes:
                     if format is Format.TABLE:
-                        note(f"following session/{id} after {after}")
+                        note(f"following session/{id} {_from(after)}")
                     async for change in changes:
                         _write(change, format)
                         cursor = change.cursor
@@ -78,9 +77,11 @@ def _write(change: Change, format: Format) -> None:
     write_text(printable(f"{at}  {change.seq:>6}  {change.kind:<7} {change.op:<6} {_said(change)}{by}"))
 
 
-def _place(after: str) -> str | int:
-    """Where to begin: digits alone are a version."""
-    return int(after) if after.isascii() and after.isdecimal() and len(after) < DIGITS_MAX else after
+def _from(after: str) -> str:
+    """Where it begins, in words."""
+    if after in ("now", "beginning"):
+        return "from now on" if after == "now" else "from the beginning"
+    return f"after {'version' if after.isdecimal() else 'cursor'} {after}"
 
 
 def _said(change: Change) -> str:
@@ -88,7 +89,7 @@ def _said(change: Change) -> str:
     key, value = change.key or "", change.value
     if change.namespace:
         key = f"{change.namespace}:{key}"
-    if change.op not in ("set", "append", "emit"):
+    if change.op not in ("set", "append", "emit") or value is UNSET:
         return key
     if change.kind == "message" and isinstance(value, dict):
         more = f"  {shown(value['metadata'])}" if value.get("metadata") else ""
@@ -101,8 +102,8 @@ def _said(change: Change) -> str:
 
 
 def fields_of(change: Change) -> dict[str, Any]:
-    """Everything a change says."""
-    return {
+    """Everything a change says: of a value that the log does not tell, nothing."""
+    fields = {
         "seq": change.seq,
         "cursor": change.cursor,
         "at": change.at,
@@ -115,3 +116,4 @@ def fields_of(change: Change) -> dict[str, Any]:
         "key": change.key,
         "value": change.value,
     }
+    return {name: value for name, value in fields.items() if value is not UNSET}
