@@ -110,6 +110,12 @@ class ScopeCheckpoints:
         user = await user_of(self._store, target)
         return await restore(self._store, target, id, user=user, include=include, force=force)
 
+    async def diff(self, id: str, other: str | None = None) -> Patch:
+        """What makes that checkpoint become the `other` one of the same scope, or what the scope is now, as `s.diff`
+        tells it. Raises NotFound if there is none of that id."""
+        target = await self._found(id)
+        return await diff(self._store, target, id, other, user=await user_of(self._store, target))
+
     async def drop_checkpoint(self, id: str) -> None:
         """Drop a checkpoint, of whatever scope. Others stay whole: what they rest on is kept until the last that does
         so is dropped. Raises NotFound if there is none of that id."""
