@@ -1,7 +1,7 @@
 """A checkpoint of a session of ten thousand keys, of which ten changed: what it costs follows what changed.
 
-On SQLite, from one task. Goal: at most 5 ms at the median. Beside it, what the writes of those ten keys cost, a checkpoint
-with everything, a restore of the ten and a fork, without goals.
+On SQLite, from one task. Goal: at most 5 ms at the median. Beside it, what the writes of those ten keys cost, a
+checkpoint with everything, a restore and a fork, without goals.
 """
 
 from __future__ import annotations

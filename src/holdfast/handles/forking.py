@@ -117,7 +117,7 @@ class _Forking:
             operation.begin(work, self._record, due_us=due_us)
         else:
             operation.go_on(work, self._scope, epoch=self._epoch, since=self._version)
-            operation.mark(work, self._scope, f"{due_us:016d}")
+            operation.mark(work, self._scope, due_us=due_us, user=self._record.user)
         self._put(work, chunk)
         self._version = (await self._commit(work)).seqs[self._scope]
         if first:

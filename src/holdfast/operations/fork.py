@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdfast.kernel.commit import SEQ_DIGITS, Committed, Entry, Found, Range, Read
+from holdfast.kernel.commit import SEQ_DIGITS, Committed, Entry, Found, Head, Range, Read
 from holdfast.kernel.keys import unescaped
 from holdfast.kernel.limits import PAGE_BYTES, PAGE_MAX, may_go_on
 from holdfast.kernel.work import Work
@@ -33,6 +34,16 @@ MARK = "fork"
 """The key of the cell that says that a session is being made."""
 
 _NEVER_FORKED = ("graph/", "interaction/", "node/", "run/", "step/", "variable/node/", "variable/run/")
+
+
+class Mark(Struct, frozen=True, array_like=True):
+    """What says that a session is being made: when that counts as given up, and whose it is to be."""
+
+    order: str
+    user: str | None
+
+
+_marks = msgspec.json.Decoder(Mark)
 
 
 class Origin(Struct, frozen=True):
@@ -152,7 +163,7 @@ def begin(work: Work, record: SessionRecord, *, due_us: int) -> None:
     """Stage that the session is being made."""
     work.ask(session.scope_of(record.id), "must_not_exist")
     session.announce(work, record)
-    mark(work, session.scope_of(record.id), f"{due_us:016d}")
+    mark(work, session.scope_of(record.id), due_us=due_us, user=record.user)
 
 
 def go_on(work: Work, scope: str, *, epoch: int, since: int) -> None:
@@ -161,16 +172,30 @@ def go_on(work: Work, scope: str, *, epoch: int, since: int) -> None:
     work.require_version(scope, MARK, since)
 
 
-def mark(work: Work, scope: str, order: str) -> None:
-    """Stage when it counts as given up."""
-    work.put(scope, MARK, order.encode(), entries=(Entry(session.DUE, "fork", order),))
+def mark(work: Work, scope: str, *, due_us: int, user: str | None) -> None:
+    """Stage when it counts as given up, and whose it is to be."""
+    order = session.order_of(due_us)
+    work.put(scope, MARK, msgspec.json.encode(Mark(order, user)), entries=(Entry(session.DUE, "fork", order),))
 
 
 async def give_up(works: Callable[[], Work], found: Found) -> bool:
     """Remove a session that was begun to be made and not finished, unless somebody went on with it since."""
     work = works()
     cell = await work.get(found.scope, found.key)
-    if cell is None or cell.value.decode() != found.order:
+    if cell is None or _marks.decode(cell.value).order != found.order:
         return False
     session.drop(work, session.id_of(found.scope))
     return isinstance(await work.commit(), Committed)
+
+
+async def unfinished_of(work: Work, user: str) -> dict[str, Head]:
+    """The sessions of a user that are being made, by the names of their scopes."""
+    heads: dict[str, Head] = {}
+    after: tuple[str, str, str] | None = None
+    while found := await work.find(session.DUE, "fork", after=after, limit=PAGE_MAX):
+        for view in await work.peek([Read(one.scope, (MARK,)) for one in found], of_lapsed="all"):
+            cell = view.cells.get(MARK)
+            if cell is not None and _marks.decode(cell.value).user == user:
+                heads[view.scope] = view.head
+        after = found[-1].cursor
+    return heads

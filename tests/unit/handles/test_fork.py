@@ -201,6 +201,24 @@ async def test_one_that_is_cut_short_is_never_seen_and_swept(tmp_path: Path, tak
     await stores.close()
 
 
+async def test_one_that_is_being_made_is_erased_with_its_user(tmp_path: Path) -> None:
+    """What it has of the user's is theirs already, though no session is there yet."""
+    stores = Stores("memory", tmp_path)
+    hold = await stores.open()
+    s = await hold.sessions.create(id="s", user="ada")
+    await s.state.update({f"k{n:02}": n for n in range(60)})
+    cut = Holdfast.over(Failing(await stores.plain(), 1), clock=stores.clock)
+    same = await cut.sessions.get("s")
+    assert same is not None
+    with pytest.raises(Unavailable):
+        await same.fork(id="f")
+    assert (await hold.erase(user="ada")).sessions == 2
+    assert await hold._store.kernel.scopes() == ()
+    assert {record.op for record in await hold._store.kernel.log("session/f", after=1)} == {"drop"}
+    await cut.close()
+    await stores.close()
+
+
 async def test_one_that_was_given_up_cannot_be_finished(tmp_path: Path) -> None:
     """Whoever was slow, and not dead, is refused: no session appears of which a part is missing."""
     stores = Stores("memory", tmp_path)
