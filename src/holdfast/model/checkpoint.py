@@ -35,9 +35,6 @@ DEPTH_MAX = 31
 BEFORE_RESTORE = "before restore"
 """The label of the checkpoint that a restore takes beforehand."""
 
-RESTORED = "checkpoint_restored"
-"""The type of the entry in the event log that tells of a restore."""
-
 Included = Literal["session", "user"]
 """What may be restored: what is in the session, and the state of its user."""
 

@@ -20,13 +20,12 @@ from holdfast.kernel.keys import unescaped
 from holdfast.kernel.work import Work
 from holdfast.model.checkpoint import (
     KEYS,
-    RESTORED,
     CheckpointRecord,
     difference,
     hidden_after,
     restored_session,
 )
-from holdfast.model.event import EventRecord
+from holdfast.model.event import RESTORED, EventRecord
 from holdfast.services import checkpoint, event, message, session
 from holdfast.services.checkpoint import Gathered, Kept, Standing
 
