@@ -174,7 +174,7 @@ def go_on(work: Work, scope: str, *, epoch: int, since: int) -> None:
 
 def mark(work: Work, scope: str, *, due_us: int, user: str | None) -> None:
     """Stage when it counts as given up, and whose it is to be."""
-    order = session.order_of(due_us)
+    order = f"{due_us:016d}"
     work.put(scope, MARK, msgspec.json.encode(Mark(order, user)), entries=(Entry(session.DUE, "fork", order),))
 
 
