@@ -7,10 +7,12 @@ from types import TracebackType, UnionType
 from typing import Any, Literal, NoReturn, Self, TypeVar, overload
 
 from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, HoldfastError, LeaseLost, NotFound
+from holdfast.handles.checkpoints import Of
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.model.budget import Budget, Cost, Progress, Usage
 from holdfast.model.cause import Cause
 from holdfast.model.change import UNSET, Change, ChangeKind
+from holdfast.model.checkpoint import Checkpoint, Included
 from holdfast.model.claim import Busy as claim_Busy
 from holdfast.model.config import (
     CacheConfig,
@@ -31,10 +33,12 @@ from holdfast.model.duration import Duration
 from holdfast.model.erasure import ErasureReport
 from holdfast.model.event import Event
 from holdfast.model.health import Health
+from holdfast.model.interaction import Answer, InteractionKind, InteractionStatus, OnTimeout
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.message import Message
 from holdfast.model.node import Node, NodeStatus
 from holdfast.model.page import Page
+from holdfast.model.patch import PatchOperation
 from holdfast.model.run import RunStatus
 from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
@@ -107,6 +111,8 @@ After = str | int | Literal["now", "beginning"]
 T = TypeVar("T")
 D = TypeVar("D")
 Listed = list[Message]
+Checkpoints = list[Checkpoint]
+Patch = list[PatchOperation]
 SessionOrder = Literal["newest", "oldest", "recent"]
 
 class Items(Iterator[Item]):
@@ -300,8 +306,97 @@ class RunView:
     @property
     def is_done(self) -> bool: ...
 
-class Run(RunView):
+class RunWrites(RunView):
     def refresh(self) -> Self: ...
+
+class RunAsks(RunWrites):
+    def ask(
+        self,
+        prompt: str,
+        *,
+        kind: InteractionKind = "approval",
+        node: str | None = None,
+        key: str | None = None,
+        options: Iterable[Any] | None = None,
+        schema: Any = None,
+        default: Any = None,
+        timeout: Duration | None = None,
+        on_timeout: OnTimeout | None = None,
+        escalate_to: str | Iterable[str] = (),
+        assignees: str | Iterable[str] = (),
+        required: bool = True,
+        payload: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Interaction: ...
+    def ask_and_wait(self, prompt: str, **question: Any) -> Answer: ...
+    def answer(
+        self,
+        decision: str,
+        *,
+        value: Any = None,
+        by: str | None = None,
+        note: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        digest: str | None = None,
+    ) -> Answer: ...
+    @property
+    def interactions(self) -> RunInteractions: ...
+
+class Interaction:
+    @property
+    def id(self) -> str: ...
+    @property
+    def run(self) -> str: ...
+    @property
+    def node(self) -> str | None: ...
+    @property
+    def session(self) -> str | None: ...
+    @property
+    def user(self) -> str | None: ...
+    @property
+    def kind(self) -> InteractionKind: ...
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def payload(self) -> Any: ...
+    @property
+    def options(self) -> Any: ...
+    @property
+    def schema(self) -> Any: ...
+    @property
+    def default(self) -> Any: ...
+    @property
+    def metadata(self) -> dict[str, Any]: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def assignees(self) -> tuple[str, ...]: ...
+    @property
+    def required(self) -> bool: ...
+    @property
+    def status(self) -> InteractionStatus: ...
+    @property
+    def asked_at(self) -> datetime: ...
+    @property
+    def due_at(self) -> datetime | None: ...
+    @property
+    def closed_at(self) -> datetime | None: ...
+    @property
+    def answer(self) -> Answer | None: ...
+    def refresh(self) -> Self: ...
+    def wait(self, timeout: Duration | None = None) -> Answer: ...
+
+class RunInteractions:
+    @property
+    def pending(self) -> list[Interaction]: ...
+    @property
+    def current(self) -> Interaction | None: ...
+    @property
+    def pending_count(self) -> int: ...
+    def history(self) -> list[Interaction]: ...
+
+class Run(RunAsks):
     def progress(
         self,
         node: str | Mapping[str, Any],
@@ -347,7 +442,13 @@ class Iteration:
     number: int
     def spent(self, *, tokens: int = 0, cost: Cost = 0) -> None: ...
 
-class Session(SessionSurface):
+class SessionCheckpoints:
+    def checkpoint(self: Of, *, label: str | None = None) -> Checkpoint: ...
+    def checkpoints(self: Of) -> Checkpoints: ...
+    def restore(self: Of, id: str, *, include: Iterable[Included] = ..., force: bool = False) -> Checkpoint: ...
+    def diff(self: Of, id: str, other: str | None = None) -> Patch: ...
+
+class Session(SessionSurface, SessionCheckpoints):
     @property
     def id(self) -> str: ...
     @property
@@ -410,6 +511,7 @@ class Session(SessionSurface):
     def context(self) -> Context: ...
     def size(self) -> dict[str, int]: ...
     def changes(self, *, after: After = "now", kinds: Iterable[str] | None = None) -> Changes: ...
+    def fork(self, *, at: str | None = None, id: str | None = None) -> Session: ...
     def why(self, key: str) -> Why | None: ...
     def at(self, version: int) -> Past: ...
     def transaction(self) -> SessionTransaction: ...
@@ -528,9 +630,17 @@ class SessionsInTransaction:
     ) -> None: ...
     def delete(self, id: str) -> bool: ...
 
-class Face:
+class ScopeCheckpoints:
+    def checkpoint(self, scope: Scope, *, label: str | None = None) -> Checkpoint: ...
+    def checkpoints(self, scope: Scope) -> Checkpoints: ...
+    def restore(self, id: str, *, include: Iterable[Included] = ..., force: bool = False) -> Checkpoint: ...
+    def diff(self, id: str, other: str | None = None) -> Patch: ...
+    def drop_checkpoint(self, id: str) -> None: ...
+
+class Face(ScopeCheckpoints):
     sessions: Sessions
     runs: Runs
+    interactions: Interactions
     def state(self, scope: Scope, namespace: str = "") -> State: ...
     def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]: ...
     def set_many(self, values: Mapping[Scope, Mapping[str, Any]], namespace: str = "") -> dict[Scope, int]: ...
@@ -681,6 +791,36 @@ class Runs:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Run]: ...
+
+class Interactions:
+    def answer(
+        self,
+        id: str,
+        decision: str,
+        *,
+        value: Any = None,
+        by: str | None = None,
+        note: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        digest: str | None = None,
+    ) -> Answer: ...
+    def get(self, id: str) -> Interaction | None: ...
+    def cancel(self, id: str) -> Interaction: ...
+    def reassign(self, id: str, to: str | Iterable[str]) -> Interaction: ...
+    def pending(
+        self,
+        *,
+        assignee: str | None = None,
+        session_user: str | None = None,
+        session: str | None = None,
+        run: str | None = None,
+        kind: str | None = None,
+        due_before: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Interaction]: ...
+    def history(self, run_id: str) -> list[Interaction]: ...
 
 class Holdfast(Face):
     @classmethod
