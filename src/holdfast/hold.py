@@ -263,9 +263,9 @@ class Holdfast(Face):
         return replace(health, status=status, details=(*health.details, ailment))
 
 
-FRESH = frozenset({session.CELL, session.ALIVE, budget.CELL, "claim", "beat"})
-"""Cells that say whether a session is there, what it is, what is left of its budget and whose turn it is: only an exact
-cache answers for them."""
+FRESH = frozenset({session.CELL, session.ALIVE, budget.CELL, "claim", "beat", "run/", "step/", "run-claim/"})
+"""Cells and areas that say whether a session is there, what it is, what is left of its budget and whose turn it is, how
+a run stands and what was done in it: only an exact cache answers for them."""
 
 
 def check_parts(*, config: object, clock: object, ids: object, keys: object = None, background: object = False) -> None:

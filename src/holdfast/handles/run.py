@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Self
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from holdfast.errors import Conflict, InvalidTransition, InvalidValue, NotFound, shown
+from holdfast.errors import InvalidValue, NotFound, shown
 from holdfast.handles.measured import measured
-from holdfast.handles.run_view import RunView
-from holdfast.handles.unit import ATTEMPTS, Alone, Target, Unit, pause
+from holdfast.handles.run_steps import RunSteps
+from holdfast.handles.run_writes import Staged
 from holdfast.kernel import codec
 from holdfast.kernel.live import encode_live
 from holdfast.kernel.work import Work
 from holdfast.model import node as nodes
 from holdfast.model import run as model
-from holdfast.model.graph import Board, specs_of
-from holdfast.model.node import NodeRecord, NodeSpec, NodeStatus
+from holdfast.model.graph import specs_of
+from holdfast.model.node import NodeRecord, NodeStatus
 from holdfast.model.run import RunRecord, RunStatus
-from holdfast.services import change, run, session
-from holdfast.services.run import Loaded
+from holdfast.services import change, session
 
 Move = Callable[[RunRecord, Work], RunRecord]
 """What a move makes of the record of a run."""
@@ -37,34 +34,14 @@ class Told(Struct, frozen=True):
     error: bytes | None = None
 
 
-class Staged(Struct, frozen=True):
-    """What a unit of work makes of a run: its record, and what is kept of nodes; and nodes that are new."""
-
-    record: RunRecord
-    nodes: Mapping[str, NodeRecord] = {}
-    added: Mapping[str, NodeSpec] = {}
-
-
 @measured("run", store="_store")
-class Run(RunView):
+class Run(RunSteps):
     """One run of a workflow, in a session or alone.
 
     What it shows is what it last saw, or wrote; `refresh` brings what others did. Its methods judge by that and, where
     somebody else was faster, look again and judge anew: no move is lost, and none is made from where the run is not.
     Methods of a run that has left raise NotFound.
     """
-
-    def __init__(self, unit: Unit, target: Target, loaded: Loaded) -> None:
-        super().__init__(unit.store, loaded)
-        self._unit = unit
-        self._target = target
-        self._staged: set[str] = set() if self._version else {""}
-        """What was staged in this unit and not committed yet: nodes, and "" for the record."""
-
-    async def refresh(self) -> Self:
-        """See what others did; returns itself. One read."""
-        self._saw(await self._unit.read(self._target, lambda work: run.load(work, self._target.scope, self.id)))
-        return self
 
     # --- what its nodes do ------------------------------------------------------------------------
 
@@ -141,20 +118,6 @@ class Run(RunView):
         if then is not None:
             record = then(record, work)
         return self._stage(work, Staged(record, kept))
-
-    def _stage(self, work: Work, staged: Staged) -> Staged:
-        """Stage that, on the condition that what it was judged by is as it was seen."""
-        scope = self._target.scope
-        if "" not in self._staged:
-            run.unchanged(work, scope, self.id, self._version)
-        if staged.added:
-            staged = replace(staged, record=run.add_nodes(work, scope, staged.record, staged.added))
-        elif staged.record is not self._record:
-            run.put(work, scope, staged.record)
-        for name, after in staged.nodes.items():
-            seen = None if name in self._staged else self._versions.get(name, 0)
-            run.put_node(work, scope, self.id, name, after, seen=seen)
-        return staged
 
     def _put_back(self, before: Mapping[str, NodeRecord | None]) -> None:
         for name, was in before.items():
@@ -271,48 +234,3 @@ class Run(RunView):
 
         await self._judged(stage)
         return self
-
-    # --- committing -------------------------------------------------------------------------------
-
-    async def _judged(self, stage: Callable[[Work], Staged]) -> None:
-        """Stage by what was seen, and commit. Where somebody else was faster look again, and judge anew; so too where
-        what was seen refuses it, for that may be long ago."""
-        attempt, looked = 0, not isinstance(self._unit, Alone)
-        while True:
-            tries: list[Staged] = []
-            try:
-                seq = await self._unit.write(self._target, partial(_stage_into, tries, stage))
-            except InvalidTransition:
-                if looked:
-                    raise
-            except Conflict:
-                attempt += 1
-                if not isinstance(self._unit, Alone) or attempt == ATTEMPTS:
-                    raise
-                await pause(self._store, attempt)
-            else:
-                self._took(tries[-1], seq)
-                return
-            looked = True
-            await self.refresh()
-
-    def _took(self, staged: Staged, seq: int) -> None:
-        """Take note of what was committed at that version (0: staged in a transaction)."""
-        if staged.record is not self._record and (seq == 0 or seq > self._version):
-            self._record, self._version = staged.record, seq or self._version
-            if not seq:
-                self._staged.add("")
-        if staged.added:
-            self._board = Board({**self._board.specs, **staged.added}, self._board.records, token=self._token)
-        for name, record in staged.nodes.items():
-            if seq == 0:
-                self._staged.add(name)
-            elif seq <= self._versions.get(name, 0):
-                continue
-            else:
-                self._versions[name] = seq
-            self._board.put(name, record)
-
-
-def _stage_into(tries: list[Staged], stage: Callable[[Work], Staged], work: Work) -> None:
-    tries.append(stage(work))

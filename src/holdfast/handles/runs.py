@@ -113,6 +113,7 @@ async def started(
         resumable=config.resumable,
         tracks=config.track_nodes,
         keeps_outputs=config.keep_outputs,
+        salt=store.ids.writer(),
     )
     made: list[RunRecord] = []
     try:

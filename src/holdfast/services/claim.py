@@ -60,6 +60,11 @@ def is_claim(key: str) -> bool:
     return key == CELL or (key.startswith(RUNS) and key.endswith("/held"))
 
 
+def named(scope: str, cell: str) -> str:
+    """What a claim is of, as a message says it."""
+    return scope if cell == CELL else f"the run {run_of(cell)!r} of {scope}"
+
+
 def queue_of(cell: str) -> str:
     """What the keys of the tickets for a claim start with; a stamp completes it."""
     return f"{cell}/queue/"
@@ -131,8 +136,8 @@ def is_long_silent(record: ClaimRecord | Ticket, *, beat_us: int, now_us: int) -
 
 
 def fence(work: Work, scope: str, token: int, *, cell: str = CELL) -> None:
-    """Let the commit fail unless that claim is still the one."""
-    work.require(scope, Unchanged(cell, token))
+    """Let the commit fail unless that claim is still the one: for that before all else, whatever else does not hold."""
+    work.part(scope).checks.insert(0, Unchanged(cell, token))
 
 
 def give_back(work: Work, scope: str, *, cell: str = CELL) -> None:
