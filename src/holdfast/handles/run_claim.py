@@ -16,7 +16,30 @@ from holdfast.handles.unit import Target
 from holdfast.services import claim
 
 
-@measured("run_claim", store="store", block=True)
+class _Holding:
+    """That a run is held, as what is written inside has to know it: the same through pauses, for every task inside."""
+
+    def __init__(self, store: Store, scope: str, cell: str) -> None:
+        self.store = store
+        self.scope = scope
+        self.cell = cell
+        self.lease: Lease | None = None
+        self.is_held = False
+
+    def current(self) -> Lease:
+        if self.lease is None:
+            raise Closed("use a claim as `async with run.claim(…) as claim`")
+        return self.lease
+
+    @property
+    def token(self) -> int:
+        return self.current().token
+
+    def check(self) -> None:
+        self.current().check()
+
+
+@measured("run_claim", store="_store", block=True)
 class RunClaim:
     """A block in which one worker has a run to itself, in any process; renewed by itself.
 
@@ -29,20 +52,11 @@ class RunClaim:
     def __init__(
         self, store: Store, target: Target, terms: Terms, run: str, *, took: Callable[[int], Awaitable[object]]
     ) -> None:
-        self.store = store
-        """What the handles share."""
-        self.cell = claim.of_run(run)
-        """The key of the claim in its scope."""
+        self._store = store
         self._target = target
         self._terms = terms
+        self._holding = _Holding(store, target.scope, claim.of_run(run))
         self._took = took
-        self._lease: Lease | None = None
-        self._is_held = False
-
-    @property
-    def scope(self) -> str:
-        """The scope the run stands in."""
-        return self._target.scope
 
     @property
     def worker(self) -> str | None:
@@ -52,30 +66,27 @@ class RunClaim:
     @property
     def token(self) -> int:
         """The fencing token: greater with every claim of the run. For systems outside that can check one."""
-        return self._current().token
+        return self._holding.token
 
     def check(self) -> None:
         """Raise LeaseLost if it is known to be lost; asks nobody."""
-        self._current().check()
-
-    def _current(self) -> Lease:
-        if self._lease is None:
-            raise Closed("use a claim as `async with run.claim(…) as claim`")
-        return self._lease
+        self._holding.check()
 
     async def __aenter__(self) -> Self:
-        if self._lease is not None:
+        holding = self._holding
+        if holding.lease is not None:
             raise Closed("a claim is used once; make another")
-        refuse_held(self.store, self.scope, cell=self.cell)
+        refuse_held(self._store, holding.scope, cell=holding.cell)
         await self._take()
         return self
 
     async def _take(self) -> None:
-        lease, _ = await Taking(self.store, self._target, self._terms, cell=self.cell).run()
+        holding = self._holding
+        lease, _ = await Taking(self._store, self._target, self._terms, cell=holding.cell).run()
         assert lease is not None
-        self._lease, self._is_held = lease, True
-        if not holds(self.store, self.scope, cell=self.cell):
-            hold(self)
+        holding.lease, holding.is_held = lease, True
+        if not holds(self._store, holding.scope, cell=holding.cell):
+            hold(holding)
         try:
             await self._took(lease.token)
         except BaseException:
@@ -88,13 +99,14 @@ class RunClaim:
         why = await self._give_back()
         await self._took(0)
         if why is not None and error is None:
-            raise lease_lost(self.scope, why, cell=self.cell)
+            raise lease_lost(self._holding.scope, why, cell=self._holding.cell)
 
     async def _give_back(self) -> str | None:
         """Why it was not held any more, if so."""
-        let_go(self)
-        was_held, self._is_held = self._is_held, False
-        return await self._current().give_back() if was_held else None
+        holding = self._holding
+        let_go(holding)
+        was_held, holding.is_held = holding.is_held, False
+        return await holding.current().give_back() if was_held else None
 
     async def pause(self) -> None:
         """Give the run back for a while, inside the block: what this task writes meanwhile carries no fence, and that
@@ -102,10 +114,10 @@ class RunClaim:
         self.check()
         why = await self._give_back()
         if why is not None:
-            raise lease_lost(self.scope, why, cell=self.cell)
+            raise lease_lost(self._holding.scope, why, cell=self._holding.cell)
         await self._took(0)
 
     async def retake(self) -> None:
         """Take it again after a pause, on the same terms, as its block's beginning does."""
-        if not self._is_held:
+        if not self._holding.is_held:
             await self._take()

@@ -39,7 +39,7 @@ class Beside(Alone):
     """The same, inside of blocks of runs too."""
 
     __slots__ = ()
-    beside = BLOCKS
+    _beside = BLOCKS
 
 
 @measured("run", store="_store")

@@ -78,7 +78,7 @@ class Alone:
 
     __slots__ = ("store",)
 
-    beside: tuple[str, ...] = ()
+    _beside: tuple[str, ...] = ()
     """What those transactions are called in which it may write their scopes all the same."""
 
     def __init__(self, store: Store) -> None:
@@ -135,7 +135,7 @@ class Alone:
         A handle that never saw its scope takes it to be in its first life, and the write is sent once more where
         that proves wrong: so no write is blind to a deletion, and none needs a read.
         """
-        refuse_inside(self.store, target.scope, beside=self.beside)
+        refuse_inside(self.store, target.scope, beside=self._beside)
         if self.store.principal is not None:
             await self.bind(target)
         known = epoch = target.epoch
@@ -156,7 +156,7 @@ class Alone:
 
     async def change(self, target: Target, stage: Callable[[Work], Awaitable[T]]) -> tuple[T, int]:
         """See `Unit.change`."""
-        refuse_inside(self.store, target.scope, beside=self.beside)
+        refuse_inside(self.store, target.scope, beside=self._beside)
         if self.store.principal is not None:
             await self.bind(target)
         attempt = 0

@@ -134,9 +134,9 @@ async def test_a_worker_that_beats_keeps_a_run_that_is_alone(stores: Stores, hol
     async with theirs.claim(ttl="30s") as claim:
         waiting = apart(_enter(run, wait=None))
         for _ in range(6):
-            before = claim._current()._keeper.renewed_s
+            before = claim._holding.current()._keeper.renewed_s
             clock.advance(11)
-            await until(lambda before=before: claim._current()._keeper.renewed_s > before)  # type: ignore[misc]
+            await until(lambda before=before: claim._holding.current()._keeper.renewed_s > before)  # type: ignore[misc]
             stores.clock.advance(11)
             for _ in range(5):
                 await asyncio.sleep(0.001)
