@@ -71,6 +71,16 @@ class RunWrites(RunView):
         self._saw(await self._unit.read(self._target, lambda work: run.load(work, self._target.scope, self.id)))
         return self
 
+    async def _look_at(self, node: str) -> None:
+        """Take note of the record and of what is kept of one node, as they are now. One read."""
+        scope, own, key = self._target.scope, run.key_of(self.id), run.node_key(self.id, node)
+        cells = await self._unit.read(self._target, lambda work: work.get_many(scope, (own, key)))
+        self._saw_record(cells.get(own))
+        cell = cells.get(key)
+        if cell is not None and cell.version > self._versions.get(node, 0):
+            self._versions[node] = cell.version
+            self._board.put(node, run.decode_node(cell))
+
     def _saw_record(self, cell: Cell | None) -> None:
         """Take note of the record as it is now. Raises NotFound if the run has left."""
         if cell is None:
