@@ -182,11 +182,11 @@ class Holdfast(Face):
     async def sweep(self, *, older_than: Duration | None = None, dry_run: bool = False) -> SweepReport:
         """End the sessions whose time is over, then remove what nobody can see any more.
 
-        Sessions that have expired; those that ended `older_than` so long ago, or than `Config.retention` says; expired
-        values, what deleted sessions left, and log records beyond `Config.changes`. An `erase` that was interrupted it
-        carries on. Safe at any time, in any number of
-        processes: each session is ended by a commit on the condition that its time is over still. A dry run only
-        counts the sessions.
+        Sessions that have expired; those that ended `older_than` so long ago, or than `Config.retention` says; runs
+        that have ended, as `Config.runs` says; expired values, what deleted sessions left, and log records beyond
+        `Config.changes`. An `erase` that was interrupted it carries on. Safe at any time, in any number of processes:
+        each session is ended by a commit on the condition that its time is over still. A dry run only
+        counts sessions and runs.
         """
         store = self._store
         kept_for = store.config.retention.age if older_than is None else older_than
