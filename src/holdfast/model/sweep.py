@@ -16,6 +16,7 @@ class SweepReport(Struct, frozen=True):
     more        whether something was left to another sweep
     displaced   sessions that it ended since there were more than `Config.session.live_max`
     runs        runs that had ended, and were kept as long and as many as `Config.runs` says
+    unfinished  checkpoints and forks that were begun and never finished
     """
 
     expired: int = 0
@@ -26,6 +27,7 @@ class SweepReport(Struct, frozen=True):
     more: bool = False
     displaced: int = 0
     runs: int = 0
+    unfinished: int = 0
 
 
 def added(one: SweepReport, other: SweepReport) -> SweepReport:
@@ -39,6 +41,7 @@ def added(one: SweepReport, other: SweepReport) -> SweepReport:
         other.more,
         one.displaced + other.displaced,
         one.runs + other.runs,
+        one.unfinished + other.unfinished,
     )
 
 

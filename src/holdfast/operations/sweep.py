@@ -2,6 +2,8 @@
 
     due "session"       deadlines: those up to now have expired
     due "ended"         ends: those up to a while ago were kept long enough
+    due "checkpoint"    see `checkpoint`
+    due "fork"          see `fork`
     run.ended           ends of runs: see `leave`
 
 Each is ended by a commit on the condition that its time is over still. So any number of processes may sweep at once:
@@ -22,8 +24,9 @@ from holdfast.services import run, session
 BATCH = 32
 """Sessions ended at once."""
 
-Why = Literal["session", "ended", "run"]
-"""Whose time is over: of a session that expired, of one that has ended, or of a run that has."""
+Why = Literal["session", "ended", "checkpoint", "fork", "run"]
+"""Whose time is over: of a session that expired, or of one that has ended; of a checkpoint or a fork that was begun and
+never finished; of a run that has ended."""
 
 
 async def due(work: Work, why: Why, *, until_us: int, after: Found | None, limit: int) -> tuple[Found, ...]:
