@@ -9,8 +9,9 @@ from typing import Any, Self
 
 from holdfast.errors import NotFound
 from holdfast.handles.measured import measured
+from holdfast.handles.run_writes import Beside
 from holdfast.handles.store import Store
-from holdfast.handles.unit import Alone, Target
+from holdfast.handles.unit import Target
 from holdfast.handles.watch import Watch
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Read
@@ -212,7 +213,7 @@ def answer_of(record: InteractionRecord, given: Given) -> Answer:
 async def time_out(store: Store, target: Target, run: str, id: str) -> bool:
     """Let the time of a question be over, if it is over still; whether this very call did that. Raises NotFound."""
     key, entry = interaction.key_of(run, id), store.ids.uuid7(store.now_us())
-    settled, _ = await Alone(store).change(
+    settled, _ = await Beside(store).change(
         target, lambda work: settle(work, target.scope, key, partial(_timed_out, now_us=work.now_us), id=entry)
     )
     return settled.is_new

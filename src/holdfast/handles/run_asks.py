@@ -10,7 +10,8 @@ from holdfast.handles.asking import Asked, asked, check_room, counted, failure_q
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.interactions import RunInteractions, answer_to
 from holdfast.handles.measured import measured
-from holdfast.handles.run_writes import RunWrites, Staged
+from holdfast.handles.run_steps import RunSteps
+from holdfast.handles.run_writes import Staged
 from holdfast.kernel.work import Work
 from holdfast.model.duration import Duration
 from holdfast.model.interaction import Answer, InteractionKind, InteractionRecord, OnTimeout
@@ -19,7 +20,7 @@ from holdfast.model.run import MOVES, WAITS, RunRecord, RunStatus
 
 
 @measured("run", store="_store")
-class RunAsks(RunWrites):
+class RunAsks(RunSteps):
     """A run that can ask."""
 
     async def ask(
@@ -69,10 +70,10 @@ class RunAsks(RunWrites):
             on_timeout=on_timeout, escalate_to=escalate_to, assignees=assignees, required=required, payload=payload,
             metadata=metadata,
         )  # fmt: skip
-        if self._identity(wanted, node) in self._questions:
+        if self._question_id(wanted, node) in self._questions:
             await self.refresh()
         await self._judged(lambda work: self._ask(work, wanted, node))
-        record, _ = self._questions[self._identity(wanted, node)]
+        record, _ = self._questions[self._question_id(wanted, node)]
         return Interaction(self._store, self._target, record, on_answer=self.refresh)
 
     async def ask_and_wait(self, prompt: str, **question: Any) -> Answer:
@@ -127,7 +128,7 @@ class RunAsks(RunWrites):
 
     # --- asking -----------------------------------------------------------------------------------
 
-    def _identity(self, wanted: Asked, node: str | None) -> str:
+    def _question_id(self, wanted: Asked, node: str | None) -> str:
         round = 1 if node is None else self._board.record(node).round
         return wanted.identity(self._record, node, round)
 
@@ -136,7 +137,7 @@ class RunAsks(RunWrites):
         record = self._record
         _check_asks(record)
         round = 1 if node is None else self._board.record(node).round
-        id = self._identity(wanted, node)
+        id = self._question_id(wanted, node)
         known = self._questions.get(id)
         new: dict[str, InteractionRecord] = {}
         if known is None:

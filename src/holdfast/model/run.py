@@ -67,7 +67,8 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     leaving     it has left, and what it consisted of is being removed
     waits       it is paused since it waits for answers, and goes on with the next one
     asked       how many questions it put to people
-    salt        a secret of its own, part of what the ids of its questions are made of
+    salt        makes the identities of its steps, and the ids of its questions, which stand in keys, unlike those of
+                other runs
     """
 
     id: str

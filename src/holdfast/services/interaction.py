@@ -51,7 +51,7 @@ def check_id(id: str) -> str:
 
 def key_of(run: str, id: str) -> str:
     """The key of a question."""
-    return f"{AREA}{escaped(run)}/{id}"
+    return prefix_of(run) + id
 
 
 def run_of(key: str) -> str:
@@ -59,9 +59,14 @@ def run_of(key: str) -> str:
     return unescaped(key.removeprefix(AREA).rpartition("/")[0])
 
 
+def prefix_of(run: str) -> str:
+    """What the keys of its questions start with."""
+    return f"{AREA}{escaped(run)}/"
+
+
 def all_of(run: str) -> Range:
     """The questions of a run."""
-    return Range(f"{AREA}{escaped(run)}/", PAGE_MAX)
+    return Range(prefix_of(run), PAGE_MAX)
 
 
 def decode(cell: Cell) -> InteractionRecord:
