@@ -12,6 +12,7 @@ from holdfast.errors import InvalidValue, NotAssignee, shown
 from holdfast.handles.asking import check_value, names
 from holdfast.handles.interaction import Interaction, answer_of
 from holdfast.handles.measured import measured
+from holdfast.handles.run_writes import Beside
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target
 from holdfast.kernel import codec
@@ -125,7 +126,7 @@ async def _settled(
     key, entry = interaction.key_of(run, id), store.ids.uuid7(store.now_us())
     why = {"answer": id} if by is None or store.why().by is not None else {"answer": id, "by": by}
     with cause.acting(**why):
-        settled, _ = await Alone(store).change(
+        settled, _ = await Beside(store).change(
             target,
             lambda work: settle(work, target.scope, key, lambda record: judge(record, work.now_us), id=entry),
         )

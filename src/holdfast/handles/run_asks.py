@@ -10,6 +10,7 @@ from holdfast.handles.asking import Asked, asked, check_room, counted, failure_q
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.interactions import RunInteractions, answer_to
 from holdfast.handles.measured import measured
+from holdfast.handles.run_claim import RunClaim, claim_of
 from holdfast.handles.run_steps import RunSteps
 from holdfast.handles.run_writes import Staged
 from holdfast.kernel.work import Work
@@ -17,11 +18,15 @@ from holdfast.model.duration import Duration
 from holdfast.model.interaction import Answer, InteractionKind, InteractionRecord, OnTimeout
 from holdfast.model.node import NodeRecord, NodeStatus
 from holdfast.model.run import MOVES, WAITS, RunRecord, RunStatus
+from holdfast.services import claim
 
 
 @measured("run", store="_store")
 class RunAsks(RunSteps):
     """A run that can ask."""
+
+    _resting: RunClaim | None = None
+    """The claim that was given back while the run waits for a person."""
 
     async def ask(
         self,
@@ -47,7 +52,8 @@ class RunAsks(RunSteps):
         in the session's event log. What asks again in the same round of the node, with the same `key` or without one
         the same prompt, kind, options, schema and payload, gets the same question, with its answer if it has one: so
         does another process after a restart. With a `key`, what stands in the store is what was asked: act on the
-        question's `payload`.
+        question's `payload`. A run that this task holds and that is paused by this is given back; waiting for the
+        answer takes it again.
 
         kind        "approval", "confirmation" (a yes or no), "choice" (of `options`), "input" (a value, that fits
                     `schema` if one is given), "form" (a value that fits `schema`), "edit" (a yes to `payload`, which
@@ -74,7 +80,25 @@ class RunAsks(RunSteps):
             await self.refresh()
         await self._judged(lambda work: self._ask(work, wanted, node))
         record, _ = self._questions[self._question_id(wanted, node)]
-        return Interaction(self._store, self._target, record, on_answer=self.refresh)
+        if record.is_pending and self.status is RunStatus.PAUSED:
+            await self._rest()
+        return Interaction(self._store, self._target, record, on_answer=self._take_up)
+
+    async def _rest(self) -> None:
+        """Give the run back, if this task holds it: a person may take their time."""
+        held = claim_of(self._store, self._target.scope, claim.of_run(self.id))
+        if held is not None:
+            self._resting = held
+            await held.pause()
+            self._hold(0)
+
+    async def _take_up(self) -> None:
+        """See what the answer made of the run, and hold it again, if it was given back for that."""
+        held, self._resting = self._resting, None
+        if held is not None:
+            await held.retake()
+            self._hold(held.token)
+        await self.refresh()
 
     async def ask_and_wait(self, prompt: str, **question: Any) -> Answer:
         """Ask, and wait for what comes of it: `ask` and then `Interaction.wait`. The words are those of `ask`."""

@@ -307,6 +307,23 @@ async def test_waiting_ends_when_the_question_does(hold: Holdfast, s: Session, r
         await waiting
 
 
+async def test_asking_gives_the_run_back_and_waiting_takes_it_again(hold: Holdfast, s: Session) -> None:
+    """Anybody may work on the run meanwhile; a node that asks inside its block is completed by it."""
+    run = await s.runs.start("trip", id="r", nodes=["pay"])
+    async with run.claim(worker="w1") as mine:
+        before = mine.token
+        async with run.node("pay") as node:
+            q = await run.ask("Pay?", node="pay")
+            async with (await again(hold)).claim(worker="w2", busy="reject"):
+                pass
+            await hold.interactions.answer(q.id, "approved")
+            node.output = (await q.wait()).decision
+            assert mine.token > before
+        assert (run.nodes["pay"].status, run.nodes["pay"].output) == (NodeStatus.COMPLETED, "approved")
+        await run.complete()
+    assert (await again(hold)).status is RunStatus.COMPLETED
+
+
 # --- timeouts ---------------------------------------------------------------------------------------
 
 
