@@ -69,7 +69,7 @@ class Simple:
         parts: list[str | _Place] = []
         place, places = 0, 0
         literal = ""
-        for opening in iter(lambda: _OPENING.search(text, place), None):
+        while (opening := _OPENING.search(text, place)) is not None:
             literal += text[place : opening.start()]
             slashes = len(opening.group(1))
             place = opening.end()
