@@ -14,7 +14,7 @@ import httpx
 from fastapi import FastAPI, Header, HTTPException, Request
 from pydantic import BaseModel
 
-from holdfast import Busy, Conflict, Holdfast, LeaseLost
+from holdfast import Busy, Conflict, Holdfast, LeaseLost, NotFound
 from holdfast.errors import InvalidId, InvalidValue, TooLarge
 
 asked: list[str] = []
@@ -58,6 +58,8 @@ async def chat(
         raise HTTPException(503, str(later), headers={"Retry-After": "1"}) from later
     except LeaseLost as lost:
         raise HTTPException(409, str(lost)) from lost
+    except NotFound as gone:  # the session was deleted meanwhile
+        raise HTTPException(404, str(gone)) from gone
     except TooLarge as large:
         raise HTTPException(413, str(large)) from large
     except (InvalidId, InvalidValue) as wrong:

@@ -9,6 +9,7 @@ A name is imported from where it lives when it is first asked for: importing a p
 import importlib
 
 _HOMES = {
+    "UNSET": "model.change",
     "AlreadyExists": "errors",
     "Budget": "model.budget",
     "BudgetExceeded": "errors",

@@ -14,7 +14,7 @@ from holdfast.handles.turn import Turn
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.cause import Cause
-from holdfast.model.change import Change
+from holdfast.model.change import UNSET, Change
 from holdfast.model.config import (
     CacheConfig,
     ChangesConfig,
@@ -44,6 +44,7 @@ from holdfast.model.status import SessionStatus
 from holdfast.model.template import Template
 
 __all__ = [
+    "UNSET",
     "AlreadyExists",
     "Budget",
     "BudgetExceeded",

@@ -105,7 +105,7 @@ class TooLarge(HoldfastError, ValueError):
 
 
 class Unsupported(HoldfastError, NotImplementedError):
-    """The backend does not keep the promise this call needs, so it refuses instead of weakening it."""
+    """The backend, or what was configured, does not keep the promise this call needs: it refuses, and weakens none."""
 
     code = "unsupported"
     remedy = "Use a backend whose traits include it (see docs/explanation/backends.md), or split the call."

@@ -55,6 +55,10 @@ SHOWN: dict[str, tuple[str, str]] = {
     "changes.retention_age": _RETENTION,
     "changes.retention_count": _RETENTION,
     "changes.queue_max": (_HOLD, "test_queue_max_bounds_what_a_follower_keeps_waiting"),
+    "changes.values": (
+        "unit/handles/test_keys_only.py",
+        "test_of_what_is_written_only_the_key_is_in_the_log_and_a_session_whole",
+    ),
     "retention.age": (
         "unit/handles/test_sweep.py",
         "test_a_session_that_has_ended_is_kept_as_long_as_its_retention_says",

@@ -5,8 +5,10 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from holdfast import Budget, BudgetExceeded, Holdfast, Usage
-from tests.cli.program import execute, invoke, start
+from tests.cli.program import Ended, execute, invoke, start
 
 
 def ids(store: str, *options: str) -> list[str]:
@@ -128,13 +130,13 @@ def test_tail_from_the_beginning_tells_every_change_with_its_cause(store: str) -
     rows = invoke("-s", store, "session", "tail", "trip", "--after", "beginning", "--limit", "8").rows
     assert [(row["seq"], row["kind"], row["op"], row["key"]) for row in rows] == [
         (1, "session", "set", "trip"),
-        (1, "event", "append", None),
+        (1, "event", "append", "0000000000000001.0000"),
         (2, "state", "set", "cart"),
         (2, "state", "set", "city"),
         (3, "state", "set", "cart"),
         (4, "runtime", "set", "step"),
-        (5, "message", "append", None),
-        (6, "event", "append", None),
+        (5, "message", "append", "0000000000000005.0000"),
+        (6, "event", "append", "0000000000000006.0000"),
     ]
     assert {(row["by"], row["trace_id"], row["scope"]) for row in rows} == {("ada", "t-1", "session/trip")}
 
@@ -184,6 +186,30 @@ def test_tail_follows_another_process_live_and_ends_when_the_session_is_deleted(
         assert invoke("-s", store, "session", "rm", "trip").code == 0
         assert tail.stdout.read() == ""
     assert tail.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [("jsonl", '"op":"emit","namespace":"","key":"token"'), ("table", "emit   token = Your  by ada")],
+)
+def test_tail_tells_what_is_emitted_while_it_is_live(store: str, output: str, said: str) -> None:
+    """Also by another opening of the store; it may be lost, so it is emitted until it was told."""
+
+    async def work() -> Ended:
+        async with Holdfast.open(f"sqlite:///{store}", background=False) as hold:
+            session = await hold.sessions.open("trip")
+            tail = asyncio.to_thread(invoke, "-s", store, "session", "tail", "trip", "-n", "1", "-o", output)
+            following = asyncio.ensure_future(tail)
+            with hold.acting(by="ada"):
+                while not following.done():
+                    await session.emit("token", "Your")
+                    await asyncio.wait([following], timeout=0.01)
+            return await following
+
+    ended = asyncio.run(work())
+    assert ended.code == 0
+    assert said in ended.out
+    assert ended.out.count("\n") == 1
 
 
 def test_rm_deletes_what_is_there_and_says_so_of_each(store: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from holdfast import CacheConfig, Config, Holdfast, RuntimeConfig, Scope, Session, SessionConfig, Usage
+from holdfast import CacheConfig, ChangesConfig, Config, Holdfast, RuntimeConfig, Scope, Session, SessionConfig, Usage
 from holdfast.backends.memory import MemoryKernel
 from holdfast.testing.clock import ManualClock, SeededIds, settle
 from tests.docs.counting import Count, CountingKernel
@@ -247,6 +247,16 @@ async def _(stage: Stage) -> None:
     await stage.s.state.set("key00", VALUE)
 
 
+@feature("state.set, 100 bytes, keys only in the log")
+async def _(stage: Stage) -> None:
+    hold = stage.again(Config(changes=ChangesConfig(values="keys")))
+    session = await hold.sessions.get("s1")
+    assert session is not None
+    await session.state.set("other", 1)
+    stage.begin()
+    await session.state.set("cart", VALUE)
+
+
 @feature("state.set, 100 bytes, the first write in a minute")
 async def _(stage: Stage) -> None:
     s = await stage.again(Config()).sessions.get("s1")
@@ -384,6 +394,11 @@ async def _(stage: Stage) -> None:
     await stage.s.area("mine").write({f"key{n}": VALUE.encode() for n in range(2)})
 
 
+@feature("area.version")
+async def _(stage: Stage) -> None:
+    await stage.s.area("mine").version()
+
+
 @feature("area.get, 2 keys")
 async def _(stage: Stage) -> None:
     await stage.s.area("mine").get(["key0", "key1"])
@@ -503,6 +518,17 @@ async def _(stage: Stage) -> None:
 async def _(stage: Stage) -> None:
     async with stage.s.changes():
         pass
+
+
+@feature("changes.read, of a change without its value")
+async def _(stage: Stage) -> None:
+    session = await stage.again(Config(changes=ChangesConfig(values="keys"))).sessions.get("s1")
+    assert session is not None
+    async with session.changes() as changes:
+        await session.state.set("cart", VALUE)
+        change = await anext(changes)
+    stage.begin()
+    assert await changes.read(change) == VALUE
 
 
 @feature("s.changes(after=cursor): to begin, and 1 change missed")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from holdfast.kernel.commit import stamp
+
 Key = tuple[str, str, str]
 """area, namespace, key"""
 
@@ -19,6 +21,8 @@ class ScopeModel:
     """One scope. `changes` is its stream from the beginning of time: (seq, kind, op, key, value, namespace)."""
 
     seq: int = 0
+    appended: int = 0
+    """By the last commit."""
     values: dict[Key, Value] = field(default_factory=dict)
     messages: list[tuple[str, str, dict]] = field(default_factory=list)
     events: list[tuple[str, Any]] = field(default_factory=list)
@@ -65,6 +69,7 @@ class ScopeModel:
     def commit(self, *steps) -> int:
         """Apply these steps as one commit; returns its seq."""
         self.seq += 1
+        self.appended = 0
         for name, *arguments in steps:
             getattr(self, f"_{name}")(*arguments)
         return self.seq
@@ -76,6 +81,10 @@ class ScopeModel:
 
     def _note(self, kind, op, key=None, value=None, namespace=""):
         self.changes.append((self.seq, kind, op, key, value, namespace))
+
+    def _append(self, kind, value):
+        self._note(kind, "append", stamp(self.seq, self.appended), value)
+        self.appended += 1
 
     def _set(self, at: Key, value, expires_us=None):
         self.values[at] = Value(value, self.seq, expires_us)
@@ -91,11 +100,11 @@ class ScopeModel:
 
     def _message(self, role, content, metadata):
         self.messages.append((role, content, metadata))
-        self._note("message", "append", None, content)
+        self._append("message", content)
 
     def _event(self, kind, data):
         self.events.append((kind, data))
-        self._note("event", "append", None, data)
+        self._append("event", data)
 
     def _put_record(self, record):
         self.record = {**record, "version": self.seq}

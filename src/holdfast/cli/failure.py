@@ -48,13 +48,14 @@ REMEDIES: dict[type[HoldfastError], str] = {
 }
 """What to do at a command line, where the remedy of the class speaks of calls."""
 
-REMEDIES_BY_PART: dict[str, str] = {
-    "url": "A store is named by the path of a file, such as app.db, or by a URL, such as sqlite:///app.db.",
+REMEDIES_BY_OPTION: dict[str, str] = {
     "after": "Give a version, the cursor of a change as `tail` prints it, beginning, or now.",
     "cursor": "Give what an earlier list of the same order named at its end, in quotes.",
     "kinds": "Name one of those; for several, give --kind more than once.",
 }
-"""Of an InvalidValue, by what it is about."""
+"""Of an InvalidValue, by what it is about: of options whose values this program prints itself."""
+
+NAMED_BY = "A store is named by the path of a file, such as app.db, or by a URL, such as sqlite:///app.db."
 
 USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 """What every mistake in the arguments is; typer does not give it a public name."""
@@ -75,13 +76,17 @@ def exit_code(error: HoldfastError) -> int:
 
 
 def remedy_of(error: HoldfastError) -> str:
-    """What to do about this error at a command line. A remedy of this very occurrence stands as it is."""
+    """What to do about this error at a command line. A remedy of this very occurrence stands as it is,
+    but for that of an option."""
     if error.remedy == errors.STORABLE:
         return "A stored value is JSON: finite numbers, integers of 64 bits."
+    about = error.facts.get("path") if isinstance(error, errors.InvalidValue) else None
+    if about in REMEDIES_BY_OPTION:
+        return REMEDIES_BY_OPTION[about]
     if "remedy" in vars(error):
         return error.remedy
-    if isinstance(error, errors.InvalidValue) and (about := error.facts.get("path")) in REMEDIES_BY_PART:
-        return REMEDIES_BY_PART[about]
+    if about == "url":
+        return NAMED_BY
     return REMEDIES.get(type(error), error.remedy)
 
 

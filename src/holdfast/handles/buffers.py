@@ -30,6 +30,7 @@ from holdfast.handles.buffer import Batch, Buffer, Life, Send, Values, may_pass,
 from holdfast.kernel.commit import Committed, Conflict
 from holdfast.kernel.contract import Clock
 from holdfast.kernel.limits import Traits
+from holdfast.kernel.line import told
 from holdfast.kernel.part import Part
 from holdfast.kernel.work import Work
 from holdfast.model import cause
@@ -207,7 +208,8 @@ class Buffers:
             batch.sealed = True
             buffer.sender = asyncio.get_running_loop()
             carried.append((buffer, batch))
-        part.carry(runtime.puts(batch.values), runtime.lines(batch.values) if self._streaming else ())
+        lines = [told(line, work.values) for line in runtime.lines(batch.values)] if self._streaming else []
+        part.carry(runtime.puts(batch.values), lines)
         return True
 
     async def _commit_carrying(self, work: Work, carried: list[tuple[Buffer, Batch]]) -> Committed | Conflict:

@@ -8,23 +8,26 @@ import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from holdfast.errors import Closed, Gone, InvalidValue, shown
+from holdfast.errors import Closed, Gone, InvalidValue, NotFound, shown
 from holdfast.handles.store import Store
-from holdfast.kernel.commit import Head, Read
+from holdfast.handles.unit import Alone, Target
+from holdfast.kernel import codec
+from holdfast.kernel.commit import Cell, Head, Read
 from holdfast.kernel.cursor import Cursor, parse_cursor
 from holdfast.kernel.follower import Follower
 from holdfast.kernel.limits import VERSION_MAX, listed
 from holdfast.kernel.live import Live
 from holdfast.kernel.lives import Admission
 from holdfast.kernel.part import missing
+from holdfast.kernel.work import Work
 from holdfast.model.change import KINDS, Change
 from holdfast.model.scope import Scope
 from holdfast.operations.user_sessions import UserSessions
-from holdfast.services import change
+from holdfast.services import change as told
 from holdfast.services.session import is_scope
 
 After = str | int | Literal["now", "beginning"]
@@ -119,7 +122,7 @@ class Changes:
             life = self._life
             if isinstance(record, Live):
                 if (life is None or record.epoch == life.epoch) and self._shows(record.line.kind):
-                    return change.live_change(scope, record, after=self._place_of(scope))
+                    return told.live_change(scope, record, after=self._place_of(scope))
                 continue
             if life is not None and record.epoch > life.epoch:  # its own end is trimmed away
                 await self.aclose()
@@ -128,7 +131,7 @@ class Changes:
             place = after if isinstance(after, Cursor) else None
             at_once = place is not None and place.seq == record.seq  # the rest of a record that was begun before
             self._before = (scope, str(place) if at_once else record.seq - 1)
-            self._ready.extend(change.changes_of(scope, record, kinds=self._kinds, after=place))
+            self._ready.extend(told.changes_of(scope, record, kinds=self._kinds, after=place))
             if life is not None and record.op == "drop":
                 await self.aclose()
         following = self._ready.popleft()
@@ -157,6 +160,31 @@ class Changes:
 
     def _shows(self, kind: str) -> bool:
         return self._kinds is None or kind in self._kinds
+
+    async def read(self, change: Change, *, default: Any = None) -> Any:
+        """What a change says was set or appended; where the log has only its key, what stands under that key now.
+
+        That may be newer, of which a later change tells then. `default` for what is not there any more, for a delete
+        and for a clear. One read where the change has no value, else none. Raises Closed with the store.
+        """
+        if change.value is not UNSET:
+            return default if change.op in ("delete", "clear") else change.value
+        store, scope = self._store, str(change.scope)
+        target = Target(scope, "must_exist" if is_scope(scope) else "create")
+        epoch = parse_cursor(change.cursor).epoch
+
+        async def look(work: Work) -> Cell | None:
+            cell = await work.get(target.scope, told.cell_of(change))
+            head = await work.head(target.scope, tracked=False)
+            return cell if head.epoch == epoch else None  # else it is of another life, which is not the one told of
+
+        try:
+            if store.principal is not None:
+                store.principal.check(change.scope)
+            cell = await Alone(store).read(target, look)
+        except NotFound:
+            return default
+        return default if cell is None else codec.decode(cell.value)
 
     async def aclose(self) -> None:
         """Follow nothing more; what was already received can still be read."""

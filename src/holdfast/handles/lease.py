@@ -79,7 +79,8 @@ class Lease:
     def check(self) -> None:
         """Raise LeaseLost where it is known to be over: given back, or not renewed for its ttl."""
         if not self._over:
-            since_s = self.store.clock.monotonic_s() - max(self._sent_s, self._keeper.renewed_s)
+            sent_s, renewed_s = self._sent_s, self._keeper.renewed_s
+            since_s = self.store.clock.monotonic_s() - (sent_s if sent_s > renewed_s else renewed_s)
             if since_s <= self._ttl_s:
                 return
             self._over = f"it could not be renewed for {since_s:.3g} s, longer than its ttl"

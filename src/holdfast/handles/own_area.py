@@ -14,7 +14,7 @@ from typing import Literal
 from holdfast.errors import InvalidValue, shown
 from holdfast.handles.measured import measured
 from holdfast.handles.unit import Target, Unit
-from holdfast.kernel.commit import Absent, Range
+from holdfast.kernel.commit import Absent, Check, Present, Range, Untouched
 from holdfast.kernel.keys import check_name, escaped
 from holdfast.kernel.limits import check_limit, listed
 from holdfast.kernel.work import Work
@@ -82,18 +82,41 @@ class Area:
         items = tuple([(cell.key.removeprefix(self._prefix), cell.value) for cell in cells])
         return Page(items, items[-1][0] if goes_on else None)
 
-    async def write(self, puts: Mapping[str, bytes], *, deletes: Iterable[str] = (), new: Iterable[str] = ()) -> int:
+    async def version(self) -> int:
+        """The version that the session is at: what `untouched` of a later write is compared with. One read."""
+
+        async def look(work: Work) -> int:
+            return (await work.head(self._target.scope, tracked=False)).seq
+
+        return await self._unit.read(self._target, look)
+
+    async def write(
+        self,
+        puts: Mapping[str, bytes],
+        *,
+        deletes: Iterable[str] = (),
+        new: Iterable[str] = (),
+        present: Iterable[str] = (),
+        untouched: Mapping[str, int] | None = None,
+    ) -> int:
         """Store and remove values in one commit, without a read; returns the version.
 
-        Raises Conflict, and stores nothing, if a key named in `new` is there already. TooLarge beyond the limits.
+        Raises Conflict, and stores nothing, if a key named in `new` is there already, one in `present` is not, or if
+        anything under a prefix in `untouched` was written or removed after the version named there, or so long after it
+        that the log does not reach back. TooLarge beyond the limits.
         """
         values = {self._key(key): _checked(value) for key, value in puts.items()}
         gone = [self._key(key) for key in listed(deletes, "deletes")]
-        absent = [Absent(self._key(key)) for key in listed(new, "new")]
+        checks: list[Check] = [Absent(self._key(key)) for key in listed(new, "new")]
+        checks += [Present(self._key(key)) for key in listed(present, "present")]
+        for prefix, since in (untouched or {}).items():
+            if type(since) is not int or since < 0:
+                raise InvalidValue(f"{shown(since)} is no version of a session", path="untouched")
+            checks.append(Untouched(self._key(prefix) if prefix else self._prefix, since))
         scope = self._target.scope
 
         def stage(work: Work) -> None:
-            for check in absent:
+            for check in checks:
                 work.require(scope, check)
             for key, value in values.items():
                 work.put(scope, key, value)

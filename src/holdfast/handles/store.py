@@ -90,7 +90,9 @@ class Store:
         if self.closed or self._forks != _forks:
             self.check_open()
         keeper = self.deadlines if of_expired == "nothing" else None
-        return Work(self.writer, limits=self.limits, cause=self.cause(), keeper=keeper)
+        work = Work(self.writer, limits=self.limits, cause=self.cause(), keeper=keeper)
+        work.values = self.config.changes.values
+        return work
 
     def why(self) -> cause.Cause:
         """Why the current task does what it does."""

@@ -1,10 +1,21 @@
-"""The lines of a log record's body: what one commit did to one scope, change by change."""
+"""The lines of a log record's body: what one commit did to one scope, change by change.
+
+    ["state", "set", "cart", ["milk"], ""]      a line with its value
+    ["state", "set", "cart", null, "", true]    a bare one: of what was written only the key was kept
+
+Each line says by itself which of both it is, so that one log may hold both.
+"""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from msgspec import Raw, Struct, json
 
 NULL = Raw(b"null")
+
+Values = Literal["inline", "keys"]
+"""Whether what is written is told with its value, or by its key only."""
 
 
 class Line(Struct, frozen=True, array_like=True, gc=False):
@@ -17,7 +28,13 @@ class Line(Struct, frozen=True, array_like=True, gc=False):
     namespace: str = ""
 
 
-_lines_decoder = json.Decoder(list[Line])
+class Read(Line, frozen=True, array_like=True, gc=False):
+    """A line as it is read: `bare` where something was written under its key, and not kept here."""
+
+    bare: bool = False
+
+
+_lines_decoder = json.Decoder(list[Read])
 _encode = json.Encoder().encode
 
 
@@ -26,11 +43,18 @@ def line(kind: str, op: str, key: str | None, value: bytes | None, namespace: st
     return Line(kind, op, key, NULL if value is None else Raw(value), namespace)
 
 
+def told(line: Line, values: Values) -> Line:
+    """A line as a record tells it that tells `values` so; one that never had a value stays as it is."""
+    if values == "inline" or line.value is NULL:
+        return line
+    return Read(line.kind, line.op, line.key, NULL, line.namespace, bare=True)
+
+
 def encode_lines(lines: list[Line]) -> bytes:
     """The body of a log record."""
     return _encode(lines) if lines else b""
 
 
-def decode_lines(body: bytes) -> list[Line]:
+def decode_lines(body: bytes) -> list[Read]:
     """The changes in the body of a log record."""
     return _lines_decoder.decode(body) if body else []

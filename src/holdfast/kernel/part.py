@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -239,13 +238,11 @@ class Part:
     def savepoint(self) -> Callable[[], None]:
         """What takes back all that is staged from now on, a `make` included, but no `end`."""
         before = (self.need, self.asked, self.made, self.puts.copy(), self.ttls_us.copy(), self.deletes.copy())
-        lists: tuple[list[Any], ...] = (self.appends, self.lines, self.checks)
-        lengths = [len(staged) for staged in lists]
+        appends, lines, checks = len(self.appends), len(self.lines), len(self.checks)
 
         def undo() -> None:
             self.need, self.asked, self.made, self.puts, self.ttls_us, self.deletes = before
-            for staged, length in zip(lists, lengths, strict=True):
-                del staged[length:]
+            del self.appends[appends:], self.lines[lines:], self.checks[checks:]
 
         return undo
 
@@ -276,6 +273,14 @@ class Part:
         if after is None:
             return cells
         return [cell for cell in cells if (cell.key < after if wanted.reverse else cell.key > after)]
+
+    def with_staged(self, kept: list[Cell], wanted: Range, *, last: str | None) -> list[Cell]:
+        """Stored cells of a range with the staged ones among them. Where more may follow in the store, what is staged
+        beyond the `last` one read belongs to a later page."""
+        staged = self.staged_in(wanted)
+        if last is not None:
+            staged = [cell for cell in staged if (cell.key > last if wanted.reverse else cell.key < last)]
+        return sorted(kept + staged, key=lambda cell: cell.key, reverse=wanted.reverse) if staged else kept
 
     def stored_after(self, wanted: Range) -> str | None:
         """Where the store has to start: a provisional key lies beyond all stored ones of its prefix."""

@@ -12,7 +12,7 @@ from holdfast.errors import Unavailable
 from holdfast.kernel.commit import Found, Read, Record, View
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keeping import Keeper, asking, lapsed
-from holdfast.kernel.limits import check_time
+from holdfast.kernel.limits import TIME_US_MAX, check_time
 from holdfast.kernel.writer import Writer
 
 T = TypeVar("T")
@@ -32,7 +32,9 @@ class Reads:
     @property
     def now_us(self) -> int:
         """The time now, or the latest seen here if the clock was set back. Raises InvalidValue: it is out of range."""
-        now_us = check_time(self._writer.clock.now_us())
+        now_us = self._writer.clock.now_us()
+        if type(now_us) is not int or not 0 <= now_us <= TIME_US_MAX:
+            check_time(now_us)
         if now_us > self._latest_us:
             self._latest_us = now_us
         return self._latest_us

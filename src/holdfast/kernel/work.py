@@ -56,7 +56,7 @@ from holdfast.kernel.limits import (
     check_version,
     may_go_on,
 )
-from holdfast.kernel.line import line
+from holdfast.kernel.line import Line, Values, line, told
 from holdfast.kernel.part import Part, missing
 from holdfast.kernel.reads import Reads
 from holdfast.kernel.writer import Writer
@@ -65,7 +65,9 @@ from holdfast.kernel.writer import Writer
 class Work(Reads):
     """One unit of work on one kernel."""
 
-    __slots__ = ("_bytes", "_limits", "_open", "_parts", "called", "cause", "durable", "guard", "missed", "operations")
+    __slots__ = (
+        "_bytes", "_limits", "_open", "_parts", "called", "cause", "durable", "guard", "missed", "operations", "values"
+    )  # fmt: skip
 
     def __init__(self, writer: Writer, *, limits: Traits, cause: bytes = b"", keeper: Keeper | None = None) -> None:
         super().__init__(writer, keeper)
@@ -79,6 +81,8 @@ class Work(Reads):
         """Called at every touch, if whoever owns the unit set it: raises where it may not be used."""
         self.called = "transaction"
         """What whoever owns the unit calls it."""
+        self.values: Values = "inline"
+        """What its records tell of what it writes."""
         self._limits = limits
         self._parts: dict[str, Part] = {}
         self._open = True
@@ -94,8 +98,10 @@ class Work(Reads):
         Raises Closed when the unit is used up, Unsupported when the backend cannot span it together with the
         scopes touched before, NotFound for a scope that this unit ended, or found to be missing though it must exist.
         """
-        if not self._open or self.guard is not None:
+        if not self._open:
             self.check()
+        if self.guard is not None:
+            self.guard()
         part = self._parts.get(scope) or self._new_part(scope)
         if part.gone:
             raise missing(scope)
@@ -231,13 +237,7 @@ class Work(Reads):
             if not goes_on or len(kept) >= wanted.limit or (kept and wanted.bytes_max is not None):
                 break
             after = cells[-1].key  # so much of the page was hidden that it was not enough
-        staged = part.staged_in(wanted)
-        if staged and goes_on:
-            # More may follow in the store: what is staged beyond the last one read belongs to a later page.
-            last = cells[-1].key
-            staged = [cell for cell in staged if (cell.key > last if wanted.reverse else cell.key < last)]
-        if staged:
-            kept = sorted(kept + staged, key=lambda cell: cell.key, reverse=wanted.reverse)
+        kept = part.with_staged(kept, wanted, last=cells[-1].key if goes_on else None)
         return tuple(kept[: wanted.limit]), view.head, goes_on or len(kept) > wanted.limit
 
     async def head(self, scope: str, *, tracked: bool = True) -> Head:
@@ -326,11 +326,16 @@ class Work(Reads):
     def note(
         self, scope: str, kind: str, op: str, key: str | None = None, value: bytes | None = None, namespace: str = ""
     ) -> None:
-        """Add one line to the body of the scope's log record: what followers of the stream will see."""
+        """Add one line to the body of the scope's log record, what followers of the stream will see: with its value or
+        without, as `values` says."""
+        self.tell(scope, told(line(kind, op, key, value, namespace), self.values))
+
+    def tell(self, scope: str, line: Line) -> None:
+        """Add a line just as it is."""
         part = self._parts.get(scope)
         if part is not None and (part.drop or not part.gone):
-            self._bytes += 3 * KEY_BYTES_MAX + (0 if value is None else len(value))
-            part.lines.append(line(kind, op, key, value, namespace))
+            self._bytes += 3 * KEY_BYTES_MAX + len(line.value)
+            part.lines.append(line)
 
     def _staging(self, scope: str, key: str, value: bytes = b"", entries: tuple[Entry, ...] = ()) -> Part:
         """The part of a scope that gets one more operation.

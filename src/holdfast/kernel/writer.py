@@ -82,8 +82,7 @@ class Writer:
             lane = self._open_lane(loop)
         if lane.is_full:
             await lane.wait_for_room()
-        future = lane.submit(commit)
-        outcome = await (future if missed is None else _not_missed(future, missed))
+        outcome = await (lane.submit(commit) if missed is None else _not_missed(lane, commit, missed))
         if isinstance(outcome, HoldfastError):
             raise _own(outcome)
         return outcome
@@ -150,9 +149,10 @@ class Lane:
         """Whether whoever wants to submit has to wait for room."""
         return bool(self._doors) or len(self._queue) >= self._waiting_max
 
-    def submit(self, commit: Commit) -> asyncio.Future[Outcome]:
+    def submit(self, commit: Commit, future: asyncio.Future[Outcome] | None = None) -> asyncio.Future[Outcome]:
         """Queue one commit; the future brings its outcome."""
-        future: asyncio.Future[Outcome] = self._loop.create_future()
+        if future is None:
+            future = self._loop.create_future()
         self._queue.append((commit, future))
         if self._pump is None:
             self._start()
@@ -219,7 +219,7 @@ class Lane:
         size = 0
         while queue and len(batch) < BATCH_MAX:
             commit, future = queue[0]
-            if future.done():  # its caller was cancelled before it was sent
+            if future.done() and not isinstance(future, _Told):  # its caller was cancelled before it was sent
                 queue.popleft()
                 continue
             size += _weight(commit)
@@ -324,24 +324,36 @@ class Lane:
         return outcome
 
 
-async def _not_missed(future: asyncio.Future[Outcome], missed: Callable[[Committed], object]) -> Outcome:
-    """The outcome, for a caller whose cancellation does not reach the commit."""
+class _Told(asyncio.Future[Outcome]):
+    """Where a caller waits whose cancellation ends the waiting only. (A shield is one more round of the loop.)"""
 
-    def tell(done: asyncio.Future[Outcome]) -> None:
-        outcome = done.result()
+    def __init__(self, missed: Callable[[Committed], object]) -> None:
+        super().__init__()
+        self._missed = missed
+        self._context = contextvars.copy_context()
+
+    def tell(self, outcome: Outcome) -> None:
+        """Tell it, in its context, of what its commit came to."""
         if isinstance(outcome, Committed):
-            missed(outcome)
+            self.get_loop().call_soon(self._missed, outcome, context=self._context)
 
+
+async def _not_missed(lane: Lane, commit: Commit, missed: Callable[[Committed], object]) -> Outcome:
+    """The outcome, for a caller whose cancellation does not reach the commit."""
+    told = _Told(missed)
     try:
-        return await asyncio.shield(future)
+        return await lane.submit(commit, told)
     except asyncio.CancelledError:
-        future.add_done_callback(tell)
+        if not told.cancelled():  # the outcome was there first
+            told.tell(told.result())
         raise
 
 
 def _answer(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
     if not future.done():
         future.set_result(outcome)
+    elif isinstance(future, _Told) and future.cancelled():
+        future.tell(outcome)
 
 
 def _abandon(batch: Sequence[Waiting], problem: BaseException) -> None:

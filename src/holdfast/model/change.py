@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, get_args
 
+from msgspec import UNSET as UNSET
 from msgspec import Struct
 
 from holdfast.model.cause import Cause
@@ -31,8 +32,9 @@ class Change(Struct, frozen=True):
     scope       the scope that changed; `session` is its id if it is a session
     kind, op    what was changed, and how; "emit" was told live and is kept nowhere
     namespace   of the state that changed ("" is the default one)
-    key         the key of state, temp or runtime; the session's id; None for what has no key
-    value       the new value of a set or append, what was emitted, None for a delete or clear
+    key         the key of state, temp or runtime; the session's id; the cursor of a message or event; None of a clear
+    value       the new value of a set or append, what was emitted, None for a delete or clear; UNSET where the log has
+                only the key (`Config.changes.values`): `Changes.read` then reads what there is now
     """
 
     seq: int

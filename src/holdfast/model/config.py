@@ -17,6 +17,9 @@ PERSISTENCE = ("immediate", "batched", "checkpoint")
 COMPRESSION = ("auto", "off")
 """Whether values may be compressed."""
 
+VALUES = ("inline", "keys")
+"""What the log may tell of what is written."""
+
 _KIB = 1024
 _MIB = 1024 * 1024
 
@@ -135,11 +138,15 @@ class ChangesConfig(Struct, frozen=True, kw_only=True):
     retention_age       a sweep keeps records younger than this (30 d; None: age keeps nothing)
     retention_count     and the newest so many of each scope, whatever their age (None: count keeps nothing)
     queue_max           records a follower may have waiting before it reads from the log instead (1,000)
+    values              "inline": a record tells what was written with its value. "keys": with its key only, but for the
+                        record of a session, so that values stand nowhere but in their place; a follower reads them
+                        there, and there is no history of them. Each record says which of both it is
     """
 
     retention_age: Duration | None = "30d"
     retention_count: int | None = None
     queue_max: int = 1000
+    values: Literal["inline", "keys"] = "inline"
 
 
 class CacheConfig(Struct, frozen=True, kw_only=True):
@@ -243,6 +250,7 @@ class Config(Struct, frozen=True, kw_only=True):
             to_seconds(self.turns.answers_ttl, "turns.answers_ttl")
         _check_choice("state.compression", self.state.compression, COMPRESSION)
         _check_choice("runtime.compression", self.runtime.compression, COMPRESSION)
+        _check_choice("changes.values", self.changes.values, VALUES)
         for name, duration in {
             "changes.retention_age": self.changes.retention_age,
             "session.default_ttl": self.session.default_ttl,

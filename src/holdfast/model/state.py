@@ -39,12 +39,12 @@ class Why(Struct, frozen=True):
     """How a key came to be what it is.
 
     key         the key
-    value       what it is; None if it is `deleted`
+    value       what it is; None if it is `deleted`; UNSET if it expired and the log has only its key
     version     of the commit that wrote or removed it
     at          when that was; None if the log does not reach so far back
     by, cause   who did it, and all that is known of why; likewise
     deleted     whether that commit removed it
-    before      what it was before; None if it was not there
+    before      what it was before; None if it was not there; UNSET if the log has only its key
     existed     whether it was there before; None if the log does not reach so far back
     """
 

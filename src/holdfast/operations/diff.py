@@ -26,7 +26,8 @@ async def diff(work: Work, place: Place, since: int | None, until: int | None) -
 
     The present life of the scope only: what was before it counts as empty. In a transaction it shows what was committed
     before, and without `until` the commit fails if somebody writes the namespace meanwhile. Raises Compacted if the log
-    was trimmed past `since`, InvalidValue for versions that are not there or not in order.
+    was trimmed past `since`, InvalidValue for versions that are not there or not in order, Unsupported where of a value
+    to be compared the log has only the key, unless it is the present one.
     """
     head = await work.head(place.scope, tracked=False)
     if until is None and head.live:
@@ -50,10 +51,17 @@ async def diff(work: Work, place: Place, since: int | None, until: int | None) -
         befores: dict[str, change.Made] = dict.fromkeys(afters, change.NOTHING)
     else:
         befores = await change.at(work, area, since, set(afters))
+    values = {key: value for key, (_, value) in afters.items()}
+    bare = {key: record.seq for key, (record, value) in afters.items() if isinstance(value, change.Untold)}
+    values.update(await change.present(work, area, bare))
+    for version, made in ((since, befores), (until, values)):
+        for key, value in made.items():
+            if isinstance(value, change.Untold):
+                raise change.untold(place.scope, key, version)
     items = [
         found
-        for key, (record, value) in sorted(afters.items())
-        if (found := _difference(key, befores.get(key), value, record, known=befores.get(key) is not None)) is not None
+        for key, (record, _) in sorted(afters.items())
+        if (found := _difference(key, befores.get(key), values[key], record)) is not None
     ]
     return Diff(tuple(items), since, until)
 
@@ -64,8 +72,9 @@ def _version(name: str, version: int, newest: int) -> int:
     return version
 
 
-def _difference(key: str, before: change.Made, after: change.Made, record: Record, *, known: bool) -> Difference | None:
+def _difference(key: str, before: change.Made, after: change.Made, record: Record) -> Difference | None:
     """The difference between two values, None if there is none."""
+    known = before is not None
     was, is_now = isinstance(before, bytes), isinstance(after, bytes)
     if known and before == after:
         return None

@@ -1,6 +1,12 @@
-"""Earlier values of one key, and how the present one came to be, read backwards from the log."""
+"""Earlier values of one key, and how the present one came to be, read backwards from the log.
+
+Of a value that the log does not tell only the newest may still be had, from where it stands.
+"""
 
 from __future__ import annotations
+
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Record, Untouched
@@ -16,12 +22,28 @@ SCAN = 500
 """Records read at once, up to PAGE_BYTES."""
 
 
-async def history(work: Work, place: Place, key: str, limit: int, *, until: int | None = None) -> History:
-    """Up to `limit` earlier values, newest first, as far as the log reaches; of `until` and before, if given.
+async def history(work: Work, place: Place, key: str, limit: int) -> History:
+    """Up to `limit` earlier values, newest first, as far as the log reaches.
 
     A value that expired still stands in the log. The history ends where the scope's present life began. In a
-    transaction it shows what was committed before, and the commit fails if somebody writes the key meanwhile.
+    transaction it shows what was committed before, and the commit fails if somebody writes the key meanwhile. Raises
+    Unsupported where the log has only the key of a value that is not the present one.
     """
+    past = await _past_of(work, place, key, limit)
+    items = list(past.items)
+    if items and items[0].value is UNSET:
+        area = change.Area(place.scope, place.area, place.namespace, place.prefix)
+        version = items[0].version
+        if raw := (await change.present(work, area, {key: version})).get(key):
+            items[0] = replace(items[0], value=codec.decode(raw))
+    for item in items:
+        if item.value is UNSET:
+            raise change.untold(place.scope, key, item.version)
+    return History(tuple(items), past.complete)
+
+
+async def _past_of(work: Work, place: Place, key: str, limit: int, *, until: int | None = None) -> History:
+    """The same of `until` and before, if given; a value that the log does not tell is UNSET."""
     items: list[PastValue] = []
     head = await work.head(place.scope, tracked=False)
     if not head.live:
@@ -44,12 +66,13 @@ async def history(work: Work, place: Place, key: str, limit: int, *, until: int 
 
 
 async def why(work: Work, place: Place, key: str) -> Why | None:
-    """How a key came to be what it is; None if it is not there, and the log knows nothing of it.
+    """How a key came to be what it is; None if it is not there, and the log knows nothing of it. A value that the log
+    does not tell is UNSET.
 
     Reads the cell, and the log from its version back to the value before: no further.
     """
     cell = await work.get(place.scope, place.prefix + key)
-    past = await history(work, place, key, 2, until=None if cell is None else cell.version)
+    past = await _past_of(work, place, key, 2, until=None if cell is None else cell.version)
     items = past.items
     if cell is not None and not (items and items[0].version == cell.version):
         return Why(key, codec.decode(cell.value), cell.version, None, None, None)  # its record was trimmed
@@ -57,10 +80,11 @@ async def why(work: Work, place: Place, key: str) -> Why | None:
         return None
     now, before = items[0], items[1] if len(items) > 1 else None
     gone = cell is None
+    value = codec.decode(cell.value) if cell is not None else now.value
     if before is None:
-        return Why(key, now.value, now.version, now.at, now.by, now.cause, gone, None, False if past.complete else None)
+        return Why(key, value, now.version, now.at, now.by, now.cause, gone, None, False if past.complete else None)
     existed = not before.deleted
-    return Why(key, now.value, now.version, now.at, now.by, now.cause, gone, before.value, existed)
+    return Why(key, value, now.version, now.at, now.by, now.cause, gone, before.value, existed)
 
 
 def _past(record: Record, place: Place, key: str) -> PastValue | None:
@@ -75,5 +99,6 @@ def _past(record: Record, place: Place, key: str) -> PastValue | None:
         if line.op == "clear" or (line.key == key and line.op == "delete"):
             return PastValue(None, record.seq, at, cause.by, deleted=True, cause=cause)
         if line.key == key:
-            return PastValue(codec.decode(bytes(line.value)), record.seq, at, cause.by, cause=cause)
+            value = UNSET if line.bare else codec.decode(bytes(line.value))
+            return PastValue(value, record.seq, at, cause.by, cause=cause)
     return None

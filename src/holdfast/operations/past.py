@@ -11,14 +11,14 @@ from holdfast.kernel.commit import Head
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.services import change
-from holdfast.services.change import Area, Made
+from holdfast.services.change import Area, Made, Untold
 
 
 async def value_at(work: Work, area: Area, key: str, version: int) -> bytes | None:
     """The encoded value of one key then; None if it was not there.
 
     Raises NotFound for a version before the present life of the scope, InvalidValue for one it has not reached,
-    Compacted if the log does not reach the value.
+    Compacted if the log does not reach the value, Unsupported if it has only the key.
     """
     cell = await work.get(area.scope, area.prefix + key)
     await check_version_of(work, area.scope, version)
@@ -61,6 +61,8 @@ def _told(then: dict[str, Made], key: str, area: Area, version: int) -> bytes | 
     found = then.get(key)
     if found is None:
         raise _compacted(area.scope, version, None, key)
+    if isinstance(found, Untold):
+        raise change.untold(area.scope, key, version)
     return found if isinstance(found, bytes) else None
 
 

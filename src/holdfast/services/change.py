@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from holdfast.errors import Corrupt, InvalidValue, shown
+from holdfast.errors import Corrupt, InvalidValue, Unsupported, shown
 from holdfast.kernel import codec
 from holdfast.kernel import line as lines
-from holdfast.kernel.commit import Record
+from holdfast.kernel.commit import Read, Record, stamp
 from holdfast.kernel.cursor import Cursor, parse_cursor
-from holdfast.kernel.keys import check_name
+from holdfast.kernel.keys import check_name, escaped
 from holdfast.kernel.limits import PAGE_BYTES, SIGNAL_BYTES_MAX, may_go_on
 from holdfast.kernel.line import Line, decode_lines
 from holdfast.kernel.live import Live
@@ -27,7 +27,7 @@ SCAN = 500
 """Records read at once, up to PAGE_BYTES."""
 
 
-def lines_of(record: Record) -> list[Line]:
+def lines_of(record: Record) -> list[lines.Read]:
     """The lines of one record. Raises Corrupt for a body that no commit has written."""
     try:
         return decode_lines(record.body)
@@ -49,10 +49,16 @@ class Nothing:
     """What a key is that does not exist, or no longer."""
 
 
-NOTHING = Nothing()
+class Untold:
+    """What a key is that was written, and of which the log has not the value."""
 
-Made = bytes | Nothing | None
-"""What a commit made of a key: an encoded value, nothing, or what the log does not tell (None)."""
+
+NOTHING = Nothing()
+UNTOLD = Untold()
+
+Made = bytes | Nothing | Untold | None
+"""What a commit made of a key: an encoded value, nothing, a value that is not told, or what the log does not tell at
+all (None)."""
 
 
 def made(record: Record, area: Area) -> dict[str, Made]:
@@ -67,7 +73,7 @@ def made(record: Record, area: Area) -> dict[str, Made]:
         if line.op == "clear":
             found.update(dict.fromkeys(touched, NOTHING))
         elif line.key is not None:
-            found[line.key] = NOTHING if line.op == "delete" else bytes(line.value)
+            found[line.key] = NOTHING if line.op == "delete" else UNTOLD if line.bare else bytes(line.value)
     return found
 
 
@@ -111,6 +117,28 @@ async def at(work: Work, area: Area, version: int, wanted: Set[str]) -> dict[str
     return {**dict.fromkeys(wanted, NOTHING), **found} if before <= 1 else found
 
 
+def untold(scope: str, key: str, version: int) -> Unsupported:
+    """The error that says that a value is asked for of which the log has only the key."""
+    return Unsupported(
+        f"what {key!r} was at version {version} of {scope} is kept nowhere: it was written with "
+        'Config.changes.values="keys"',
+        remedy='With Config(changes=ChangesConfig(values="inline")) what is written from then on has a past; `why` and '
+        "the change stream tell either way who wrote what, and when.",
+        scope=scope,
+        key=key,
+        version=version,
+    )
+
+
+async def present(work: Work, area: Area, versions: Mapping[str, int]) -> dict[str, bytes]:
+    """Of those keys the encoded values that are there now, where they are of just that version."""
+    if not versions:
+        return {}
+    [view] = await work.peek((Read(area.scope, tuple(area.prefix + key for key in versions)),))
+    cells = {key: view.cells.get(area.prefix + key) for key in versions}
+    return {key: cell.value for key, cell in cells.items() if cell is not None and cell.version == versions[key]}
+
+
 def changes_of(
     scope: str, record: Record, *, kinds: Container[str] | None = None, after: Cursor | None = None
 ) -> list[Change]:
@@ -118,6 +146,8 @@ def changes_of(
     delivered = after.place if after is not None and after.seq == record.seq else -1
     cause = decode_cause(record.cause)
     at = to_datetime(record.at_us)
+    told = lines_of(record)
+    keys = _keys_of(record, told)
     return [
         Change(
             seq=record.seq,
@@ -128,13 +158,33 @@ def changes_of(
             scope=Scope.parse(scope),
             kind=line.kind,  # type: ignore[arg-type]
             op=line.op,  # type: ignore[arg-type]
-            key=line.key,
-            value=codec.decode(bytes(line.value)),
+            key=keys[place],
+            value=UNSET if line.bare else codec.decode(bytes(line.value)),
             namespace=line.namespace,
         )
-        for place, line in enumerate(lines_of(record))
+        for place, line in enumerate(told)
         if place > delivered and (kinds is None or line.kind in kinds)
     ]
+
+
+def _keys_of(record: Record, told: Sequence[Line]) -> list[str | None]:
+    """The key of each line. That of what was appended is the stamp that its commit gave it."""
+    keys = [line.key for line in told]
+    for kind in {line.kind for line in told if line.op == "append"}:
+        prefix = f"{kind}/"
+        own = prefix + stamp(record.seq, 0).partition(".")[0]
+        stamps = sorted(key.removeprefix(prefix) for key in record.touched if key.startswith(own))
+        places = [place for place, line in enumerate(told) if line.op == "append" and line.kind == kind]
+        for place, key in zip(places, stamps, strict=True):
+            keys[place] = key
+    return keys
+
+
+def cell_of(change: Change) -> str:
+    """The key of the cell in which what was set or appended is kept."""
+    if change.kind in ("state", "temp"):
+        return f"{change.kind}/{escaped(change.namespace)}/{change.key}"
+    return f"{change.kind}/{change.key}"
 
 
 def live_change(scope: str, live: Live, *, after: str | int) -> Change:

@@ -30,6 +30,7 @@ from holdfast.errors import Corrupt, InvalidValue, shown
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Entry, Put
 from holdfast.kernel.keys import check_name
+from holdfast.kernel.line import line
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Bounds
@@ -252,11 +253,11 @@ def create(work: Work, record: SessionRecord) -> None:
 
 
 def put(work: Work, record: SessionRecord) -> None:
-    """Stage the record with its index entries, and the change that tells of it."""
+    """Stage the record with its index entries, and the change that tells of it: whose a session is, its log says."""
     scope = scope_of(record.id)
     raw = _encode(record)
     work.put(scope, CELL, raw, entries=_entries(record))
-    work.note(scope, "session", "set", record.id, raw)
+    work.tell(scope, line("session", "set", record.id, raw, ""))
 
 
 def living_of(record: SessionRecord, now_us: int) -> Living:

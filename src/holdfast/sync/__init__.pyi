@@ -10,7 +10,7 @@ from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, Holdf
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.model.budget import Budget, Cost, Progress, Usage
 from holdfast.model.cause import Cause
-from holdfast.model.change import Change, ChangeKind
+from holdfast.model.change import UNSET, Change, ChangeKind
 from holdfast.model.claim import Busy as claim_Busy
 from holdfast.model.config import (
     CacheConfig,
@@ -46,6 +46,7 @@ from holdfast.services.message import Order
 from holdfast.sync.portal import timeout
 
 __all__ = [
+    "UNSET",
     "AlreadyExists",
     "Budget",
     "BudgetExceeded",
@@ -119,6 +120,7 @@ class Changes:
     def __next__(self) -> Change: ...
     @property
     def cursors(self) -> dict[Scope, After]: ...
+    def read(self, change: Change, *, default: Any = None) -> Any: ...
     def close(self) -> None: ...
 
 class Claim:
@@ -243,7 +245,16 @@ class Area:
     def page(
         self, prefix: str = "", *, limit: int = 100, after: str | None = None, order: Literal["first", "last"] = "first"
     ) -> Page[tuple[str, bytes]]: ...
-    def write(self, puts: Mapping[str, bytes], *, deletes: Iterable[str] = (), new: Iterable[str] = ()) -> int: ...
+    def version(self) -> int: ...
+    def write(
+        self,
+        puts: Mapping[str, bytes],
+        *,
+        deletes: Iterable[str] = (),
+        new: Iterable[str] = (),
+        present: Iterable[str] = (),
+        untouched: Mapping[str, int] | None = None,
+    ) -> int: ...
 
 class Iterating:
     def wait(self) -> Iteration: ...

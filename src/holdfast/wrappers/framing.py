@@ -241,7 +241,8 @@ class Plain:
                 return False
             written: tuple[Put | Append, ...] = (*puts, *appends)
             for put in written:
-                if put.entries or not _is_short(put.value):
+                value = put.value
+                if put.entries or len(value) >= frame.COMPRESSED_FROM or (value and value[0] < frame.FIRST_OF_PLAIN):
                     return False
         return True
 

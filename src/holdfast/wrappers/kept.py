@@ -39,7 +39,10 @@ class Known:
         """Know one cell, or from when on there is none."""
         before = self.cells.get(key)
         self.cells[key] = cell
-        self.bytes += _weight(key, cell) - (0 if before is None else _weight(key, before))
+        if isinstance(before, Cell) and isinstance(cell, Cell):
+            self.bytes += len(cell.value) - len(before.value)
+        else:
+            self.bytes += _weight(key, cell) - (0 if before is None else _weight(key, before))
 
     def forget(self, key: str) -> None:
         """Know nothing of a cell."""

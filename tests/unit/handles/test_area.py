@@ -49,6 +49,25 @@ async def test_a_key_that_must_be_new_is_a_conflict_if_it_is_there_and_nothing_i
     assert dict((await area.page()).items) == {"a": b"1"}
 
 
+async def test_a_write_rests_on_what_is_there_and_on_what_nobody_touched(hold: Holdfast) -> None:
+    """Judged in the commit itself: a key that is gone, or anything written or removed under a prefix, is a Conflict."""
+    s = await hold.sessions.create()
+    area = s.area("mine")
+    await area.write({"a/1": b"", "b/1": b""})
+    seen = await area.version()
+    await s.state.set("n", 1)
+    assert await area.write({"b/2": b""}, present=["a/1"], untouched={"a/": seen}) == seen + 2
+    for refused in ({"present": ["a/2"]}, {"untouched": {"b/": seen}}, {"untouched": {"": seen}}):
+        with pytest.raises(Conflict):
+            await area.write({"c": b""}, **refused)  # type: ignore[arg-type]
+    await area.write({}, deletes=["a/none"])
+    with pytest.raises(Conflict):
+        await area.write({"c": b""}, untouched={"a/": seen})
+    assert await area.get(["c"]) == {}
+    with pytest.raises(InvalidValue, match="no version"):
+        await area.write({"c": b""}, untouched={"a/": -1})
+
+
 async def test_in_a_transaction_it_is_part_of_the_one_commit(hold: Holdfast) -> None:
     """Reads see its own writes, an exception writes nothing."""
     s = await hold.sessions.create(id="s")

@@ -11,6 +11,7 @@ import pytest
 
 from holdfast import Change, Changes, Config, Holdfast, NotFound, Scope, Session
 from holdfast.errors import Closed, Compacted, Diverged, HoldfastError, InvalidId, InvalidValue
+from holdfast.kernel.commit import stamp
 from holdfast.model.cause import Cause
 from holdfast.model.change import KINDS
 from holdfast.model.config import ChangesConfig
@@ -63,12 +64,12 @@ async def test_every_kind_of_change_is_told_in_the_order_of_the_commits(hold: Ho
         found = await take(changes, 15)
     assert [told(change)[:3] for change in found] == [
         ("session", "set", "s"),
-        ("event", "append", None),
+        ("event", "append", stamp(1, 0)),
         ("state", "set", "a"),
         ("temp", "set", "a"),
         ("runtime", "set", "step"),
-        ("message", "append", None),
-        ("event", "append", None),
+        ("message", "append", stamp(5, 0)),
+        ("event", "append", stamp(6, 0)),
         ("state", "delete", "a"),
         ("runtime", "delete", "step"),
         ("state", "set", "b"),
@@ -248,7 +249,7 @@ async def test_the_stream_of_a_recreated_session_tells_of_its_own_life_only(hold
     again = await hold.sessions.create(id="s", user="bob")
     await again.state.set("b", 1)
     async with again.changes(after="beginning") as changes:
-        assert [change.key for change in await take(changes, 3)] == ["s", None, "b"]
+        assert [change.key for change in await take(changes, 3)] == ["s", stamp(again.version, 0), "b"]
     assert [change.op async for change in s.changes(after="beginning")] == ["set", "append", "set", "delete"]
 
 
@@ -304,7 +305,8 @@ async def test_following_a_user_tells_of_their_scope_and_their_present_and_futur
         await new.state.set("c", 3)
         found = await take(changes, 5)
         assert {(str(change.scope), change.key) for change in found} == {
-            ("session/s", "a"), ("user/ada", "b"), ("session/new", "new"), ("session/new", None), ("session/new", "c"),
+            ("session/s", "a"), ("user/ada", "b"),
+            ("session/new", "new"), ("session/new", stamp(1, 0)), ("session/new", "c"),
         }  # fmt: skip
         await hold.sessions.delete("new")
         assert told((await take(changes, 1))[0])[:3] == ("session", "delete", "new")
@@ -315,7 +317,7 @@ async def test_following_a_user_tells_of_their_scope_and_their_present_and_futur
         again = await hold.sessions.create(id="new", user="ada")
         await again.state.set("d", 4)
         assert [(change.scope.id, change.key) for change in await take(changes, 3)] == [
-            ("new", "new"), ("new", None), ("new", "d")
+            ("new", "new"), ("new", stamp(again.version, 0)), ("new", "d")
         ]  # fmt: skip
 
 

@@ -44,7 +44,7 @@ async def test_its_followers_are_told_of_its_end(hold: Holdfast, clock: ManualCl
         clock.advance(60)
         await hold.sweep()
         told = [(change.kind, change.op, change.key) async for change in changes]
-    assert told == [("session", "set", "s"), ("event", "append", None), ("session", "delete", "s")]
+    assert told == [("session", "set", "s"), ("event", "append", "0000000000000001.0000"), ("session", "delete", "s")]
 
 
 async def test_what_is_extended_while_a_sweep_is_under_way_is_left(hold: Holdfast, clock: ManualClock) -> None:

@@ -68,7 +68,8 @@ async def live(hold: Holdfast, id: str, user: str, text: str) -> None:
 
 
 def brief(change: Change) -> tuple[str | None, str, object]:
-    return (change.session, change.op, change.value if change.kind == "state" else change.key)
+    key = None if change.op == "append" else change.key
+    return (change.session, change.op, change.value if change.kind == "state" else key)
 
 
 def begun(id: str) -> list[tuple[str, str, object]]:

@@ -46,6 +46,7 @@ SURFACE: dict[str, Try] = {
     "SessionSurface.agent_state": lambda s: _named(s, "agent_state"),
     "Area.get": lambda s: s.area("a").get(["k"]),
     "Area.page": lambda s: s.area("a").page(),
+    "Area.version": lambda s: s.area("a").version(),
     "Area.write": lambda s: s.area("a").write({"k": b"1"}),
     "State.get": lambda s: s.state.get("secret"),
     "State.set": lambda s: s.state.set("secret", 1),

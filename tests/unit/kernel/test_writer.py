@@ -245,6 +245,22 @@ async def test_who_must_know_of_a_missed_commit_is_told_once_it_lands_wherever_i
     assert missed == [Committed({"user/a": 1}), Committed({"user/a": 2})]
 
 
+async def test_who_must_know_is_told_once_at_whatever_moment_its_caller_was_cancelled() -> None:
+    """Also where the outcome was there already and the caller had not taken it: what landed is returned or told."""
+    writer, kernel = gated()
+    for rounds in range(12):
+        name, missed = f"user/{rounds}", list[Committed]()
+        task = asyncio.create_task(writer.commit(put(name), missed=missed.append))
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        await settle()
+        landed = name in await kernel.scopes()
+        assert len(missed) == (landed and task.cancelled())
+    assert not task.cancelled()
+
+
 async def test_the_pump_does_not_carry_the_context_of_the_caller_that_started_it() -> None:
     from contextvars import ContextVar
 

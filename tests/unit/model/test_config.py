@@ -38,7 +38,11 @@ NUMBERS: dict[str, type] = {
     "cache.entries_max": CacheConfig,
     "cache.bytes_max": CacheConfig,
 }
-CHOICES: dict[str, type] = {"state.compression": StateConfig, "runtime.compression": RuntimeConfig}
+CHOICES: dict[str, type] = {
+    "state.compression": StateConfig,
+    "runtime.compression": RuntimeConfig,
+    "changes.values": ChangesConfig,
+}
 DURATIONS: dict[str, type] = {
     "session.default_ttl": SessionConfig,
     "session.idle_timeout": SessionConfig,

@@ -4,6 +4,8 @@
     b/<namespace>/<channel and version>             one channel's value, written by the checkpoint that changed it
     w/<namespace>/<checkpoint id>/<task>/<index>    what a task wrote, waiting for the next checkpoint
     p/<digest>/<number>                             a part of a value that is too large for one cell
+    g/<namespace>/<checkpoint id>                   a checkpoint that is gone, while the writes beside it are to follow
+    t/values                                        never there: every commit that takes values away deletes it
 
 Checkpoint ids rise with time, so the range c/<namespace>/ backwards is newest first and the latest is its first. A
 namespace, a channel with its version and a task stand as digests: they may be longer than a key, and nobody reads them
@@ -112,6 +114,16 @@ def writes_prefix(namespace: str, id: str) -> str:
 def write_key(namespace: str, id: str, task: str, index: int) -> str:
     """Where one write stands."""
     return f"{writes_prefix(namespace, id)}{digest(task)}/{index}"
+
+
+def beside(key: str) -> str:
+    """What the keys of a checkpoint, of the writes beside it and of its mark have in common: namespace and id."""
+    return "/".join(key.split("/")[1:3])
+
+
+def mark_key(checkpoint: str) -> str:
+    """The mark of a checkpoint that is gone, by its key."""
+    return f"g/{beside(checkpoint)}"
 
 
 # --- cutting --------------------------------------------------------------------------------------

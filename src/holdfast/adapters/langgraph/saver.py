@@ -1,7 +1,8 @@
 """LangGraph's checkpoints in Holdfast.
 
 A thread is a session, and a put is one commit without a read: the checkpoint, and the channels that it changed. So what
-a put costs follows what changed, not what the thread holds, and puts that arrive together share one barrier.
+a put costs follows what changed, not what the thread holds, and puts that arrive together share one barrier. That its
+other values are there follows from its parent's being there, which is a condition of the commit: see `pruning`.
 
 Values are what the saver's serializer makes of them, and data only: one that would unpickle is refused, and the default
 rebuilds no class but those that are known to be safe and those that a graph's own schema names.
@@ -14,7 +15,7 @@ Versions of a channel carry chance, so that two writers who fork a thread never 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from random import SystemRandom
 from typing import Any, TypeVar, cast
@@ -27,19 +28,17 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
-    PendingWrite,
-    get_checkpoint_id,
     get_checkpoint_metadata,
-    writes_sort_key,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from holdfast import sync
 from holdfast.adapters.langgraph import cells
-from holdfast.adapters.langgraph.pruning import delete_runs, prune, runs_of
+from holdfast.adapters.langgraph.pruning import Wanted, delete_runs, latest, leave, runs_of
 from holdfast.adapters.langgraph.thread import Thread
-from holdfast.errors import InvalidValue, NotFound, TypeMismatch, UseTransaction, shown
+from holdfast.adapters.langgraph.tuples import cells_of, config_of, place, refuse_unreadable, tuple_of
+from holdfast.errors import Conflict, InvalidValue, NotFound, TypeMismatch, UseTransaction, shown
 from holdfast.handles.claim import held_here
 from holdfast.handles.face import Face
 from holdfast.sync.face import bare
@@ -50,7 +49,6 @@ T = TypeVar("T")
 THREADS_MAX = 10_000
 """Threads whose sessions a saver remembers."""
 
-LIST_PAGE = 20
 NEEDED = "Give it what Holdfast.open returned, once that is opened."
 
 _chance = SystemRandom()
@@ -133,22 +131,42 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
         """Store a checkpoint and the channels it changed; durable on return. One commit, without a read.
 
         If they are more than one commit takes, the values go first, and nothing leads to them until the checkpoint is
-        committed.
+        committed. Where the checkpoint that it goes on from is gone, it brings the values of all its channels; raises
+        NotFound for a DeltaChannel, which is rebuilt from what is gone.
         """
-        thread_id, namespace, parent = _place(config)
-        dumps = self.serde.dumps_typed
-        values = checkpoint["channel_values"]
-        puts = {
-            cells.blob_key(namespace, channel, version): cells.frame(dumps(values[channel]))
-            for channel, version in new_versions.items()
-            if channel in values
-        }
-        rest = {name: value for name, value in checkpoint.items() if name != "channel_values"}
+        thread_id, namespace, parent = place(config)
         told = get_checkpoint_metadata(config, metadata)
         key = cells.checkpoint_key(namespace, checkpoint["id"])
-        puts[key] = cells.frame(cells.CheckpointCell(namespace, parent, dumps(rest), dumps(told)))
-        await self._write(str(thread_id), lambda thread: thread.put(puts, last=key), begins=parent is None)
-        return _config(thread_id, namespace, checkpoint["id"])
+        rest = {name: value for name, value in checkpoint.items() if name != "channel_values"}
+        dumps = self.serde.dumps_typed
+        cell = cells.frame(cells.CheckpointCell(namespace, parent, dumps(rest), dumps(told)))
+        every = checkpoint["channel_versions"]
+
+        async def put(versions: ChannelVersions, *present: str) -> None:
+            puts = {**self._values(namespace, checkpoint, versions), key: cell}
+            write = partial(Thread.put, puts=puts, last=key, present=present)
+            await self._write(str(thread_id), write, begins=parent is None)
+
+        if parent is None:
+            await put(every)
+        else:
+            try:  # a copy changes nothing, and leads to the values of another checkpoint than the one it goes on from
+                await put(new_versions or every, cells.checkpoint_key(namespace, parent))
+            except Conflict as conflict:
+                if conflict.what != "present":
+                    raise
+                refuse_unreadable(checkpoint, told)
+                await put(every)
+        return config_of(thread_id, namespace, checkpoint["id"])
+
+    def _values(self, namespace: str, checkpoint: Checkpoint, versions: ChannelVersions) -> dict[str, bytes]:
+        """The cells of a checkpoint's values, of the channels that have these versions."""
+        values = checkpoint["channel_values"]
+        return {
+            cells.blob_key(namespace, channel, version): cells.frame(self.serde.dumps_typed(values[channel]))
+            for channel, version in versions.items()
+            if channel in values
+        }
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -158,7 +176,7 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
         Of one task and index the first counts, so that a repeat changes nothing; errors, interrupts and the like take
         the place of the earlier one.
         """
-        thread_id, namespace, id = _place(config)
+        thread_id, namespace, id = place(config)
         if id is None:
             raise InvalidValue("the config of put_writes has no checkpoint_id", path="config")
         puts: dict[str, bytes] = {}
@@ -182,8 +200,7 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
         """Copy every checkpoint with its writes into another thread, checkpoints last."""
 
         async def copy(source: Thread) -> None:
-            async for page in source.raw():
-                await self._write(str(target_thread_id), partial(Thread.put_raw, puts=page), begins=True)
+            await self._write(str(target_thread_id), partial(Thread.copy_from, source=source), begins=True)
 
         await self._read(str(source_thread_id), copy, None)
 
@@ -191,23 +208,19 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
         """Delete the checkpoints that are not the latest of their namespace, or with "delete" all of them.
 
         With a checkpoint go its writes, and the values that nothing leads to any more; what a DeltaChannel is rebuilt
-        from stays. The thread's session stays, with what else it holds. Prune a thread while no run writes to it: one
-        that goes on from a checkpoint that is gone would lose its values.
+        from stays. The thread's session stays, with what else it holds. Runs may write meanwhile: what they put loses
+        nothing. Raises Conflict, with part of it done, if they put so often that no moment was found between them.
         """
         if strategy not in ("keep_latest", "delete"):
             raise InvalidValue(f'strategy must be "keep_latest" or "delete", not {shown(strategy)}', path="strategy")
-
-        async def take(thread: Thread) -> None:
-            if strategy == "delete":
-                await thread.delete(reversed(await thread.keys()))
-            else:
-                await prune(thread, self.serde.loads_typed)
-
+        wanted: Wanted = latest if strategy == "keep_latest" else lambda checkpoints: ()
         for id in thread_ids:
-            await self._read(str(id), take, None)
+            await self._read(str(id), lambda thread: leave(thread, self.serde.loads_typed, wanted), None)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete what these runs made, by their checkpoints' metadata, as `aprune` does: while no run writes at all."""
+        """Delete what these runs made, as `aprune` does: the checkpoints with one of these `run_id`s in their metadata,
+        where whoever called the graph put it.
+        """
         runs = runs_of(run_ids)
         async for id in self._ids(None):
             await self._read(id, lambda thread: delete_runs(thread, self.serde.loads_typed, runs), None)
@@ -216,16 +229,20 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that the config names, or the latest of its namespace; None if there is none."""
-        thread_id, namespace, id = _place(config)
+        thread_id, namespace, id = place(config)
 
         async def look(thread: Thread) -> CheckpointTuple | None:
-            if id is None:
-                found, _ = await thread.page(cells.checkpoint_prefix(namespace), limit=1, newest=True)
-            else:
-                found = await thread.get([cells.checkpoint_key(namespace, id)])
-            for raw in found.values():
-                return await self._tuple(thread, thread_id, cells.decode_checkpoint(raw))
-            return None
+            while True:
+                if id is None:
+                    found, _ = await thread.page(cells.checkpoint_prefix(namespace), limit=1, newest=True)
+                else:
+                    found = await thread.get([cells.checkpoint_key(namespace, id)])
+                if not found:
+                    return None
+                (raw,) = found.values()
+                whole = await tuple_of(thread, thread_id, cells.decode_checkpoint(raw), self.serde.loads_typed)
+                if whole is not None:  # else it was deleted while it was read
+                    return whole
 
         return await self._read(str(thread_id), look, None)
 
@@ -249,14 +266,16 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
             thread = await self._found(str(thread_id))
             if thread is None:
                 continue
-            async for cell, told in self._cells(thread, config, before):
+            async for cell, told in cells_of(thread, config, before, self.serde.loads_typed):
                 if filter and any(told.get(name) != value for name, value in filter.items()):
                     continue
-                if left is not None:
-                    if left <= 0:
-                        return
-                    left -= 1
-                yield await self._tuple(thread, thread_id, cell)
+                if left is not None and left <= 0:
+                    return
+                found = await tuple_of(thread, thread_id, cell, self.serde.loads_typed)
+                if found is None:  # it was deleted since
+                    continue
+                left = None if left is None else left - 1
+                yield found
 
     async def _ids(self, config: RunnableConfig | None) -> AsyncIterator[Any]:
         if config is not None:
@@ -264,50 +283,6 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
             return
         async for session in self._hold.sessions.iterate():
             yield session.id
-
-    async def _cells(
-        self, thread: Thread, config: RunnableConfig | None, before: RunnableConfig | None
-    ) -> AsyncIterator[tuple[cells.CheckpointCell, Mapping[str, Any]]]:
-        """The checkpoints of a thread with their metadata, newest first."""
-        namespace = None if config is None else config["configurable"].get("checkpoint_ns")
-        id = None if config is None else get_checkpoint_id(config)
-        end = None if before is None else get_checkpoint_id(before)
-        if namespace is None:
-            found = sorted((await thread.all("c/")).items(), key=lambda one: one[0].rpartition("/")[2], reverse=True)
-            pages: AsyncIterator[Sequence[tuple[str, bytes]]] = _once(found)
-        elif id is not None:
-            pages = _once([*(await thread.get([cells.checkpoint_key(namespace, id)])).items()])
-        else:
-            pages = _pages(thread, namespace, end)
-        async for page in pages:
-            for key, raw in page:
-                name = key.rpartition("/")[2]
-                wanted = id is None or name == cells.id_key(id)
-                earlier = end is None or name < cells.id_key(end)
-                if wanted and earlier:
-                    cell = cells.decode_checkpoint(raw)
-                    yield cell, cast(Mapping[str, Any], self.serde.loads_typed(cell.metadata))
-
-    async def _tuple(self, thread: Thread, thread_id: Any, cell: cells.CheckpointCell) -> CheckpointTuple:
-        loads = self.serde.loads_typed
-        checkpoint = cast(Checkpoint, loads(cell.checkpoint))
-        keys = {
-            cells.blob_key(cell.namespace, channel, version): channel
-            for channel, version in checkpoint["channel_versions"].items()
-        }
-        blobs = await thread.get(keys)
-        checkpoint["channel_values"] = {keys[key]: loads(cells.decode_typed(raw)) for key, raw in blobs.items()}
-        waiting = await thread.all(cells.writes_prefix(cell.namespace, checkpoint["id"]))
-        written = [cells.decode_write(raw) for raw in waiting.values()]
-        written.sort(key=lambda one: writes_sort_key(one.path, one.task, one.index))
-        pending: list[PendingWrite] = [(one.task, one.channel, loads(one.value)) for one in written]
-        return CheckpointTuple(
-            _config(thread_id, cell.namespace, checkpoint["id"]),
-            checkpoint,
-            cast(CheckpointMetadata, loads(cell.metadata)),
-            None if cell.parent is None else _config(thread_id, cell.namespace, cell.parent),
-            pending,
-        )
 
     # --- the same, blocking -----------------------------------------------------------------------
 
@@ -367,30 +342,6 @@ class HoldfastSaver(BaseCheckpointSaver[str]):
         """A version above the present one, and like no other of the same number."""
         number = 0 if current is None else int(str(current).partition(".")[0])
         return f"{number + 1:032}.{_chance.getrandbits(64):016x}"
-
-
-def _place(config: RunnableConfig) -> tuple[Any, str, str | None]:
-    """Thread id (as given), namespace and checkpoint id of a config."""
-    named = config["configurable"]
-    return named["thread_id"], named.get("checkpoint_ns", ""), named.get("checkpoint_id")
-
-
-def _config(thread_id: Any, namespace: str, id: str) -> RunnableConfig:
-    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": id}}
-
-
-async def _once(found: Sequence[tuple[str, bytes]]) -> AsyncIterator[Sequence[tuple[str, bytes]]]:
-    yield found
-
-
-async def _pages(thread: Thread, namespace: str, end: str | None) -> AsyncIterator[Sequence[tuple[str, bytes]]]:
-    """The checkpoints of one namespace, newest first, page by page."""
-    after = None if end is None else cells.checkpoint_key(namespace, end)
-    while True:
-        found, after = await thread.page(cells.checkpoint_prefix(namespace), limit=LIST_PAGE, after=after, newest=True)
-        yield [*found.items()]
-        if after is None:
-            return
 
 
 def _refuse_pickle(serde: object) -> None:

@@ -24,7 +24,7 @@ from holdfast.kernel.evaluate import Plan, evaluate, is_visible
 _FIND_CELLS = Lookup(
     columns=3,
     names="i, scope, epoch, key",
-    select="SELECT json_group_array(json_array(i, c.version, c.expires_us)) "
+    select="SELECT json_group_array(json_array(i, c.version, c.expires_us, c.entries IS NULL AND c.apart IS NULL)) "
     "FROM w CROSS JOIN cells c ON c.scope = w.scope AND c.epoch = w.epoch AND c.key = w.key",
 )
 _VALUE = (
@@ -116,8 +116,10 @@ class Batch:
         if wanted:
             names = list(wanted)
             params = [part for name in names for part in name]
-            for i, version, expires_us in _FIND_CELLS.rows(self._cursor, params, len(names)):
+            for i, version, expires_us, plain in _FIND_CELLS.rows(self._cursor, params, len(names)):
                 self._found[names[i]] = (version, expires_us)
+                if plain:
+                    self._writes.plain.add(names[i])
 
     def _lane(self, space: SpaceCache, writer: str) -> Lane:
         found = self._cursor.execute(_FIND_LANE, (space.id, writer)).fetchall()

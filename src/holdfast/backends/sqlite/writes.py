@@ -69,6 +69,7 @@ _APPENDED_CELLS = Bulk(
 )
 _APART = Bulk("INSERT OR FAIL INTO apart(id, value)", 2, "ON CONFLICT DO UPDATE SET value = excluded.value")
 _DELETE_APART = Bulk("DELETE FROM apart WHERE id IN (", 1, ")")
+_DELETE_CELL = "DELETE FROM cells WHERE scope = ? AND epoch = ? AND key = ?"
 _DELETE_CELLS = Bulk("DELETE FROM cells WHERE (scope, epoch, key) IN (", 3, ")")
 _ENTRIES = Bulk("REPLACE INTO entries(space, name, value, sort, scope, key, owner, epoch, expires_us, payload)", 10)
 _DELETE_ENTRIES = Bulk("DELETE FROM entries WHERE (space, name, value, sort, scope, key) IN (", 6, ")")
@@ -90,13 +91,15 @@ class Writes:
     """What one batch will write.
 
     `log` holds rows of eleven values laid end to end, `places` the rows that say where those records are, `cells` the
-    cells written (None: deleted), which is the overlay of the batch too.
+    cells written (None: deleted), which is the overlay of the batch too. `plain` are cells of the file, as it is before
+    the batch, that surely have nothing elsewhere.
     """
 
     def __init__(self, connection: apsw.Connection, cursor: Cursor) -> None:
         self.log: list[Any] = []
         self.places: list[CellRow] = []
         self.cells: dict[CellKey, CellRow | None] = {}
+        self.plain: set[CellKey] = set()
         self._connection = connection
         self._cursor = cursor
         self._rows: dict[int, ScopeRow] = {}
@@ -172,13 +175,19 @@ class Writes:
                 special.append(row)
         self._write_plain(sorted(plain))
         if deleted:
-            deleted.sort()
-            self._clear_elsewhere(deleted)
-            _DELETE_CELLS.run(self._cursor, list(chain.from_iterable(deleted)))
+            self._delete(sorted(deleted))
         if appended:
             self._write_appended(sorted(appended, key=_place))
         if special:
             self._write_special(sorted(special, key=_place))
+
+    def _delete(self, deleted: list[CellKey]) -> None:
+        if unknown := [at for at in deleted if at not in self.plain]:
+            self._clear_elsewhere(unknown)
+        if len(deleted) == 1:  # as where a turn gives its session back
+            self._cursor.execute(_DELETE_CELL, deleted[0])
+        else:
+            _DELETE_CELLS.run(self._cursor, list(chain.from_iterable(deleted)))
 
     def _write_plain(self, plain: list[CellRow]) -> None:
         connection = self._connection

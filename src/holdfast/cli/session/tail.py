@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from msgspec import UNSET
 
 from holdfast import Change
 from holdfast.cli.output import Format, OutputOption, chosen, note, write_line, write_text
@@ -88,7 +89,7 @@ def _said(change: Change) -> str:
     key, value = change.key or "", change.value
     if change.namespace:
         key = f"{change.namespace}:{key}"
-    if change.op not in ("set", "append", "emit"):
+    if change.op not in ("set", "append", "emit") or value is UNSET:
         return key
     if change.kind == "message" and isinstance(value, dict):
         more = f"  {shown(value['metadata'])}" if value.get("metadata") else ""
@@ -101,8 +102,8 @@ def _said(change: Change) -> str:
 
 
 def fields_of(change: Change) -> dict[str, Any]:
-    """Everything a change says."""
-    return {
+    """Everything a change says: of a value that the log does not tell, nothing."""
+    fields = {
         "seq": change.seq,
         "cursor": change.cursor,
         "at": change.at,
@@ -115,3 +116,4 @@ def fields_of(change: Change) -> dict[str, Any]:
         "key": change.key,
         "value": change.value,
     }
+    return {name: value for name, value in fields.items() if value is not UNSET}
