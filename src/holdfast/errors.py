@@ -132,6 +132,13 @@ class MissingExtra(HoldfastError, ImportError):
     remedy = "Install the extra that the message names."
 
 
+class Disabled(HoldfastError, RuntimeError):
+    """The configuration turns off what was asked for; `switch` names its field."""
+
+    code = "disabled"
+    remedy = "Turn it on in the Config that the store is opened with, or do without it."
+
+
 class TemplateError(HoldfastError, ValueError):
     """A text template cannot be read or filled in; `line` and `column` say where it is wrong, if it is."""
 

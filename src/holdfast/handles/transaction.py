@@ -24,9 +24,10 @@ from holdfast.handles.fence import carry
 from holdfast.handles.measured import measured
 from holdfast.handles.state import State
 from holdfast.handles.store import Store
-from holdfast.handles.surface import SessionSurface, Update, scope_name, state_of
+from holdfast.handles.surface import SessionSurface, Update, scope_name, state_of, variables_of
 from holdfast.handles.threads import loop_of_call
 from holdfast.handles.unit import Called, Target, Together, check_callable, enter, explain, leave, pause, refuse_inside
+from holdfast.handles.variables import Variables
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.commit import Conflict as Refusal
 from holdfast.kernel.work import Work
@@ -219,6 +220,10 @@ class Transaction(Block):
     def state(self, scope: Scope, namespace: str = "") -> State:
         """The state of any scope, in this transaction."""
         return state_of(self._together(), scope, namespace=namespace)
+
+    def variables(self, scope: Scope) -> Variables:
+        """The variables of any scope, in this transaction."""
+        return variables_of(self._together(), scope)
 
     def session(self, id: str) -> SessionSurface:
         """The writing surface of a session, in this transaction. It must exist when the transaction commits."""
