@@ -41,6 +41,27 @@ def _dialect(syntax: str) -> Dialect:
         ) from missing
 
 
+def _mustache() -> Dialect:
+    from holdfast.dialects.mustache import Mustache
+
+    return Mustache()
+
+
+def _handlebars() -> Dialect:
+    from holdfast.dialects.handlebars import Handlebars
+
+    return Handlebars()
+
+
+def _jinja() -> Dialect:
+    from holdfast.dialects.jinja import Jinja
+
+    return Jinja()
+
+
 _DIALECTS: dict[str, Callable[[], Dialect]] = {
     "simple": Simple,
+    "mustache": _mustache,
+    "handlebars": _handlebars,
+    "jinja": _jinja,
 }

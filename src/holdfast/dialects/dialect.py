@@ -12,6 +12,7 @@ Whoever fills it in looks at `paths` first, and hands in what they begin with an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
@@ -40,7 +41,16 @@ STEPS_MAX = 32
 """Steps of one path."""
 
 ROUNDS_MAX = 10_000
-"""Rounds that all loops of a template take together, where a dialect has loops."""
+"""Rounds that all loops of a template take together, where a dialect has loops; fewer of one with many places."""
+
+WORK_MAX = 500_000
+"""Rounds times places of a template."""
+
+MARK_CHARS_MAX = 256
+"""Characters of one mark in braces, but for comments."""
+
+NESTED_MAX = 30
+"""Blocks of a template within each other."""
 
 FLOW, VARS, SESSION = "$flow", "$vars", "$session"
 """The namespaces: `$flow.state` is the session's state, `$vars` the variables, `$session` the session's record."""
@@ -170,20 +180,59 @@ def too_long() -> TooLarge:
 class Fuel:
     """What is left of the rounds and characters that one rendering may take."""
 
-    __slots__ = ("_chars", "_rounds")
+    __slots__ = ("_chars", "_most", "_rounds")
 
-    def __init__(self) -> None:
-        self._rounds = ROUNDS_MAX
+    def __init__(self, places: int) -> None:
+        self._most = self._rounds = min(ROUNDS_MAX, WORK_MAX // max(places, 1))
         self._chars = OUTPUT_CHARS_MAX
 
     def round(self, count: int = 1) -> None:
         """Take rounds of a loop; raises TemplateError."""
         self._rounds -= count
         if self._rounds < 0:
-            raise TemplateError(f"the loops of the template take more than {ROUNDS_MAX:,} rounds", rounds=ROUNDS_MAX)
+            raise TemplateError(f"the loops of the template take more than {self._most:,} rounds", rounds=self._most)
 
     def text(self, chars: int) -> None:
         """Take characters; raises TooLarge."""
         self._chars -= chars
         if self._chars < 0:
             raise too_long()
+
+
+def places_of(text: str, *openings: str) -> int:
+    """How many places and other marks a template has; raises TemplateError for too many."""
+    places = sum(map(text.count, openings))
+    if places > PLACES_MAX:
+        raise TemplateError(f"the template has more than {PLACES_MAX:,} places", places=places)
+    return places
+
+
+def check_marks(text: str, *, blanks_max: int = MARK_CHARS_MAX) -> None:
+    """Refuse marks in braces that are not closed, are long, or have others or many blanks in a row in them
+    (TemplateError): libraries read such by what takes the square of their length, or the cube."""
+    place = text.find("{{")
+    while place >= 0:
+        closing = "}}}" if text.startswith("{{{", place) else "}}"
+        end = text.find(closing, place)
+        if end < 0:
+            raise mistaken(f"what is opened here is not closed by {closing}", text, place)
+        mark = text[place + len(closing) : end]
+        if not mark.strip("#^/&! \t\r\n"):
+            raise mistaken("an empty mark", text, place)
+        if not mark.startswith("!") and (len(mark) > MARK_CHARS_MAX or "{{" in mark):
+            raise mistaken(f"a mark of more than {MARK_CHARS_MAX} characters, or with another in it", text, place)
+        if blanks_max < MARK_CHARS_MAX and re.search(rf"\s{{{blanks_max + 1}}}", mark) is not None:
+            raise mistaken(f"a mark with more than {blanks_max} blanks in a row", text, place)
+        place = text.find("{{", end)
+
+
+def refused(problem: Exception) -> TemplateError:
+    """The error that says what a library has against a template."""
+    return TemplateError(f"the template cannot be used: {str(problem)[:200] or type(problem).__name__}")
+
+
+def kept(path: str, missing: Missing) -> str:
+    """What stands for a missing value, in a dialect that does not know how its place was written."""
+    if missing == "error":
+        raise absent(path)
+    return "" if missing == "empty" else "{{" + path + "}}"
