@@ -19,6 +19,7 @@ from holdfast.handles.rights import Rights
 from holdfast.handles.store import Store
 from holdfast.handles.surface import scope_name
 from holdfast.handles.sweeper import Sweeper
+from holdfast.handles.unit import check_callable
 from holdfast.kernel.contract import Clock, Ids, Kernel
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import listed
@@ -240,6 +241,8 @@ class Holdfast(Face):
         Raises WrongKey if the store was opened without keys, or holds what is not encrypted and the ring is strict.
         """
         self._store.check_open()
+        if progress is not None:
+            check_callable(progress, "progress")
         return await self._framing.rekey(progress)
 
     async def stats(self) -> Stats:

@@ -1,10 +1,10 @@
-"""The life of sessions against a model in plain Python: moves, deadlines, extensions, sweeps, crowding, and a clock
-that is set forward and back."""
+"""The life of sessions against a model in plain Python: moves, deadlines, extensions, sweeps, crowding, budgets, and a
+clock that is set forward and back."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from holdfast import AlreadyExists, Config, NotFound, Session, SessionConfig
+from holdfast import AlreadyExists, Budget, BudgetExceeded, Config, NotFound, Session, SessionConfig
 from holdfast.errors import InvalidTransition
 from holdfast.model.status import MOVES, SessionStatus
 from tests.unit.stores import Stores
@@ -24,6 +24,8 @@ T = TypeVar("T")
 IDS = st.sampled_from(["a", "b", "c", "d"])
 USERS = st.sampled_from(["ada", "bo"])
 MOST = 2
+ITERATIONS = 1
+BUDGET = Budget(iterations=ITERATIONS)
 
 ACTIVE, PAUSED = SessionStatus.ACTIVE, SessionStatus.PAUSED
 MOVING = {
@@ -44,6 +46,7 @@ class Life:
     expires_us: int | None
     handle: Session
     status: SessionStatus = ACTIVE
+    iterations: int = 0
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -76,9 +79,9 @@ class Lifecycle(RuleBasedStateMachine):
     def create(self, id: str, user: str, ttl_s: int | None) -> None:
         if self.is_there(self.lives.get(id)):
             with pytest.raises(AlreadyExists):
-                self.run(self.hold.sessions.create(id=id, user=user, ttl=ttl_s))
+                self.run(self.hold.sessions.create(id=id, user=user, ttl=ttl_s, budget=BUDGET))
             return
-        handle = self.run(self.hold.sessions.create(id=id, user=user, ttl=ttl_s))
+        handle = self.run(self.hold.sessions.create(id=id, user=user, ttl=ttl_s, budget=BUDGET))
         expires_us = None if ttl_s is None else self.stores.clock.now_us() + ttl_s * 1_000_000
         self.created += 1
         self.lives[id] = Life(user, self.created, expires_us, handle)
@@ -127,6 +130,26 @@ class Lifecycle(RuleBasedStateMachine):
         else:
             await (s.touch() if verb == "touch" else s.extend(60))
 
+    @rule(id=IDS)
+    def iterate(self, id: str) -> None:
+        """One beyond the budget ends the session as timed out; in one that is not active there is none."""
+        if (life := self.lives.get(id)) is None:
+            return
+        call = life.handle.iterate()
+        if not self.is_there(life):
+            with pytest.raises(NotFound):
+                self.run(_awaited(call))
+        elif life.status not in (ACTIVE, SessionStatus.TIMED_OUT):
+            with pytest.raises(InvalidTransition):
+                self.run(_awaited(call))
+        elif life.iterations == ITERATIONS:  # asked once more, what ended by that says so again
+            with pytest.raises(BudgetExceeded):
+                self.run(_awaited(call))
+            life.status, life.expires_us = SessionStatus.TIMED_OUT, None
+        else:
+            self.run(_awaited(call))
+            life.iterations += 1
+
     @rule(seconds=st.sampled_from([0.000_001, 1, 59, 60, 3600]))
     def time_goes_by(self, seconds: float) -> None:
         self.stores.clock.advance(seconds)
@@ -153,6 +176,10 @@ class Lifecycle(RuleBasedStateMachine):
         assert {one.id for one in self.run(self.hold.sessions.list(order="recent")).items} == set(there)
         stats = self.run(self.hold.sessions.stats())
         assert stats.count == len(there)
+
+
+async def _awaited(call: Awaitable[object]) -> None:
+    await call
 
 
 def check(backend: str, *, examples: int, steps: int) -> None:

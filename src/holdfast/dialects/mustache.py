@@ -136,7 +136,7 @@ class _Stack:
 
     def get(self, name: str) -> Any:
         if name == ".":
-            return self._items[-1]
+            return self._items[-1] if len(self._items) > 1 else ABSENT
         first, *rest = _path(name)
         for item in reversed(self._items):
             if type(item) is dict and first in item:

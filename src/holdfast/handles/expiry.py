@@ -15,7 +15,7 @@ from holdfast.kernel.commit import Retention, Swept
 from holdfast.kernel.work import Work
 from holdfast.model.duration import to_us
 from holdfast.model.sweep import SweepReport, added
-from holdfast.operations import sweep
+from holdfast.operations import checkpoint, fork, sweep
 
 
 async def make_way(store: Store, scope: str) -> bool:
@@ -43,6 +43,7 @@ async def sweep_step(store: Store, *, retention_us: int | None) -> tuple[SweepRe
         _remove_dead_beats,
         _thin_out,
         _carry_on,
+        _give_up,
         _sweep_store,
     ):
         try:
@@ -82,6 +83,14 @@ async def _thin_out(store: Store) -> SweepReport:
 async def _carry_on(store: Store) -> SweepReport:
     """An erasure that was interrupted: `more` if there is another one."""
     return SweepReport(more=await carry_on(store))
+
+
+async def _give_up(store: Store) -> SweepReport:
+    """Checkpoints and forks that were begun, and with which nobody went on."""
+    now_us, most = store.now_us(), store.config.sweep.budget
+    checkpoints, more = await sweep.each(_works(store), "checkpoint", checkpoint.give_up, until_us=now_us, most=most)
+    forks, more_forks = await sweep.each(_works(store), "fork", fork.give_up, until_us=now_us, most=most)
+    return SweepReport(unfinished=checkpoints + forks, more=more or more_forks)
 
 
 async def _sweep_store(store: Store) -> SweepReport:

@@ -29,8 +29,9 @@ class Runtime:
     "batched"       in this process it is visible at once, to every handle of the session, in every task, thread and
                     transaction. It is committed with `batch_size` writes, after `flush_every`, before or with
                     whatever else this process commits to the session, by `flush()`, and by closing the store.
-    "checkpoint"    the same, but it is committed every `checkpoint_every` writes, by `flush()`, by closing the store,
-                    and before or with a commit that clears it, or reads or writes it in a transaction.
+    "checkpoint"    the same, but it is committed every `checkpoint_every` writes, by `flush()`, by `s.checkpoint()`, by
+                    closing the store, and before or with a commit that clears it, or reads or writes it in a
+                    transaction.
 
     A write that waits is answered by `Buffered` and is lost if the process dies; so are at most two batches of a
     session. What a process wrote to one key between two commits is committed as one write, and told as one change. A
@@ -89,13 +90,20 @@ class Runtime:
         Raises what keeps it from that: Unavailable and the like, and then it waits on; or that it was given up, and
         why. Within a transaction nothing of that waits.
         """
+        await self._admit()
         await self._unit.store.buffers.flush(self._target.scope, self._target.epoch)
+
+    async def _admit(self) -> None:
+        """For a principal: raise NotFound before anything happens to what waits of a session that is not theirs."""
+        if self._unit.store.principal is not None and self._target.epoch is None:
+            await self._unit.read(self._target, lambda work: work.look_for(self._target.scope))
 
     async def _settled(self) -> dict[str, bytes]:
         """What is to be seen over what is stored; in a transaction nothing, for there it is committed first."""
         buffers, scope, epoch = self._unit.store.buffers, self._target.scope, self._target.epoch
         if isinstance(self._unit, Alone):
             return buffers.values((scope, epoch or 0))
+        await self._admit()
         await buffers.settle(scope, epoch)
         return {}
 

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from holdfast.handles.changes import After, Changes, Life
+from holdfast.handles.checkpoints import SessionCheckpoints
 from holdfast.handles.claim import Claim
 from holdfast.handles.crowding import make_room
+from holdfast.handles.forking import fork
 from holdfast.handles.lease import terms
 from holdfast.handles.measured import measured
 from holdfast.handles.past import Past
@@ -20,7 +22,7 @@ from holdfast.handles.unit import Alone, Target
 from holdfast.kernel.commit import Head, Read
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.part import missing
-from holdfast.model.budget import Account, Budget, Progress, progress_of
+from holdfast.model.budget import EMPTY, Account, Budget, Progress, progress_of
 from holdfast.model.claim import Busy
 from holdfast.model.context import Context
 from holdfast.model.duration import Duration
@@ -36,7 +38,7 @@ T = TypeVar("T")
 
 
 @measured("session", store="_store")
-class Session(SessionSurface):
+class Session(SessionSurface, SessionCheckpoints):
     """One session: its id, the record it last saw, its state, messages, events and stream.
 
     A method that commits replaces the record by what it wrote; only `refresh` brings what others changed. Methods
@@ -257,6 +259,20 @@ class Session(SessionSurface):
         """The stream of this session's changes, from its creation to its deletion, which ends it. See `Changes`."""
         scope, epoch = self._target.scope, self._target.epoch or 0
         return Changes(self._store, {scope: after}, kinds=kinds, life=Life(scope, epoch))
+
+    async def fork(self, *, at: str | None = None, id: str | None = None) -> Session:
+        """A new session with the past of this one: as it is now, or `at` a checkpoint. Without an id it gets a new one.
+
+        It has the state, temporary and runtime state, variables, areas of one's own and messages of then, in their
+        order; user, app, agent, mode, channel, task, tags, metadata and the limits of the budget, of which nothing is
+        used. Its metadata say what it was `forked_from`, and its event log begins with that. This session is left as it
+        is, and may be ended.
+
+        It is there whole or not at all: one commit, or as many as it takes, of which the last shows it. Raises NotFound
+        if there is no such checkpoint, AlreadyExists if the id is taken.
+        """
+        forked = await fork(self._store, self._target, at=at, id=id)
+        return Session(self._store, forked.record, forked.head.seq, forked.head, EMPTY, expires_us=forked.expires_us)
 
     async def why(self, key: str) -> Why | None:
         """How a key of its state came to be what it is: `s.state.why(key)`."""

@@ -51,7 +51,7 @@ class KeyRing:
             roots[_checked_id(id)] = _Root(_checked_key(id, key))
         if len({root.fingerprint for root in roots.values()}) < len(roots):
             raise InvalidValue("two ids of the ring name the same key", path="keys")
-        if active not in roots:
+        if not isinstance(active, str) or active not in roots:
             raise InvalidValue(f"the active key {shown(active)} is not in the ring: {', '.join(roots)}", path="active")
         if not isinstance(strict, bool):
             raise InvalidValue(f"strict must be True or False, not {shown(strict)}", path="strict")

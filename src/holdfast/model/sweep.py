@@ -15,6 +15,7 @@ class SweepReport(Struct, frozen=True):
     scopes      scopes of which no trace is left
     more        whether something was left to another sweep
     displaced   sessions that it ended since there were more than `Config.session.live_max`
+    unfinished  checkpoints and forks that were begun and never finished
     """
 
     expired: int = 0
@@ -24,6 +25,7 @@ class SweepReport(Struct, frozen=True):
     scopes: int = 0
     more: bool = False
     displaced: int = 0
+    unfinished: int = 0
 
 
 def added(one: SweepReport, other: SweepReport) -> SweepReport:
@@ -36,6 +38,7 @@ def added(one: SweepReport, other: SweepReport) -> SweepReport:
         one.scopes + other.scopes,
         other.more,
         one.displaced + other.displaced,
+        one.unfinished + other.unfinished,
     )
 
 

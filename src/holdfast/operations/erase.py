@@ -135,16 +135,19 @@ async def forget_name(work: Work, user: str) -> bool:
 
 async def settle(work: Work, keys: Collection[str], *, scrubbed: bool) -> bool:
     """Commit what a scrub has settled: those notes, which named nobody before it began; the scope goes with the last
-    one. Without `scrubbed` they say that it was in vain. False: another one came between."""
+    one. Without `scrubbed` one is left for all of them, which says that it was in vain. False: another one came
+    between."""
     there = await notes(work)
     settled = [noted for noted in there if noted.cell.key in keys]
     if scrubbed and settled and len(settled) == len(there):
         work.drop(SCOPE)
-    for noted in settled:
-        if not scrubbed:
-            _rewrite(work, noted, replace(noted.note, in_vain=True))
-        elif len(settled) < len(there):
+    elif settled:
+        left = None if scrubbed else settled.pop()
+        for noted in settled:
             work.delete(SCOPE, noted.cell.key)
+        if left is not None:
+            _rewrite(work, left, replace(left.note, in_vain=True))
+            return isinstance(await work.commit(), Committed)
     return not settled or isinstance(await work.commit(), Committed)
 
 

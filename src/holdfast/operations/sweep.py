@@ -2,6 +2,7 @@
 
     due "session"       deadlines: those up to now have expired
     due "ended"         ends: those up to a while ago were kept long enough
+    due "checkpoint"    what was begun and not finished, of a checkpoint; due "fork": of a fork
 
 Each is ended by a commit on the condition that its time is over still. So any number of processes may sweep at once:
 one ends it, and what was extended or resumed meanwhile is left. A few at a time, so that they share the barriers.
@@ -20,8 +21,9 @@ from holdfast.services import session
 BATCH = 32
 """Sessions ended at once."""
 
-Why = Literal["session", "ended"]
-"""Whose time is over: of a session that expired, or of one that has ended."""
+Why = Literal["session", "ended", "checkpoint", "fork"]
+"""Whose time is over: of a session that expired, or of one that has ended; of a checkpoint or a fork that was begun and
+never finished."""
 
 
 async def due(work: Work, why: Why, *, until_us: int, after: Found | None, limit: int) -> tuple[Found, ...]:

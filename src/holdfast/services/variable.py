@@ -13,9 +13,11 @@ from the environment, it tells only that it was set.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
-from msgspec import Struct
-from msgspec.structs import force_setattr
+from msgspec import UNSET, Struct
+from msgspec.structs import force_setattr, replace
 
 from holdfast.errors import Corrupt, InvalidValue
 from holdfast.kernel import codec
@@ -83,8 +85,24 @@ def decode(cell: Cell) -> VariableRecord:
 def put(work: Work, place: Place, name: str, record: VariableRecord) -> None:
     """Stage a variable, in the place of the one of its name."""
     work.put(place.scope, place.key(name), encode(record))
-    told = None if record.secret or record.env is not None else bytes(record.value)  # type: ignore[arg-type]
-    work.note(place.scope, "variable", "set", name, told, place.namespace)
+    work.note(place.scope, "variable", "set", name, _told(record), place.namespace)
+
+
+def note(work: Work, scope: str, key: str, raw: bytes | None) -> None:
+    """Tell followers what became of the cell of a variable, as a write of it would have."""
+    namespace, name = parted(key)
+    told = None if raw is None else _told(_decoder.decode(raw))
+    work.note(scope, "variable", "delete" if raw is None else "set", name, told, namespace)
+
+
+def _told(record: VariableRecord) -> bytes | None:
+    return None if record.secret or record.env is not None else bytes(record.value)  # type: ignore[arg-type]
+
+
+def shown(raw: bytes) -> Any:
+    """The bytes of a cell as they are shown: a secret without its value."""
+    record = _decoder.decode(raw)
+    return codec.decode(encode(replace(record, value=UNSET)) if record.secret else raw)
 
 
 async def delete(work: Work, place: Place, names: tuple[str, ...]) -> int:

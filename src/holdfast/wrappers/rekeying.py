@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from holdfast.errors import Compacted, Diverged, Gone, Indeterminate, Unavailable
 from holdfast.kernel.commit import Read, Record, Retention
+from holdfast.kernel.frame import parse_sealed
 from holdfast.kernel.limits import MIB
 from holdfast.kernel.writer import Writer
 from holdfast.model.keyring import Rekeyed
@@ -81,11 +82,13 @@ class Rekeying:
         return found[-1]
 
     def _ended(self, before: Ring, ring: Ring | None, *, dirty: bool) -> Ring:
-        """What the store says once all is done: another key that was brought meanwhile is still needed."""
+        """What the store says once all is done: another key that was brought meanwhile is still needed, and so is that
+        of a rekey to another one that began later."""
         assert ring is not None
         active = self._seal.keys.active
-        ids = {id: check for id, check in ring.ids.items() if id == active or id not in before.ids}
-        return replace(ring, ids=ids, plain=False, dirty=dirty)
+        later = parse_sealed(ring.index_key).key_id
+        ids = {id: check for id, check in ring.ids.items() if id == later or id not in before.ids}
+        return replace(ring, ids=ids | {active: self._seal.check(active)}, plain=False, dirty=dirty)
 
     async def _sweep(self) -> None:
         nothing, clock = Retention(tombstone_us=None), self._writer.clock

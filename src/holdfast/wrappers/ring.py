@@ -112,7 +112,12 @@ async def unlocked(writer: Writer, seal: Seal, entropy: Entropy) -> Ring:
 def without_ring(figures: Mapping[str, int | float | str], head: Head) -> Mapping[str, int | float | str]:
     """A kernel's figures without what the ring takes of scopes, cells and records."""
     own = {"scopes": 1, "cells": 1, "records": head.seq - head.floor + 1}
-    return {name: figure - own.get(name, 0) if isinstance(figure, int) else figure for name, figure in figures.items()}
+    kind = (f"cells/{KEY}", f"bytes/{KEY}")
+    return {
+        name: figure - own.get(name, 0) if isinstance(figure, int) else figure
+        for name, figure in figures.items()
+        if name not in kind
+    }
 
 
 def index_key_of(ring: Ring, seal: Seal) -> bytes:

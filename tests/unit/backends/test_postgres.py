@@ -13,6 +13,7 @@ import pytest
 
 from holdfast import Holdfast
 from holdfast.backends.postgres import PostgresKernel, Settings
+from holdfast.backends.postgres.connections import connect
 from holdfast.backends.postgres.log import position_of
 from holdfast.backends.postgres.places import PLACE_BYTES_MAX, place_of
 from holdfast.backends.postgres.schema import durability_of
@@ -260,6 +261,20 @@ async def test_the_servers_clock_is_the_one_that_health_compares_with(given: Set
         skew = (await hold.health()).skew
         assert skew is not None
         assert abs(skew) < 1  # the server is on this machine
+
+
+async def test_who_reads_a_table_for_long_holds_up_no_scrub_and_nobody_behind_it(given: Settings) -> None:
+    """A backup, say: without a bound every reader and writer would wait behind the scrub until it is done."""
+    kernel = await PostgresKernel.open(given)
+    await kernel.commit([put(1)])
+    reader = await connect(given, "a backup", None)
+    async with reader.transaction():
+        await reader.fetch(f"SELECT count(*) FROM {given.schema}.log")
+        async with asyncio.timeout(20):
+            assert await kernel.scrub() is False
+            assert isinstance((await kernel.commit([put(2)]))[0], Committed)
+    await reader.close(timeout=1)
+    await kernel.close()
 
 
 async def test_a_url_opens_it(given: Settings) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast import Holdfast, KeyRing
+from holdfast.errors import InvalidValue
 from tests.unit.handles import test_sessions, test_state
 from tests.unit.stores import Stores
 
@@ -25,3 +27,10 @@ async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
 
 
 s, state = test_state.s, test_state.state
+
+
+async def test_who_cannot_be_told_of_progress_is_refused_before_anything_is_encrypted() -> None:
+    keys = KeyRing({"k": bytes(32)}, active="k")
+    async with Holdfast.open("memory://", keys=keys, background=False) as hold:
+        with pytest.raises(InvalidValue):
+            await hold.rekey(progress=5)  # type: ignore[arg-type]

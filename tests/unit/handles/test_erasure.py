@@ -542,3 +542,20 @@ async def test_a_scrub_that_was_in_vain_is_left_to_the_next_erasure(tmp_path: Pa
         assert canary.in_files(tmp_path) != []
         assert (await hold.erase(user="bo")).scrubbed
         assert canary.in_files(tmp_path) == []
+
+
+async def test_scrubs_in_vain_leave_one_note_however_many_erasures(tmp_path: Path) -> None:
+    """Some servers never scrub all of it: their notes must not become more than a commit may write."""
+
+    class Vain(Around):
+        async def scrub(self) -> bool:
+            await super().scrub()
+            return False
+
+    async with stores_of("memory", tmp_path) as stores:
+        hold = Holdfast.over(Vain(await stores.kernel()), clock=stores.clock)
+        for name in ("ada", "bo", "cy"):
+            await hold.sessions.create(user=name)
+            assert not (await hold.erase(user=name)).scrubbed
+        assert [noted.note.in_vain for noted in await erase.notes(hold._store.work())] == [True]
+        await hold.close()

@@ -254,6 +254,22 @@ async def test_what_can_never_be_committed_is_told_by_the_next_call_once(stores:
         await s.runtime.get("step")
 
 
+async def test_a_principal_hears_nothing_of_what_others_lost(stores: Stores) -> None:
+    """Nor does she take the news away from whose it is."""
+    hold = await stores.open(config=Config(runtime=BATCHED))
+    s = await hold.sessions.create(id="s", user="ada")
+    await (await stores.open()).sessions.delete("s")
+    await s.runtime.set("step", 1)
+    async with hold.as_principal(user="mallory").transaction() as tx:
+        with pytest.raises(NotFound) as told:
+            await tx.session("s").runtime.flush()
+        assert "lost" not in told.value.facts
+        tx.rollback()
+    with pytest.raises(NotFound) as told:
+        await s.runtime.flush()
+    assert told.value.lost == 1
+
+
 async def test_what_was_given_up_in_the_background_is_told_by_the_next_write(stores: Stores) -> None:
     s, _ = await opened(stores, BATCHED)
     await (await stores.open()).sessions.delete("s")

@@ -400,3 +400,30 @@ async def test_a_secret_may_come_from_the_environment_of_any_store(
     await s.variables.set("key", env="API_KEY", secret=True)
     assert await s.variables.resolve("{{ key }}") == CANARY
     assert CANARY not in repr(await (await spanning.plain()).log("session/s"))
+
+
+async def test_a_checkpoint_brings_variables_back_and_shows_no_secret(encrypted: Stores) -> None:
+    """Neither its diff nor the stream of a restore or of a fork has the value of a secret."""
+    hold = await encrypted.open()
+    s = await hold.sessions.create(id="s")
+    await s.variables.set("token", CANARY, secret=True)
+    await s.variables.set("city", "Kyoto")
+    before = await s.checkpoint()
+    await s.variables.set("token", "other", secret=True)
+    await s.variables.set("city", "Nara")
+    after = await s.checkpoint()
+    assert CANARY not in repr(await s.diff(before.id, after.id))
+    await s.restore(before.id)
+    assert await s.variables.resolve("{{ city }} {{ token }}") == f"Kyoto {CANARY}"
+    fork = await s.fork(at=after.id)
+    assert await fork.variables.resolve("{{ city }} {{ token }}") == "Nara other"
+    kernel = await encrypted.kernel()
+    for scope in ("session/s", f"session/{fork.id}"):
+        assert CANARY not in repr(await kernel.log(scope))
+    told = [change async for change in _first(s.changes(after="beginning", kinds={"variable"}), 6)]
+    assert {change.key: change.value for change in told[-2:]} == {"token": None, "city": "Kyoto"}
+
+
+async def _first(stream: Any, count: int) -> AsyncIterator[Any]:
+    for _ in range(count):
+        yield await anext(stream)

@@ -63,6 +63,7 @@ WRONG: dict[str, Any] = {
     "a long id": ({"k" * 25: OLD}, "k" * 25),
     "an id with a comma": ({"a,b": OLD}, "a,b"),
     "a key in the place of its id": ({encoded(OLD): OLD}, "k"),
+    "an active key that is no text": ({"k": OLD}, []),
     "one key under two ids": ({"a": OLD, "b": OLD}, "a"),
 }
 
@@ -73,6 +74,12 @@ def test_what_cannot_be_a_ring_is_refused_without_a_word_of_the_keys(wrong: str)
     with pytest.raises(InvalidValue) as refused:
         KeyRing(keys, active=active)
     assert not shows("".join(traceback.format_exception(refused.value)), OLD)
+
+
+@pytest.mark.parametrize("text", [None, b"k=", 5])
+def test_only_text_is_parsed(text: Any) -> None:
+    with pytest.raises(InvalidValue):
+        KeyRing.parse(text)
 
 
 def test_an_id_may_have_as_many_characters_as_a_frame_has_room_for() -> None:

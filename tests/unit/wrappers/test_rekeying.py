@@ -12,13 +12,13 @@ from holdfast.errors import Indeterminate, Unavailable, WrongKey
 from holdfast.kernel.commit import Append, Entry, Put, Read, Retention, ScopeCommit
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.frame import parse_sealed
-from holdfast.model.keyring import Rekeyed
+from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.testing.clock import LeapingClock
 from holdfast.wrappers.around import Around
 from holdfast.wrappers.faults import Chances, Faults
 from holdfast.wrappers.framing import Framing
-from holdfast.wrappers.ring import SCOPE
-from tests.unit.wrappers.rings import BOTH, FIRST, LAX, SECOND, A, B, fill, seal, send, shown
+from holdfast.wrappers.ring import SCOPE, find_ring
+from tests.unit.wrappers.rings import BOTH, FIRST, LAX, NEW, OLD, SECOND, A, B, fill, seal, send, shown
 
 
 async def key_ids(inside: Kernel) -> set[str]:
@@ -208,6 +208,23 @@ async def test_two_at_once_come_to_the_same() -> None:
     one, two = await seal(Yielding(inside), BOTH), await seal(Yielding(inside), BOTH)
     await asyncio.gather(one.rekey(), two.rekey())
     assert await shown(await seal(inside, SECOND)) == before
+
+
+async def test_two_to_different_keys_leave_the_store_saying_which_it_needs() -> None:
+    """Against what is asked of who rekeys: but the store never says that it needs none."""
+    inside, keys = MemoryKernel(), {"old": OLD, "new": NEW, "third": bytes(32)}
+    await fill(await seal(inside))
+    other = await seal(inside, KeyRing(keys, active="third"))
+
+    class Meeting(Around):
+        async def scrub(self) -> bool:
+            await other.rekey()
+            return await super().scrub()
+
+    await (await seal(Meeting(inside), KeyRing(keys, active="new"))).rekey()
+    ring, _ = await find_ring(inside, 0)
+    assert ring is not None
+    assert await key_ids(inside) <= ring.ids.keys() == {"new", "third"}
 
 
 async def test_progress_tells_how_far_it_is() -> None:

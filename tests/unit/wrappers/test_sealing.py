@@ -168,6 +168,7 @@ async def test_the_scope_of_the_ring_shows_in_no_verb() -> None:
     assert await kernel.scopes(after="a/1", limit=1) == ("z/1",)
     stats = await kernel.stats()
     assert (stats["scopes"], stats["cells"], stats["records"]) == (2, 0, 2)
+    assert not [name for name in stats if name.endswith("/ring")]
 
 
 async def test_a_payload_of_the_domain_fits_under_any_key_id() -> None:

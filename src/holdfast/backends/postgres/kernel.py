@@ -247,11 +247,11 @@ class PostgresKernel(Kernel):
             raise Indeterminate(f"the reply to a rewrite of {scope} was lost: {lost}", scope=scope) from lost
 
     async def scrub(self) -> bool:
-        """See `Kernel.scrub`. The tables are copied; the server's log of writes, standbys and backups are its own."""
+        """See `Kernel.scrub`. The tables are copied, but for one that somebody reads for longer than a second; the log
+        of writes, standbys and backups are the server's own."""
         store = self._open()
-        for statement in rewrite.SCRUB:
-            placed_there = placed(statement, store.settings.schema)
-            await store.look(lambda line, run=placed_there: line.execute(run))  # type: ignore[misc]
+        schema, pooled = store.settings.schema, not store.settings.statement_cache
+        await store.look(lambda line: rewrite.scrub(line, schema, pooled=pooled))
         return False
 
     async def stats(self) -> Mapping[str, int | float | str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
+
 from holdfast.backends.postgres.connections import Connection
 from holdfast.backends.postgres.places import list_of, place_of
+from holdfast.backends.postgres.statements import placed
 from holdfast.backends.postgres.text import raw
 from holdfast.kernel.commit import Cell, Entry, Record, Rewrite, Stored
 from holdfast.kernel.limits import within
@@ -25,6 +29,23 @@ STORED = """
 REWRITE = """
     SELECT holdfast.rewrite($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"""
 SCRUB = tuple(f"VACUUM FULL holdfast.{table}" for table in ("cells", "entries", "log", "scopes"))
+SCRUB_WAITS_MS = 1_000
+"""How long scrubbing waits for whoever reads a table: all who come after wait behind it."""
+
+_BOUNDS = f"SET lock_timeout = {SCRUB_WAITS_MS}; SET statement_timeout = 0"
+_NO_BOUNDS = "RESET lock_timeout; RESET statement_timeout"
+
+
+async def scrub(connection: Connection, schema: str, *, pooled: bool) -> None:
+    """Copy each table, but for one that somebody goes on reading. A pooler would give the settings to others: behind
+    one it waits as long as the server lets it."""
+    if not pooled:
+        await connection.execute(_BOUNDS)
+    for statement in SCRUB:
+        with contextlib.suppress(asyncpg.LockNotAvailableError):
+            await connection.execute(placed(statement, schema))
+    if not pooled:
+        await connection.execute(_NO_BOUNDS)
 
 
 async def stored_cells(
