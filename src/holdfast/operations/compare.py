@@ -16,7 +16,7 @@ from holdfast.kernel import codec
 from holdfast.kernel.keys import unescaped
 from holdfast.model.checkpoint import KEYS
 from holdfast.model.patch import PatchOperation, patch_of
-from holdfast.services import session
+from holdfast.services import session, variable
 from holdfast.services.checkpoint import Content, Kept
 
 
@@ -44,8 +44,14 @@ def document(cells: Mapping[str, Kept]) -> dict[str, Any]:
             if area in ("state", "temp"):
                 namespace, _, name = name.partition("/")
                 area = f"{area}:{unescaped(namespace)}" if namespace else area
-            found.setdefault(area, {})[name] = _digest(raw) if area == "area" else codec.decode(raw)
+            found.setdefault(area, {})[name] = _shown(area, raw)
     return found
+
+
+def _shown(area: str, raw: bytes) -> Any:
+    if area == "variable":
+        return variable.shown(raw)
+    return _digest(raw) if area == "area" else codec.decode(raw)
 
 
 def _digest(raw: bytes) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from holdfast.model.checkpoint import KEYS
 from holdfast.model.event import START, EventRecord
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
-from holdfast.services import checkpoint, event, message, session
+from holdfast.services import checkpoint, event, message, session, variable
 from holdfast.services.checkpoint import Content, Kept
 
 MARK = "fork"
@@ -150,6 +150,8 @@ def put(work: Work, scope: str, item: Item, *, streaming: bool) -> None:
         work.note(scope, area, "set", name, item.value, unescaped(namespace))
     elif area == "runtime" and streaming:
         work.note(scope, area, "set", name, item.value)
+    elif area == "variable":
+        variable.note(work, scope, item.key, item.value)
 
 
 def create(work: Work, record: SessionRecord, origin: Origin, *, entry: str) -> None:

@@ -26,7 +26,7 @@ from holdfast.model.checkpoint import (
     restored_session,
 )
 from holdfast.model.event import RESTORED, EventRecord
-from holdfast.services import checkpoint, event, message, session
+from holdfast.services import checkpoint, event, message, session, variable
 from holdfast.services.checkpoint import Gathered, Kept, Standing
 
 INTERACTIONS = "interaction/"
@@ -111,6 +111,8 @@ def _tell(work: Work, scope: str, key: str, value: bytes | None, *, streaming: b
         work.note(scope, area, op, name, value, unescaped(namespace))
     elif area == "runtime" and streaming:
         work.note(scope, area, op, name, value)
+    elif area == "variable":
+        variable.note(work, scope, key, value)
 
 
 async def _hide(
