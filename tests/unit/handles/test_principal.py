@@ -81,6 +81,11 @@ FACE: dict[str, tuple[Try, Any]] = {
     "state_many": (lambda ada: ada.state_many([Scope.session("adas"), BO]), NotFound),
     "set_many": (lambda ada: ada.set_many({BO: {"secret": 1}}), NotFound),
     "transact": (lambda ada: ada.transact(lambda tx: tx.session("bos").state.set("secret", 1)), NotFound),
+    "checkpoint": (lambda ada: ada.checkpoint(BO), NotFound),
+    "checkpoints": (lambda ada: ada.checkpoints(BO), NotFound),
+    "restore": (lambda ada: ada.restore("theirs"), NotFound),
+    "diff": (lambda ada: ada.diff("theirs"), NotFound),
+    "drop_checkpoint": (lambda ada: ada.drop_checkpoint("theirs"), NotFound),
     "changes": (lambda ada: _first(ada.changes([BO], after="beginning")), NotFound),
 }
 
