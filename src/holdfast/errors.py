@@ -146,7 +146,7 @@ class AlreadyExists(HoldfastError, ValueError):
     """Something of that id exists already, or belongs to somebody else."""
 
     code = "already_exists"
-    remedy = "Choose another id, pass on_exists, or use `sessions.open` to get or create."
+    remedy = "Choose another id. Outside a transaction, `sessions.open` gets the one that is there or creates it."
 
 
 class BudgetExceeded(HoldfastError, RuntimeError):

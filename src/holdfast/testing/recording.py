@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from msgspec import DecodeError, Struct, json
+from msgspec import UNSET, DecodeError, Struct, json
 
 from holdfast.errors import Diverged, HoldfastError, Indeterminate
 from holdfast.kernel import codec
@@ -149,8 +149,13 @@ def entry_of(record: Record) -> Entry:
 
 
 def effect_of(change: Line | Change) -> Effect:
-    """What one line of a record, or one change as a follower got it, says was done."""
+    """What one line of a record, or one change as a follower got it, says was done.
+
+    Raises ValueError for one without its value: a history is told by a store with `changes.values` "inline".
+    """
     kind, op = change.kind, change.op
+    if change.value is UNSET or getattr(change, "bare", False):
+        raise ValueError(f"a change of {kind} came without its value; a history needs Config.changes.values 'inline'")
     value: Any = change.value if isinstance(change, Change) else codec.decode(bytes(change.value))
     if kind == "session":
         return Effect("drop", "") if op == "delete" else Effect("set", "session", value.get("metadata", {}))
