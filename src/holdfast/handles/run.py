@@ -55,16 +55,27 @@ class Run(RunView):
     """
 
     def __init__(self, unit: Unit, target: Target, loaded: Loaded) -> None:
-        super().__init__(unit.store, loaded)
         self._unit = unit
         self._target = target
-        self._staged: set[str] = set() if self._version else {""}
-        """What was staged in this unit and not committed yet: nodes, and "" for the record."""
+        self._landed = 0  # the seq of the last commit that is known to have been made with this handle
+        super().__init__(unit.store, loaded)
 
     async def refresh(self) -> Self:
-        """See what others did; returns itself. One read."""
-        self._saw(await self._unit.read(self._target, lambda work: run.load(work, self._target.scope, self.id)))
-        return self
+        """See what others did; returns itself. One read; another if something was written with this handle meanwhile,
+        so that what it shows never goes back."""
+        while True:
+            landed = self._landed
+            loaded = await looked(self._unit, self._target, self.id)
+            if landed == self._landed or self._landed <= loaded.seq:
+                self._saw(loaded)
+                return self
+
+    def _saw(self, loaded: Loaded) -> None:
+        super()._saw(loaded)
+        self._staged = {name for name, version in self._versions.items() if not version}
+        """What was staged in this unit and not committed yet: nodes, and "" for the record."""
+        if not self._version:
+            self._staged.add("")
 
     # --- what its nodes do ------------------------------------------------------------------------
 
@@ -100,13 +111,6 @@ class Run(RunView):
     def _told(self, name: str, given: Any) -> Told:
         """What is told of a node, checked and encoded."""
         given = given if isinstance(given, Mapping) else {"status": given}
-        if name not in self._board.specs:
-            known = ", ".join([*self._board.specs][:20]) or "none"
-            raise NotFound(
-                f"the run {self.id!r} has no node {shown(name)}; it has {known}",
-                remedy="Name one of its nodes, or add it: `await run.add_nodes({…})`.",
-                node=name,
-            )
         if unknown := [key for key in given if key not in ("status", "input", "output", "error")]:
             raise InvalidValue(
                 f"of a node status, input, output and error are told, not {shown(unknown[0])}", path=name
@@ -123,6 +127,7 @@ class Run(RunView):
 
     def _advance(self, work: Work, told: Mapping[str, Told], *, then: Move | None = None) -> Staged:
         """Stage what is told of nodes, and a move of the run with it. The board is as it was after it."""
+        self._check_known(told)
         board, record = self._board, self._record
         kept: dict[str, NodeRecord] = {}
         before = {name: board.records.get(name) for name in told}
@@ -131,10 +136,13 @@ class Run(RunView):
                 record = self._check(record, name, one)
                 after = self._after(name, one, work.now_us)
                 kept[name] = after
+                turns = self._turns(name, after)
                 if len(told) > 1:
                     board.put(name, after)
                 if after.status is NodeStatus.FAILED and not board.specs[name].optional:
                     record = self._fails(work, record, name, after)
+                elif turns and record is self._record:
+                    record = replace(record, updated_us=work.now_us)
         finally:
             if len(told) > 1:
                 self._put_back(before)
@@ -155,6 +163,16 @@ class Run(RunView):
             seen = None if name in self._staged else self._versions.get(name, 0)
             run.put_node(work, scope, self.id, name, after, seen=seen)
         return staged
+
+    def _check_known(self, told: Mapping[str, Told]) -> None:
+        for name in told:
+            if name not in self._board.specs:
+                known = ", ".join([*self._board.specs][:20]) or "none"
+                raise NotFound(
+                    f"the run {self.id!r} has no node {shown(name)}; it has {known}",
+                    remedy="Name one of its nodes, or add it: `await run.add_nodes({…})`.",
+                    node=name,
+                )
 
     def _put_back(self, before: Mapping[str, NodeRecord | None]) -> None:
         for name, was in before.items():
@@ -177,11 +195,11 @@ class Run(RunView):
     def _after(self, name: str, told: Told, at_us: int) -> NodeRecord:
         before, spec = self._board.record(name), self._board.specs[name]
         keeps = self._record.keeps_outputs
+        ends = told.status in (NodeStatus.COMPLETED, NodeStatus.FAILED)
+        if told.status is NodeStatus.RUNNING or (ends and not before.is_open):
+            before = before.begun(at_us=at_us, token=self._token, input=told.input if keeps else None)
         if told.status is NodeStatus.RUNNING:
-            seen = self._board.seen_by(name)
-            return before.begun(at_us=at_us, token=self._token, input=told.input if keeps else None, seen=seen)
-        if before.attempt == 0:
-            before = before.begun(at_us=at_us, token=self._token, input=None, seen=self._board.seen_by(name))
+            return before
         if told.status is NodeStatus.COMPLETED:
             return before.completed(at_us=at_us, output=told.output if keeps else None)
         if told.status is NodeStatus.FAILED:
@@ -192,6 +210,12 @@ class Run(RunView):
             return before.again() if done else before.set_to(NodeStatus.READY, at_us=at_us)
         return before.set_to(told.status, at_us=at_us)
 
+    def _turns(self, name: str, after: NodeRecord) -> bool:
+        """Whether what was judged by what was seen of that node may be wrong now: it is out, or in another round. Then
+        the record is written with it, on which every write rests. All else only lets others begin."""
+        out = after.status in (NodeStatus.SKIPPED, NodeStatus.FAILED)
+        return out or after.round != self._board.round(name)
+
     def _fails(self, work: Work, record: RunRecord, name: str, after: NodeRecord) -> RunRecord:
         """The record of the run after a node failed for good."""
         told = {"node": name, "error": codec.decode(bytes(after.error))}
@@ -199,6 +223,9 @@ class Run(RunView):
 
     async def _emit(self, told: Mapping[str, Told]) -> None:
         """Tell followers of nodes of which nothing is kept."""
+        if not told.keys() <= self._board.specs.keys():
+            await self.refresh()
+        self._check_known(told)
         for name, one in told.items():
             value = {"run": self.id, "status": one.status.value, "output": codec.decode(one.output or b"null")}
             line = change.emitted("run", name, value)
@@ -237,14 +264,16 @@ class Run(RunView):
 
     async def resume(self) -> Self:
         """Let it go on, and its paused nodes: it is pending until somebody takes it up. Raises InvalidTransition unless
-        it is paused and resumable."""
+        it is paused and resumable. It looks first: the nodes that others paused go on as well."""
 
         def stage(work: Work) -> Staged:
+            model.check_paused(self._record)
             moved = self._record.moved(RunStatus.RUNNING if self._token else RunStatus.PENDING, at_us=work.now_us)
             paused = [name for name, status in self._board.statuses.items() if status is NodeStatus.PAUSED]
             back = {name: self._board.record(name).set_to(NodeStatus.READY, at_us=work.now_us) for name in paused}
             return self._stage(work, Staged(moved, back))
 
+        await self.refresh()
         await self._judged(stage)
         return self
 
@@ -282,7 +311,7 @@ class Run(RunView):
             tries: list[Staged] = []
             try:
                 seq = await self._unit.write(self._target, partial(_stage_into, tries, stage))
-            except InvalidTransition:
+            except (InvalidTransition, InvalidValue, NotFound):
                 if looked:
                     raise
             except Conflict:
@@ -298,6 +327,7 @@ class Run(RunView):
 
     def _took(self, staged: Staged, seq: int) -> None:
         """Take note of what was committed at that version (0: staged in a transaction)."""
+        self._landed = max(self._landed, seq)
         if staged.record is not self._record and (seq == 0 or seq > self._version):
             self._record, self._version = staged.record, seq or self._version
             if not seq:
@@ -316,3 +346,9 @@ class Run(RunView):
 
 def _stage_into(tries: list[Staged], stage: Callable[[Work], Staged], work: Work) -> None:
     tries.append(stage(work))
+
+
+async def looked(unit: Unit, target: Target, id: str) -> Loaded:
+    """A run as it is, or as a transaction sees it, which then rests on that. Raises NotFound."""
+    look = run.load if isinstance(unit, Alone) else run.load_in
+    return await unit.read(target, lambda work: look(work, target.scope, id))

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from holdfast.errors import AlreadyExists, Conflict, InvalidValue, NotFound, shown
 from holdfast.handles.measured import measured
-from holdfast.handles.run import Run
+from holdfast.handles.run import Run, looked
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target, Unit
 from holdfast.kernel import codec
@@ -133,7 +133,7 @@ async def fetched(unit: Unit, target: Target, id: str) -> Run | None:
     """The run of that id in that scope."""
     run.check_id(id)
     try:
-        return Run(unit, target, await unit.read(target, lambda work: run.load(work, target.scope, id)))
+        return Run(unit, target, await looked(unit, target, id))
     except NotFound as problem:
         if problem.facts.get("run") == id:
             return None
