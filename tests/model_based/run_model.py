@@ -124,6 +124,11 @@ class RunModel:
         fact = self.fact(node)
         return self.status_of(node), fact.attempt, fact.round, fact.input, fact.output, fact.error
 
+    def outlives(self, node: str) -> bool:
+        """Whether the run goes on if the present try, or the next, of that node fails."""
+        retry, fact = self.specs[node].retry, self.fact(node)
+        return self.specs[node].optional or (retry is not None and fact.attempt + (not fact.in_try) <= retry.times)
+
     # --- moves ----------------------------------------------------------------------------------------
 
     def tell(self, told: list[Told], now_us: int) -> RunModel:
