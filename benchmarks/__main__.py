@@ -21,6 +21,7 @@ import apsw
 from benchmarks import (
     blocking,
     cached_get,
+    checkpoint,
     encryption,
     follow,
     langgraph_put,
@@ -44,6 +45,7 @@ BENCHMARKS = {
     "state_set": state_set,
     "state_get": state_get,
     "cached_get": cached_get,
+    "checkpoint": checkpoint,
     "sessions_scale": sessions_scale,
     "encryption": encryption,
     "follow": follow,

@@ -477,6 +477,57 @@ async def _(stage: Stage) -> None:
         assert turn.replayed
 
 
+@feature("s.checkpoint, the first: 21 cells")
+async def _(stage: Stage) -> None:
+    await stage.s.checkpoint()
+
+
+@feature("s.checkpoint, 3 values of 100 bytes were written since")
+async def _(stage: Stage) -> None:
+    await stage.s.checkpoint()
+    await stage.s.state.update({"cart": VALUE, "key01": VALUE, "new": VALUE})
+    stage.begin()
+    await stage.s.checkpoint()
+
+
+@feature("s.checkpoints, 3 of them")
+async def _(stage: Stage) -> None:
+    for _ in range(3):
+        await stage.s.checkpoint()
+    stage.begin()
+    await stage.s.checkpoints()
+
+
+@feature("s.diff(id), to what there is now")
+async def _(stage: Stage) -> None:
+    taken = await stage.s.checkpoint()
+    await stage.s.state.set("cart", VALUE)
+    stage.begin()
+    await stage.s.diff(taken.id)
+
+
+@feature("s.restore, 2 values differ and a message came")
+async def _(stage: Stage) -> None:
+    taken = await stage.s.checkpoint()
+    await stage.s.state.update({"cart": VALUE, "new": VALUE})
+    await stage.s.messages.add("user", "more")
+    stage.begin()
+    await stage.s.restore(taken.id)
+
+
+@feature("s.fork, 20 values and 50 messages")
+async def _(stage: Stage) -> None:
+    await stage.s.fork()
+
+
+@feature("hold.drop_checkpoint, the newest of 2")
+async def _(stage: Stage) -> None:
+    await stage.s.checkpoint()
+    newest = await stage.s.checkpoint()
+    stage.begin()
+    await stage.hold.drop_checkpoint(newest.id)
+
+
 @feature("s.emit")
 async def _(stage: Stage) -> None:
     await stage.s.emit("token", "Your")

@@ -8,17 +8,21 @@ import msgspec
 import pytest
 
 import holdfast
+from holdfast.handles.checkpoints import ScopeCheckpoints, SessionCheckpoints
 from holdfast.handles.face import Principal
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
 from holdfast.handles.own_area import Area
+from holdfast.handles.runs import Runs, SessionRuns
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.templates import Templates
 from holdfast.handles.transaction import SessionsInTransaction
 from holdfast.kernel.contract import Kernel
+from holdfast.model.checkpoint import Checkpoint
 from holdfast.model.erasure import ErasureReport
 from holdfast.model.keyring import Rekeyed
+from holdfast.model.patch import PatchOperation
 from holdfast.model.session_stats import Durations
 from holdfast.model.stats import CacheStats, CallStats, KindStats, WriterStats
 from tests.docs.runner import ROOT
@@ -28,6 +32,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "budget": (holdfast.Budget, holdfast.Usage, holdfast.Progress, Iteration),
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),
+    "checkpoint": (Checkpoint, PatchOperation, SessionCheckpoints, ScopeCheckpoints),
     "claim": (holdfast.Claim,),
     "context": (holdfast.Context,),
     "event": (holdfast.Event,),
@@ -36,6 +41,17 @@ TOLD: dict[str, tuple[type, ...]] = {
     "kernel": (Kernel,),
     "keyring": (holdfast.KeyRing, Rekeyed),
     "message": (holdfast.Message, Messages),
+    "run": (
+        SessionRuns,
+        Runs,
+        holdfast.Run,
+        holdfast.RunClaim,
+        holdfast.AtomicStep,
+        holdfast.RunNode,
+        holdfast.Node,
+        holdfast.NodeSpec,
+        holdfast.Retry,
+    ),
     "runtime": (Runtime,),
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),

@@ -163,6 +163,8 @@ class RunModel:
                 )
             case "failed":
                 self._fail(told, fact, now_us)
+            case "ready" if was == "running":  # given back: this try counts for nothing
+                fact.status, fact.attempt, fact.in_try = "ready", fact.attempt - 1, False
             case "ready" if was in DONE:
                 fact = Fact("ready", fact.round + 1, fact.seen)
             case "skipped":

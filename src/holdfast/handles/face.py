@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from holdfast.errors import Conflict, InvalidValue
 from holdfast.handles.changes import After, Changes, Members
+from holdfast.handles.checkpoints import ScopeCheckpoints
 from holdfast.handles.measured import measured
 from holdfast.handles.runs import Runs
 from holdfast.handles.sessions import Sessions
-from holdfast.handles.state import State
+from holdfast.handles.state import State, scope_name, state_of
 from holdfast.handles.store import Store
-from holdfast.handles.surface import scope_name, state_of
 from holdfast.handles.transaction import Transaction, repeat
 from holdfast.handles.unit import Alone, Target
 from holdfast.kernel import codec
@@ -34,7 +34,7 @@ FOLLOWED_MAX = 1_000_000
 
 
 @measured("hold", store="_store")
-class Face:
+class Face(ScopeCheckpoints):
     """Sessions, state, transactions and streams of a store, as far as whoever holds it may find them."""
 
     def __init__(self, store: Store) -> None:

@@ -20,10 +20,25 @@ from holdfast.services import claim
 class Held(Protocol):
     """A lease, as far as a write needs to know it."""
 
-    store: Store
-    scope: str
-    cell: str
-    token: int
+    @property
+    def store(self) -> Store:
+        """Where it is held."""
+        ...
+
+    @property
+    def scope(self) -> str:
+        """The scope whose cell says so."""
+        ...
+
+    @property
+    def cell(self) -> str:
+        """The key of that cell."""
+        ...
+
+    @property
+    def token(self) -> int:
+        """The version of that cell."""
+        ...
 
     def check(self) -> None:
         """Raise LeaseLost where it is known to be over."""
@@ -66,6 +81,14 @@ def holds(store: Store, scope: str, *, cell: str = claim.CELL) -> bool:
     )
 
 
+def token_of(store: Store, scope: str, cell: str) -> int:
+    """The token by which this task holds the run whose claim is that cell; 0 if it does not."""
+    for lease in held.get():
+        if lease.store.writer is store.writer and lease.scope == scope and lease.cell == cell:
+            return lease.token
+    return 0
+
+
 def is_fenced(store: Store) -> bool:
     """Whether this task holds any session of that store, so that what it writes carries a fence."""
     return any(lease.store.writer is store.writer for lease in held.get())
@@ -89,8 +112,7 @@ def why_lost(conflict: Conflict) -> str | None:
 
 def lease_lost(scope: str, why: str, *, cell: str = claim.CELL) -> LeaseLost:
     """The error that says that a session, or the run whose claim is that cell, is not held any more."""
-    what = scope if cell == claim.CELL else f"the run {claim.run_of(cell)!r} of {scope}"
-    return LeaseLost(f"{what} is not held here any more: {why}", scope=scope)
+    return LeaseLost(f"{claim.named(scope, cell)} is not held here any more: {why}", scope=scope)
 
 
 def _spans(store: Store, work: Work, scope: str) -> bool:

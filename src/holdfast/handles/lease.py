@@ -93,6 +93,8 @@ class Lease:
         So it is not done with every beat, and where one fails there is time for the next.
         """
         store = self.store
+        if not self.scope.startswith(store.deadlines.prefix):
+            return  # of a run alone: nothing expires
         if not store.deadlines.knows(self.scope):
             await store.work().peek([Read(self.scope)])
         now_us, ttl_us = store.now_us(), round(self._ttl_s * 1_000_000)
@@ -323,7 +325,7 @@ class Taking:
         by = "waited for by others" if held is None else f"held by {claim.whom(held)}"
         waited = "" if self._terms.busy == "reject" else f", and was for all of {self._terms.wait_s:g} s"
         return Busy(
-            f"{self._scope} is {by}{waited}",
+            f"{claim.named(self._scope, self._cell)} is {by}{waited}",
             scope=self._scope,
             worker=None if held is None else held.worker,
             request=None if held is None else held.request,

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdfast.errors import Conflict, InvalidTransition, InvalidValue, NotFound, shown
+from holdfast.errors import InvalidTransition, InvalidValue, NotFound, shown
 from holdfast.handles.measured import measured
-from holdfast.handles.run_view import RunView
-from holdfast.handles.unit import ATTEMPTS, Alone, Target, Unit, pause
+from holdfast.handles.run_node import RunNode, Telling
+from holdfast.handles.run_steps import RunSteps
+from holdfast.handles.run_writes import Staged
 from holdfast.kernel import codec
 from holdfast.kernel.live import encode_live
 from holdfast.kernel.work import Work
 from holdfast.model import node as nodes
 from holdfast.model import run as model
-from holdfast.model.graph import Board, specs_of
-from holdfast.model.node import NodeRecord, NodeSpec, NodeStatus
+from holdfast.model.graph import specs_of
+from holdfast.model.node import NodeRecord, NodeStatus
 from holdfast.model.run import RunRecord, RunStatus
-from holdfast.services import change, run, session
-from holdfast.services.run import Loaded
+from holdfast.services import change, session
 
 Move = Callable[[RunRecord, Work], RunRecord]
 """What a move makes of the record of a run."""
@@ -37,45 +36,14 @@ class Told(Struct, frozen=True):
     error: bytes | None = None
 
 
-class Staged(Struct, frozen=True):
-    """What a unit of work makes of a run: its record, and what is kept of nodes; and nodes that are new."""
-
-    record: RunRecord
-    nodes: Mapping[str, NodeRecord] = {}
-    added: Mapping[str, NodeSpec] = {}
-
-
 @measured("run", store="_store")
-class Run(RunView):
+class Run(RunSteps):
     """One run of a workflow, in a session or alone.
 
     What it shows is what it last saw, or wrote; `refresh` brings what others did. Its methods judge by that and, where
     somebody else was faster, look again and judge anew: no move is lost, and none is made from where the run is not.
     Methods of a run that has left raise NotFound.
     """
-
-    def __init__(self, unit: Unit, target: Target, loaded: Loaded) -> None:
-        self._unit = unit
-        self._target = target
-        self._landed = 0  # the seq of the last commit that is known to have been made with this handle
-        super().__init__(unit.store, loaded)
-
-    async def refresh(self) -> Self:
-        """See what others did; returns itself. One read; another if something was written with this handle meanwhile,
-        so that what it shows never goes back."""
-        while True:
-            landed = self._landed
-            loaded = await looked(self._unit, self._target, self.id)
-            if landed == self._landed or self._landed <= loaded.seq:
-                self._saw(loaded)
-                return self
-
-    def _saw(self, loaded: Loaded) -> None:
-        super()._saw(loaded)
-        self._staged = {name for name, version in self._versions.items() if not version}
-        """What was staged in this unit and not committed yet: nodes, and "" for the record."""
-        if not self._version:
-            self._staged.add("")
 
     # --- what its nodes do ------------------------------------------------------------------------
 
@@ -150,20 +118,6 @@ class Run(RunView):
             record = then(record, work)
         return self._stage(work, Staged(record, kept))
 
-    def _stage(self, work: Work, staged: Staged) -> Staged:
-        """Stage that, on the condition that what it was judged by is as it was seen."""
-        scope = self._target.scope
-        if "" not in self._staged:
-            run.unchanged(work, scope, self.id, self._version)
-        if staged.added:
-            staged = replace(staged, record=run.add_nodes(work, scope, staged.record, staged.added))
-        elif staged.record is not self._record:
-            run.put(work, scope, staged.record)
-        for name, after in staged.nodes.items():
-            seen = None if name in self._staged else self._versions.get(name, 0)
-            run.put_node(work, scope, self.id, name, after, seen=seen)
-        return staged
-
     def _check_known(self, told: Mapping[str, Told]) -> None:
         for name in told:
             if name not in self._board.specs:
@@ -206,8 +160,9 @@ class Run(RunView):
             return before.failed(spec, at_us=at_us, error=told.error or b"null")
         if told.status is NodeStatus.READY:
             status = self._board.statuses[name]
-            done = status in (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED)
-            return before.again() if done else before.set_to(NodeStatus.READY, at_us=at_us)
+            if status in (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED):
+                return before.again()
+            return before.given_back() if status is NodeStatus.RUNNING else before.set_to(told.status, at_us=at_us)
         return before.set_to(told.status, at_us=at_us)
 
     def _turns(self, name: str, after: NodeRecord) -> bool:
@@ -231,6 +186,35 @@ class Run(RunView):
             line = change.emitted("run", name, value)
             payload = encode_live(self._target.epoch or 0, self._store.now_us(), self._store.cause(), line)
             await self._store.kernel.signal(self._target.scope, payload)
+
+    def node(self, node: str, *, input: Any = None) -> RunNode:
+        """One try of a node as a block: `async with run.node("pay") as node`. See `RunNode`."""
+        self._check_alone("node")
+        return RunNode(self, node, input, Telling(self._begins, self._ends, self._breaks_off))
+
+    async def _begins(self, node: str, input: Any) -> None:
+        await self.progress(node, NodeStatus.RUNNING, input=input)
+        if not self._record.tracks:
+            await self._look_at(node)
+            model.check_works(self._record)
+
+    async def _ends(self, work: Work, node: str, output: bytes) -> Staged | None:
+        told = {node: Told(NodeStatus.COMPLETED, output=output)}
+        await self._look_at(node)
+        if not self._record.tracks:
+            await self._emit(told)
+            return await self._goes_on(work)
+        try:
+            return self._advance(work, told)
+        except InvalidTransition:
+            await self._check_held()
+            raise
+
+    async def _breaks_off(self, node: str, error: Exception | None) -> None:
+        if error is None:
+            await self.progress(node, NodeStatus.READY)
+        else:
+            await self.progress(node, NodeStatus.FAILED, error=error)
 
     async def add_nodes(self, specs: Mapping[str, Any]) -> None:
         """Add nodes, which may depend on those there are. Raises InvalidValue for a cycle, an unknown dependency, or a
@@ -300,55 +284,3 @@ class Run(RunView):
 
         await self._judged(stage)
         return self
-
-    # --- committing -------------------------------------------------------------------------------
-
-    async def _judged(self, stage: Callable[[Work], Staged]) -> None:
-        """Stage by what was seen, and commit. Where somebody else was faster look again, and judge anew; so too where
-        what was seen refuses it, for that may be long ago."""
-        attempt, looked = 0, not isinstance(self._unit, Alone)
-        while True:
-            tries: list[Staged] = []
-            try:
-                seq = await self._unit.write(self._target, partial(_stage_into, tries, stage))
-            except (InvalidTransition, InvalidValue, NotFound):
-                if looked:
-                    raise
-            except Conflict:
-                attempt += 1
-                if not isinstance(self._unit, Alone) or attempt == ATTEMPTS:
-                    raise
-                await pause(self._store, attempt)
-            else:
-                self._took(tries[-1], seq)
-                return
-            looked = True
-            await self.refresh()
-
-    def _took(self, staged: Staged, seq: int) -> None:
-        """Take note of what was committed at that version (0: staged in a transaction)."""
-        self._landed = max(self._landed, seq)
-        if staged.record is not self._record and (seq == 0 or seq > self._version):
-            self._record, self._version = staged.record, seq or self._version
-            if not seq:
-                self._staged.add("")
-        if staged.added:
-            self._board = Board({**self._board.specs, **staged.added}, self._board.records, token=self._token)
-        for name, record in staged.nodes.items():
-            if seq == 0:
-                self._staged.add(name)
-            elif seq <= self._versions.get(name, 0):
-                continue
-            else:
-                self._versions[name] = seq
-            self._board.put(name, record)
-
-
-def _stage_into(tries: list[Staged], stage: Callable[[Work], Staged], work: Work) -> None:
-    tries.append(stage(work))
-
-
-async def looked(unit: Unit, target: Target, id: str) -> Loaded:
-    """A run as it is, or as a transaction sees it, which then rests on that. Raises NotFound."""
-    look = run.load if isinstance(unit, Alone) else run.load_in
-    return await unit.read(target, lambda work: look(work, target.scope, id))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Literal
 
 from msgspec import Raw
 
 from holdfast.errors import AlreadyExists, Conflict, InvalidValue, NotFound, shown
 from holdfast.handles.measured import measured
-from holdfast.handles.run import Run, looked
+from holdfast.handles.recovery import PAGE, recoverable
+from holdfast.handles.run import Run
+from holdfast.handles.run_writes import looked
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target, Unit
 from holdfast.kernel import codec
@@ -113,6 +115,7 @@ async def started(
         resumable=config.resumable,
         tracks=config.track_nodes,
         keeps_outputs=config.keep_outputs,
+        salt=store.ids.writer(),
     )
     made: list[RunRecord] = []
     try:
@@ -224,3 +227,18 @@ class Runs:
         """A page of the runs that pass every filter given, the newest first; continue with `cursor=page.next`."""
         names = {"session": session, "user": user, "workflow": workflow, "status": status}
         return await listed(self._store, names, limit, cursor)
+
+    async def recoverable(self, *, workflow: str | None = None, user: str | None = None) -> AsyncIterator[Run]:
+        """Runs that are pending or running and that nobody works on: `async for run in hold.runs.recoverable()`.
+
+        Those first that nobody holds: never taken up, or given back. Then those whose holder is not heard of: once for
+        the ttl of its claim no beat of it was seen, so a fresh process watches for so long. What is held by this very
+        process, or by who beats, is left out, and so is what cannot be resumed. Take each by `run.claim`: another
+        worker may be faster. It ends when all there were have been decided on.
+        """
+
+        async def page(status: RunStatus, cursor: str | None) -> Page[Run]:
+            return await self.list(workflow=workflow, user=user, status=status, limit=PAGE, cursor=cursor)
+
+        async for found in recoverable(self._store, page):
+            yield found

@@ -84,13 +84,19 @@ class Store:
         if self._forks != _forks:
             raise Closed("this store was opened before the fork: open it after, or start the process with spawn")
 
-    def work(self, *, of_expired: Literal["nothing", "all"] = "nothing") -> Work:
+    def work(
+        self,
+        *,
+        of_expired: Literal["nothing", "all"] = "nothing",
+        limits: Literal["configured", "kernel's"] = "configured",
+    ) -> Work:
         """A new unit of work, with the cause of the current task. Expired sessions do not exist for it, unless it is
-        to have "all" that is stored."""
+        to have "all" that is stored. What the library writes by itself may be as large as the kernel takes."""
         if self.closed or self._forks != _forks:
             self.check_open()
         keeper = self.deadlines if of_expired == "nothing" else None
-        work = Work(self.writer, limits=self.limits, cause=self.cause(), keeper=keeper)
+        most = self.limits if limits == "configured" else self.kernel.traits
+        work = Work(self.writer, limits=most, cause=self.cause(), keeper=keeper)
         work.values = self.config.changes.values
         return work
 

@@ -183,11 +183,11 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether its last try began and did not end: it may have been paused, or given back untried."""
+        """Whether its last try began and did not end: it may have been paused in the midst of it."""
         return self.started_us is not None and self.ended_us is None
 
     def begun(self, *, at_us: int, token: int, input: bytes | None) -> NodeRecord:
-        """It runs: another try; or the same again, if it was paused or given back in the midst of it."""
+        """It runs: another try; or the same again, if it was paused in the midst of it."""
         same = self.is_open and self.status is not NodeStatus.RUNNING
         return replace(
             self,
@@ -226,6 +226,10 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
             ended_us=at_us,
             error=Raw(error),
         )
+
+    def given_back(self) -> NodeRecord:
+        """It is as before this try, which counts for nothing."""
+        return replace(self, status=NodeStatus.READY, attempt=self.attempt - 1, started_us=None, token=0)
 
     def again(self) -> NodeRecord:
         """It begins another round, with all its tries."""

@@ -62,6 +62,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     nodes       how many it has; their specifications stand in `parts` cells beside the record
     tracks      whether what its nodes do is kept; `keeps_outputs`: and what they came to
     leaving     it has left, and what it consisted of is being removed
+    salt        makes the identities of its steps, which stand in keys, unlike those of other runs
     """
 
     id: str
@@ -82,6 +83,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     nodes: int = 0
     parts: int = 0
     leaving: bool = False
+    salt: str = ""
 
     def moved(
         self,

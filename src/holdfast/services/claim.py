@@ -45,9 +45,14 @@ _claims = msgspec.json.Decoder(ClaimRecord)
 _tickets = msgspec.json.Decoder(Ticket)
 
 
+def prefix_of(run: str) -> str:
+    """What the keys of the claim of a run, and of the tickets for it, start with."""
+    return f"{RUNS}{escaped(run)}/"
+
+
 def of_run(run: str) -> str:
     """The key of the claim of a run."""
-    return f"{RUNS}{escaped(run)}/held"
+    return f"{prefix_of(run)}held"
 
 
 def run_of(cell: str) -> str:
@@ -58,6 +63,11 @@ def run_of(cell: str) -> str:
 def is_claim(key: str) -> bool:
     """Whether the cell of that key is a claim, of a session or a run."""
     return key == CELL or (key.startswith(RUNS) and key.endswith("/held"))
+
+
+def named(scope: str, cell: str) -> str:
+    """What a claim is of, as a message says it."""
+    return scope if cell == CELL else f"the run {run_of(cell)!r} of {scope}"
 
 
 def queue_of(cell: str) -> str:
@@ -131,8 +141,8 @@ def is_long_silent(record: ClaimRecord | Ticket, *, beat_us: int, now_us: int) -
 
 
 def fence(work: Work, scope: str, token: int, *, cell: str = CELL) -> None:
-    """Let the commit fail unless that claim is still the one."""
-    work.require(scope, Unchanged(cell, token))
+    """Let the commit fail unless that claim is still the one: for that before all else, whatever else does not hold."""
+    work.part(scope).checks.insert(0, Unchanged(cell, token))
 
 
 def give_back(work: Work, scope: str, *, cell: str = CELL) -> None:

@@ -5,7 +5,6 @@
                                                 index run.status    value: its status   the same; and so for workflow,
                                                                                         session and user
                                                 index run.ended     value ""            order: ended, then the run
-                                                index run.past      value: its scope    the same: the history of one
     graph/<run>/00000001        specifications of nodes, some hundred in each
     node/<run>/<node>           what a node did
 
@@ -41,8 +40,8 @@ ID, ALL = "run.id", "run.all"
 NAMED = ("status", "workflow", "session", "user")
 """The fields by which runs are listed; the index of each is called run.<field>."""
 
-ENDED, PAST = "run.ended", "run.past"
-"""The indexes of runs that have ended: of all, and of each scope."""
+ENDED = "run.ended"
+"""The index of runs that have ended."""
 
 PART_BYTES = 100_000
 """So many bytes of specifications stand in one cell, about."""
@@ -158,18 +157,27 @@ def _parts(specs: Iterable[SpecRecord]) -> list[list[SpecRecord]]:
 def put(work: Work, scope: str, record: RunRecord) -> None:
     """Stage the record with its index entries, and the change that tells of it."""
     raw = _encode(record)
-    work.put(scope, AREA + record.id, raw, entries=_entries(scope, record))
+    work.put(scope, AREA + record.id, raw, entries=_entries(record))
     work.note(scope, "run", "set", record.id, raw)
 
 
-def _entries(scope: str, record: RunRecord) -> tuple[Entry, ...]:
+def _entries(record: RunRecord) -> tuple[Entry, ...]:
     order = f"{order_of(record.started_us)}.{record.id}"
     entries = [Entry(ID, record.id, ""), Entry(ALL, "", order)]
     entries += [Entry(f"run.{name}", told, order) for name in NAMED if (told := getattr(record, name)) is not None]
-    if record.ended_us is not None:
-        ended = f"{order_of(record.ended_us)}.{record.id}"
-        entries += [Entry(ENDED, "", ended), Entry(PAST, scope, ended)]
-    return tuple(entries)
+    return (*entries, *_ended(record))
+
+
+def _ended(record: RunRecord) -> tuple[Entry, ...]:
+    if record.ended_us is None:
+        return ()
+    return (Entry(ENDED, "", f"{order_of(record.ended_us)}.{record.id}"),)
+
+
+def leave(work: Work, scope: str, record: RunRecord) -> None:
+    """Stage that a run that has ended is gone from now on: found by nobody but who removes what it consisted of."""
+    work.put(scope, AREA + record.id, _encode(msgspec.structs.replace(record, leaving=True)), entries=_ended(record))
+    work.note(scope, "run", "delete", record.id)
 
 
 def put_node(work: Work, scope: str, run: str, node: str, record: NodeRecord, *, seen: int | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from holdfast import AlreadyExists, Config, Holdfast, Session
@@ -183,8 +185,11 @@ async def test_without_tracking_nodes_are_told_and_not_kept(stores: Stores) -> N
     s = await hold.sessions.create(id="s")
     run = await s.runs.start("trip", nodes=TRIP)
     async with s.changes(kinds={"run"}) as told:
-        await run.progress("search", "completed", output=3)
-        change = await anext(told)
+        arriving = asyncio.ensure_future(anext(told))
+        while not arriving.done():  # any signal may be lost
+            await run.progress("search", "completed", output=3)
+            await asyncio.wait([arriving], timeout=0.01)
+        change = await arriving
     assert (change.op, change.key, change.value["output"]) == ("emit", "search", 3)
     assert (await run.refresh()).ready_nodes() == ["search"]
 

@@ -14,6 +14,7 @@ from holdfast.model.config import (
     Limits,
     MessagesConfig,
     RetentionConfig,
+    RunsConfig,
     RuntimeConfig,
     SessionConfig,
     StateConfig,
@@ -35,6 +36,7 @@ NUMBERS: dict[str, type] = {
     "session.live_max": SessionConfig,
     "changes.queue_max": ChangesConfig,
     "sweep.budget": SweepConfig,
+    "runs.history_max": RunsConfig,
     "cache.entries_max": CacheConfig,
     "cache.bytes_max": CacheConfig,
 }
@@ -53,11 +55,15 @@ DURATIONS: dict[str, type] = {
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,
     "retention.age": RetentionConfig,
+    "runs.finished_ttl": RunsConfig,
 }
 SWITCHES: dict[str, type] = {
     "session.extend_on_access": SessionConfig,
     "cache.enabled": CacheConfig,
     "runtime.streaming": RuntimeConfig,
+    "runs.track_nodes": RunsConfig,
+    "runs.keep_outputs": RunsConfig,
+    "runs.resumable": RunsConfig,
     "telemetry.enabled": TelemetryConfig,
     "telemetry.opentelemetry": TelemetryConfig,
 }
