@@ -34,6 +34,7 @@ from benchmarks import (
     sessions_scale,
     state_get,
     state_set,
+    templates,
     turn,
 )
 from benchmarks.effort import QUICK, Effort
@@ -54,6 +55,7 @@ BENCHMARKS = {
     "percentiles": percentiles,
     "postgres_set": postgres_set,
     "runtime": runtime,
+    "templates": templates,
     "turn": turn,
     "session_length": session_length,
     "session_stats": session_stats,

@@ -132,6 +132,27 @@ class MissingExtra(HoldfastError, ImportError):
     remedy = "Install the extra that the message names."
 
 
+class Disabled(HoldfastError, RuntimeError):
+    """The configuration turns off what was asked for; `switch` names its field."""
+
+    code = "disabled"
+    remedy = "Turn it on in the Config that the store is opened with, or do without it."
+
+
+class TemplateError(HoldfastError, ValueError):
+    """A text template cannot be read or filled in; `line` and `column` say where it is wrong, if it is."""
+
+    code = "template_error"
+    remedy = "Correct the template as the message says; docs/reference/dialects.md tells what each syntax has."
+
+
+class MissingVariable(HoldfastError, LookupError):
+    """A template needs a value that is not set, or not there in what is set; `name` says which."""
+
+    code = "missing_variable"
+    remedy = 'Set it, give the place a default, or resolve with missing="keep" or "empty".'
+
+
 # --- what the store holds -------------------------------------------------------------------------
 
 

@@ -148,7 +148,15 @@ class Holdfast(Face):
         ids = ids if ids is not None else system.SystemIds()
         kept = framed(kernel, config)
         stack = stacked(kept, config, clock=clock, fresh=FRESH)
-        hold = cls(Store(stack, clock=clock, ids=ids, config=config), kept)
+        store = Store(
+            stack,
+            clock=clock,
+            ids=ids,
+            config=config,
+            environment=system.environment(),
+            encrypted=kept.encrypts,
+        )
+        hold = cls(store, kept)
         if background:
             hold._sweeper.start()
         return hold

@@ -409,6 +409,42 @@ async def _(stage: Stage) -> None:
     await stage.s.area("mine").page("key")
 
 
+# --- variables ------------------------------------------------------------------------------------
+
+
+@feature("variables.set, 100 bytes, at any level")
+async def _(stage: Stage) -> None:
+    await stage.s.variables.set("city", VALUE, level="run", run="r1")
+
+
+@feature("variables.get, nearest of session, user and global")
+async def _(stage: Stage) -> None:
+    await stage.s.variables.set("city", VALUE)
+    stage.begin()
+    await stage.s.variables.get("city")
+
+
+@feature("variables.resolve, 3 variables, 1 key of state")
+async def _(stage: Stage) -> None:
+    await stage.s.variables.set_many({"a": 1, "b": 2, "c": 3})
+    stage.begin()
+    await stage.s.variables.resolve("{{ a }} {{ b }} {{ c }} {{ $flow.state.cart }}", run="r1")
+
+
+@feature("variables.list, 3 variables")
+async def _(stage: Stage) -> None:
+    await stage.s.variables.set_many({"a": 1, "b": 2, "c": 3})
+    stage.begin()
+    await stage.s.variables.list()
+
+
+@feature("variables.clear, 3 variables")
+async def _(stage: Stage) -> None:
+    await stage.s.variables.set_many({"a": 1, "b": 2, "c": 3})
+    stage.begin()
+    await stage.s.variables.clear()
+
+
 @feature("runtime.set, 100 bytes")
 async def _(stage: Stage) -> None:
     await stage.s.runtime.set("step", VALUE)

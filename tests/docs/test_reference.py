@@ -69,6 +69,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "template": (holdfast.Template, Templates),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
     "turn": (holdfast.Turn,),
+    "variable": (holdfast.Variable, holdfast.Variables),
 }
 NOT_TOLD = {"place", "covers", "over", "named"}  # for the library's own use
 INHERITED_FROM_TUPLE = {"count", "index"}

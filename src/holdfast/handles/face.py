@@ -16,6 +16,7 @@ from holdfast.handles.state import State, scope_name, state_of
 from holdfast.handles.store import Store
 from holdfast.handles.transaction import Transaction, repeat
 from holdfast.handles.unit import Alone, Target
+from holdfast.handles.variables import Variables, variables_of
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
 from holdfast.kernel.keys import check_name
@@ -47,6 +48,11 @@ class Face(ScopeCheckpoints):
     def state(self, scope: Scope, namespace: str = "") -> State:
         """The state of any scope, in a namespace of its own if one is named."""
         return state_of(Alone(self._store), scope, namespace=namespace)
+
+    def variables(self, scope: Scope) -> Variables:
+        """The variables of a user, a global namespace, a session or a run that is kept alone, and those that are seen
+        from there."""
+        return variables_of(Alone(self._store), scope)
 
     async def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]:
         """All state of several scopes, as of one moment where the backend spans them. A scope without any is {}.

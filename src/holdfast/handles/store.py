@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
+from types import MappingProxyType
 from typing import Literal, TypeVar
 from weakref import WeakValueDictionary
 
@@ -48,12 +49,24 @@ if hasattr(os, "register_at_fork"):
 class Store:
     """One opened space, as its handles see it. Any thread and event loop may use it."""
 
-    def __init__(self, stack: Stack, *, clock: Clock, ids: Ids, config: Config) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        clock: Clock,
+        ids: Ids,
+        config: Config,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        encrypted: bool = False,
+    ) -> None:
         self.kernel, self.cache, self.meters = stack
         self.spans = None if self.meters is None else self.meters.spans
         self.clock = clock
         self.ids = ids
         self.config = config
+        self.environment = environment
+        """Variables of the process's environment, as they are when they are looked at."""
+        self.encrypted = encrypted
         self.limits = effective_limits(self.kernel.traits, config)
         self.writer = Writer(self.kernel, clock=clock, ids=ids)
         self.deadlines = Deadlines()

@@ -20,6 +20,9 @@ COMPRESSION = ("auto", "off")
 VALUES = ("inline", "keys")
 """What the log may tell of what is written."""
 
+SYNTAXES = ("simple", "mustache", "handlebars", "jinja")
+"""The syntaxes of text templates."""
+
 _KIB = 1024
 _MIB = 1024 * 1024
 
@@ -167,6 +170,23 @@ class ChangesConfig(Struct, frozen=True, kw_only=True):
     values: Literal["inline", "keys"] = "inline"
 
 
+class VariablesConfig(Struct, frozen=True, kw_only=True):
+    """Variables, and the templates that they stand in.
+
+    templating          whether `resolve` and `value` fill in templates (True)
+    syntax              of a template for which none is named: "simple", "mustache", "handlebars" or "jinja" ("simple")
+    value_bytes_max     bytes of one encoded value (256 KiB)
+    validate_types      whether the value of a variable that has a type must be of it (True)
+    environment         names of those variables of the environment that variables may come from (none)
+    """
+
+    templating: bool = True
+    syntax: Literal["simple", "mustache", "handlebars", "jinja"] = "simple"
+    value_bytes_max: int = 256 * _KIB
+    validate_types: bool = True
+    environment: tuple[str, ...] = ()
+
+
 class CacheConfig(Struct, frozen=True, kw_only=True):
     """What is remembered of what was read. On memory and SQLite that is exact: what any process commits is in the very
     next read. Elsewhere there is no cache unless a `ttl` is given.
@@ -212,6 +232,7 @@ class Config(Struct, frozen=True, kw_only=True):
     retention: RetentionConfig = RetentionConfig()
     sweep: SweepConfig = SweepConfig()
     limits: Limits = Limits()
+    variables: VariablesConfig = VariablesConfig()
     cache: CacheConfig = CacheConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
 
@@ -244,6 +265,7 @@ class Config(Struct, frozen=True, kw_only=True):
             "limits.commit_bytes_max": self.limits.commit_bytes_max,
             "state.value_bytes_max": self.state.value_bytes_max,
             "messages.value_bytes_max": self.messages.value_bytes_max,
+            "variables.value_bytes_max": self.variables.value_bytes_max,
             "runtime.batch_size": self.runtime.batch_size,
             "runtime.checkpoint_every": self.runtime.checkpoint_every,
             "changes.queue_max": self.changes.queue_max,
@@ -269,6 +291,8 @@ class Config(Struct, frozen=True, kw_only=True):
         if self.turns.answers_ttl is not None:
             to_seconds(self.turns.answers_ttl, "turns.answers_ttl")
         _check_choice("state.compression", self.state.compression, COMPRESSION)
+        _check_choice("variables.syntax", self.variables.syntax, SYNTAXES)
+        _check_names("variables.environment", self.variables.environment)
         _check_choice("runtime.compression", self.runtime.compression, COMPRESSION)
         _check_choice("changes.values", self.changes.values, VALUES)
         for name, duration in {
@@ -281,12 +305,17 @@ class Config(Struct, frozen=True, kw_only=True):
         }.items():
             if duration is not None:
                 to_seconds(duration, name)
+        self._check_switches()
+
+    def _check_switches(self) -> None:
         switches: dict[str, object] = {
             "session.extend_on_access": self.session.extend_on_access,
             "runtime.streaming": self.runtime.streaming,
             "runs.track_nodes": self.runs.track_nodes,
             "runs.keep_outputs": self.runs.keep_outputs,
             "runs.resumable": self.runs.resumable,
+            "variables.templating": self.variables.templating,
+            "variables.validate_types": self.variables.validate_types,
             "cache.enabled": self.cache.enabled,
             "telemetry.enabled": self.telemetry.enabled,
             "telemetry.opentelemetry": self.telemetry.opentelemetry,
@@ -311,6 +340,7 @@ _PARTS = {
     "retention": RetentionConfig,
     "sweep": SweepConfig,
     "limits": Limits,
+    "variables": VariablesConfig,
     "cache": CacheConfig,
     "telemetry": TelemetryConfig,
 }
@@ -319,3 +349,8 @@ _PARTS = {
 def _check_choice(name: str, chosen: object, choices: tuple[str, ...]) -> None:
     if chosen not in choices:
         raise InvalidValue(f"{name} must be {' or '.join(map(repr, choices))}, not {shown(chosen)}", path=name)
+
+
+def _check_names(name: str, names: object) -> None:
+    if not isinstance(names, tuple) or not all(isinstance(one, str) and one for one in names):
+        raise InvalidValue(f"{name} must be a tuple of names, not {shown(names)}", path=name)
