@@ -91,6 +91,8 @@ async def _move_on(work: Work, scope: str, record: InteractionRecord) -> None:
         await cancel_others(work, scope, after, but=record.id)
     elif freed and whole.waits:
         after = whole.moved(RunStatus.PENDING, at_us=work.now_us)
+    elif record.lets in ("skip", "fail"):  # what others judged by is no more, as in `Run.progress`
+        after = replace(whole, updated_us=work.now_us)
     else:
         return
     run.put(work, scope, after)
