@@ -184,7 +184,7 @@ class RunAsks(RunSteps):
         waits = status is NodeStatus.PAUSED and id in before.asks
         if waits or status in (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED):
             return {}
-        return {node: before.asking(id, runs=status is NodeStatus.RUNNING)}
+        return {node: before.asking(id)}
 
     def _rested(self, record: RunRecord, kept: Mapping[str, NodeRecord], at_us: int) -> RunRecord:
         """The record of a run with these nodes: paused, if all that is left of it waits for answers."""
@@ -219,7 +219,7 @@ class RunAsks(RunSteps):
         assert spec.on_failure is not None
         wanted = failure_question(spec.on_failure, record, name, failed)
         question = wanted.record(record, name, failed.round, optional=spec.optional, at_us=work.now_us)
-        return counted(record), failed.asking(question.id, runs=False), question
+        return counted(record), failed.asking(question.id), question
 
 
 def _check_asks(record: RunRecord) -> None:
