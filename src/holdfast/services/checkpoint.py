@@ -125,7 +125,7 @@ async def gather(
         or (last.user is None) != (user is None)
     ):
         last = None
-    wanted = [Wanted(scope, AREAS, KEYS, None if last is None else Since(last.seq, last.epoch))]
+    wanted = [Wanted(scope, AREAS, KEYS, None if last is None else Since(last.seq, last.epoch), along=LAST)]
     if user is not None:
         since = None if last is None or last.user is None else Since(last.user.seq, last.user.epoch)
         wanted.append(Wanted(user, OF_USER, (), since))
@@ -225,8 +225,8 @@ def decode(cell: Cell) -> CheckpointRecord:
 
 
 async def get(work: Work, scope: str, id: str) -> CheckpointRecord:
-    """The checkpoint of that id. Raises NotFound."""
-    cell = await work.get(scope, key_of(id))
+    """The checkpoint of that id, if no other one was taken or dropped by the time of the commit. Raises NotFound."""
+    cell = (await work.get_many(scope, (key_of(id), LAST))).get(key_of(id))  # with it: see `hold.FRESH`
     record = None if cell is None else decode(cell)
     if record is None or record.dropped:
         raise unknown(id, scope)
