@@ -4,8 +4,12 @@ The errors are in `holdfast.errors`; those that a caller usually meets are here 
 """
 
 from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, HoldfastError, LeaseLost, NotFound
+from holdfast.handles.atomic_step import AtomicStep
 from holdfast.handles.changes import Changes
 from holdfast.handles.claim import Claim
+from holdfast.handles.run import Run
+from holdfast.handles.run_claim import RunClaim
+from holdfast.handles.run_node import RunNode
 from holdfast.handles.session import Session
 from holdfast.handles.state import State
 from holdfast.handles.surface import SessionSurface
@@ -23,6 +27,7 @@ from holdfast.model.config import (
     Limits,
     MessagesConfig,
     RetentionConfig,
+    RunsConfig,
     RuntimeConfig,
     SessionConfig,
     StateConfig,
@@ -36,7 +41,9 @@ from holdfast.model.event import Event
 from holdfast.model.health import Health
 from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
+from holdfast.model.node import Node, NodeSpec, NodeStatus, Retry
 from holdfast.model.page import Page
+from holdfast.model.run import RunStatus
 from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
 from holdfast.model.session_stats import SessionStats
@@ -49,6 +56,7 @@ from holdfast.model.variable import Variable
 __all__ = [
     "UNSET",
     "AlreadyExists",
+    "AtomicStep",
     "Budget",
     "BudgetExceeded",
     "Buffered",
@@ -74,11 +82,20 @@ __all__ = [
     "Limits",
     "Message",
     "MessagesConfig",
+    "Node",
+    "NodeSpec",
+    "NodeStatus",
     "NotFound",
     "Page",
     "PastValue",
     "Progress",
     "RetentionConfig",
+    "Retry",
+    "Run",
+    "RunClaim",
+    "RunNode",
+    "RunStatus",
+    "RunsConfig",
     "RuntimeConfig",
     "Scope",
     "Session",

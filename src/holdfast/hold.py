@@ -16,8 +16,8 @@ from holdfast.handles.expiry import count_due, sweep_step
 from holdfast.handles.face import Face, Principal
 from holdfast.handles.measured import measured
 from holdfast.handles.rights import Rights
+from holdfast.handles.state import scope_name
 from holdfast.handles.store import Store
-from holdfast.handles.surface import scope_name
 from holdfast.handles.sweeper import Sweeper
 from holdfast.handles.unit import check_callable
 from holdfast.kernel.contract import Clock, Ids, Kernel
@@ -190,11 +190,11 @@ class Holdfast(Face):
     async def sweep(self, *, older_than: Duration | None = None, dry_run: bool = False) -> SweepReport:
         """End the sessions whose time is over, then remove what nobody can see any more.
 
-        Sessions that have expired; those that ended `older_than` so long ago, or than `Config.retention` says; expired
-        values, what deleted sessions left, and log records beyond `Config.changes`. An `erase` that was interrupted it
-        carries on. Safe at any time, in any number of
-        processes: each session is ended by a commit on the condition that its time is over still. A dry run only
-        counts the sessions.
+        Sessions that have expired; those that ended `older_than` so long ago, or than `Config.retention` says; runs
+        that have ended, as `Config.runs` says; expired values, what deleted sessions left, and log records beyond
+        `Config.changes`. An `erase` that was interrupted it carries on. Safe at any time, in any number of processes:
+        each session is ended by a commit on the condition that its time is over still. A dry run only
+        counts sessions and runs.
         """
         store = self._store
         kept_for = store.config.retention.age if older_than is None else older_than
@@ -271,9 +271,14 @@ class Holdfast(Face):
         return replace(health, status=status, details=(*health.details, ailment))
 
 
-FRESH = frozenset({session.CELL, session.ALIVE, budget.CELL, "claim", "beat", checkpoint.LAST})
-"""Cells that say whether a session is there, what it is, what is left of its budget and whose turn it is, and what the
-next checkpoint of a scope rests on: only an exact cache answers for them."""
+FRESH = frozenset(
+    {
+        *(session.CELL, session.ALIVE, budget.CELL, "claim", "beat"),
+        *("run/", "step/", "run-claim/", checkpoint.LAST, checkpoint.AREA),
+    }
+)
+"""Cells and areas that say whether a session is there, what it is, what is left of its budget and whose turn it is, how
+a run stands and what was done in it, and what a checkpoint rests on: only an exact cache answers for them."""
 
 
 def check_parts(*, config: object, clock: object, ids: object, keys: object = None, background: object = False) -> None:

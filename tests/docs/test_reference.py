@@ -13,6 +13,7 @@ from holdfast.handles.face import Principal
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
 from holdfast.handles.own_area import Area
+from holdfast.handles.runs import Runs, SessionRuns
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.templates import Templates
@@ -40,6 +41,17 @@ TOLD: dict[str, tuple[type, ...]] = {
     "kernel": (Kernel,),
     "keyring": (holdfast.KeyRing, Rekeyed),
     "message": (holdfast.Message, Messages),
+    "run": (
+        SessionRuns,
+        Runs,
+        holdfast.Run,
+        holdfast.RunClaim,
+        holdfast.AtomicStep,
+        holdfast.RunNode,
+        holdfast.Node,
+        holdfast.NodeSpec,
+        holdfast.Retry,
+    ),
     "runtime": (Runtime,),
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),

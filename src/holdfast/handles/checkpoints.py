@@ -8,8 +8,8 @@ from typing import Protocol
 from holdfast.errors import InvalidValue, NotFound, shown
 from holdfast.handles import checkpointing, restoring
 from holdfast.handles.measured import measured
+from holdfast.handles.state import scope_name
 from holdfast.handles.store import Store
-from holdfast.handles.surface import scope_name
 from holdfast.handles.unit import Alone, Target
 from holdfast.kernel.commit import Read
 from holdfast.kernel.keys import check_name

@@ -11,6 +11,7 @@ from holdfast.handles.lease import Lease, Taking, Terms
 from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Target
+from holdfast.services import claim
 
 
 @measured("claim", store="_store", block=True)
@@ -66,14 +67,14 @@ class Claim:
             raise lease_lost(lease.scope, why)
 
 
-def refuse_held(store: Store, scope: str) -> None:
-    """Raise Busy if this very task holds the session: it would wait for itself."""
-    if holds(store, scope):
-        remedy = "Take a session once: leave the claim or turn this task is in, or work in that."
-        raise held_here(scope, "claim or turn", remedy=remedy)
+def refuse_held(store: Store, scope: str, *, cell: str = claim.CELL) -> None:
+    """Raise Busy if this very task holds the session, or the run whose claim is that cell: it would wait for itself."""
+    if holds(store, scope, cell=cell):
+        remedy = "Take it once: leave the claim or turn this task is in, or work in that."
+        raise held_here(scope, "claim or turn", remedy=remedy, what=claim.named(scope, cell))
 
 
-def held_here(scope: str, by: str, *, remedy: str) -> Busy:
+def held_here(scope: str, by: str, *, remedy: str, what: str | None = None) -> Busy:
     """The error that says that this very task has the session: no retry helps inside."""
-    message = f"{scope} is held already by the {by} that this task is in"
+    message = f"{what or scope} is held already by the {by} that this task is in"
     return Busy(message, remedy=remedy, retryable=False, scope=scope, worker=None, request=None, since=None)

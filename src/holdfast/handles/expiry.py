@@ -1,4 +1,5 @@
-"""Sessions whose time is over: what has expired does not exist, makes way for a new one, and is swept in the end."""
+"""Sessions whose time is over: what has expired does not exist, makes way for a new one, and is swept in the end; and
+runs, which leave when they have ended long enough ago."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from holdfast.kernel.work import Work
 from holdfast.model.duration import to_us
 from holdfast.model.sweep import SweepReport, added
 from holdfast.operations import checkpoint, fork, sweep
+from holdfast.operations.leave import leave
 
 
 async def make_way(store: Store, scope: str) -> bool:
@@ -40,6 +42,7 @@ async def sweep_step(store: Store, *, retention_us: int | None) -> tuple[SweepRe
     for part in (
         _expire,
         partial(_retire, retention_us=retention_us),
+        _let_runs_leave,
         _remove_dead_beats,
         _thin_out,
         _carry_on,
@@ -71,6 +74,21 @@ async def _retire(store: Store, *, retention_us: int | None) -> SweepReport:
     return SweepReport(retired=retired, more=more)
 
 
+async def _let_runs_leave(store: Store) -> SweepReport:
+    config, most, left, more = store.config.runs, store.config.sweep.budget, 0, False
+    operations_max = store.kernel.traits.operations_max
+    if config.finished_ttl is not None:
+        until_us = store.now_us() - to_us(config.finished_ttl, "runs.finished_ttl")
+        take = partial(leave, operations_max=operations_max)
+        left, more = await sweep.each(_works(store), "run", take, until_us=until_us, most=most)
+    if config.history_max is not None:
+        too_many = await sweep.beyond(_works(store)(), config.history_max)
+        for found in too_many[:most]:
+            left += await leave(_works(store), found, operations_max=operations_max)
+        more = more or len(too_many) > most
+    return SweepReport(runs=left, more=more)
+
+
 async def _remove_dead_beats(store: Store) -> SweepReport:
     await remove_dead_beats(store)
     return SweepReport()
@@ -99,13 +117,16 @@ async def _sweep_store(store: Store) -> SweepReport:
 
 
 async def count_due(store: Store, *, retention_us: int | None) -> SweepReport:
-    """How many sessions a sweep would end."""
-    now_us = store.now_us()
+    """How many sessions a sweep would end, and how many runs would leave since they ended long enough ago."""
+    now_us, kept_for = store.now_us(), store.config.runs.finished_ttl
     work = _works(store)
-    expired = await sweep.count(work, "session", until_us=now_us)
-    if retention_us is None:
-        return SweepReport(expired)
-    return SweepReport(expired, await sweep.count(work, "ended", until_us=now_us - retention_us))
+    report = SweepReport(await sweep.count(work, "session", until_us=now_us))
+    if retention_us is not None:
+        report = replace(report, retired=await sweep.count(work, "ended", until_us=now_us - retention_us))
+    if kept_for is not None:
+        until_us = now_us - to_us(kept_for, "runs.finished_ttl")
+        report = replace(report, runs=await sweep.count(work, "run", until_us=until_us))
+    return report
 
 
 async def sweep_store(store: Store, *, budget: int) -> Swept:

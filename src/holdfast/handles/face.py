@@ -10,13 +10,13 @@ from holdfast.errors import Conflict, InvalidValue
 from holdfast.handles.changes import After, Changes, Members
 from holdfast.handles.checkpoints import ScopeCheckpoints
 from holdfast.handles.measured import measured
+from holdfast.handles.runs import Runs
 from holdfast.handles.sessions import Sessions
-from holdfast.handles.state import State
+from holdfast.handles.state import State, scope_name, state_of
 from holdfast.handles.store import Store
-from holdfast.handles.surface import scope_name, state_of, variables_of
 from holdfast.handles.transaction import Transaction, repeat
 from holdfast.handles.unit import Alone, Target
-from holdfast.handles.variables import Variables
+from holdfast.handles.variables import Variables, variables_of
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
 from holdfast.kernel.keys import check_name
@@ -42,6 +42,8 @@ class Face(ScopeCheckpoints):
         self._store = store
         self.sessions = Sessions(store)
         """The sessions."""
+        self.runs = Runs(store)
+        """The runs of workflows, in sessions and alone."""
 
     def state(self, scope: Scope, namespace: str = "") -> State:
         """The state of any scope, in a namespace of its own if one is named."""

@@ -20,9 +20,25 @@ from holdfast.services import claim
 class Held(Protocol):
     """A lease, as far as a write needs to know it."""
 
-    store: Store
-    scope: str
-    token: int
+    @property
+    def store(self) -> Store:
+        """Where it is held."""
+        ...
+
+    @property
+    def scope(self) -> str:
+        """The scope whose cell says so."""
+        ...
+
+    @property
+    def cell(self) -> str:
+        """The key of that cell."""
+        ...
+
+    @property
+    def token(self) -> int:
+        """The version of that cell."""
+        ...
 
     def check(self) -> None:
         """Raise LeaseLost where it is known to be over."""
@@ -43,7 +59,7 @@ def carry(store: Store, work: Work) -> None:
             lease.check()
             if _spans(store, work, lease.scope):
                 try:
-                    claim.fence(work, lease.scope, lease.token)
+                    claim.fence(work, lease.scope, lease.token, cell=lease.cell)
                 except NotFound:  # this very unit ends the session
                     continue
 
@@ -58,9 +74,19 @@ def let_go(lease: Held) -> None:
     held.set(tuple([other for other in held.get() if other is not lease]))
 
 
-def holds(store: Store, scope: str) -> bool:
-    """Whether this task holds that session."""
-    return any(lease.store.writer is store.writer and lease.scope == scope for lease in held.get())
+def holds(store: Store, scope: str, *, cell: str = claim.CELL) -> bool:
+    """Whether this task holds that session, or the run whose claim is that cell."""
+    return any(
+        lease.store.writer is store.writer and lease.scope == scope and lease.cell == cell for lease in held.get()
+    )
+
+
+def token_of(store: Store, scope: str, cell: str) -> int:
+    """The token by which this task holds the run whose claim is that cell; 0 if it does not."""
+    for lease in held.get():
+        if lease.store.writer is store.writer and lease.scope == scope and lease.cell == cell:
+            return lease.token
+    return 0
 
 
 def is_fenced(store: Store) -> bool:
@@ -71,12 +97,12 @@ def is_fenced(store: Store) -> bool:
 def lost(conflict: Conflict) -> LeaseLost | None:
     """The error if that is what a refused commit means."""
     why = why_lost(conflict)
-    return None if why is None else lease_lost(conflict.scope, why)
+    return None if why is None else lease_lost(conflict.scope, why, cell=conflict.key or claim.CELL)
 
 
 def why_lost(conflict: Conflict) -> str | None:
     """Why a session is not held any more, as far as the refused commit tells; None if it was not refused for that."""
-    if conflict.key != claim.CELL or conflict.what != "unchanged":
+    if conflict.key is None or not claim.is_claim(conflict.key) or conflict.what != "unchanged":
         return None
     if not isinstance(conflict.found, Cell):
         return "it was given back, or taken by somebody who has given it back since"
@@ -84,9 +110,9 @@ def why_lost(conflict: Conflict) -> str | None:
     return f"it was {'superseded' if record.supersedes else 'taken'} by {claim.whom(record)}"
 
 
-def lease_lost(scope: str, why: str) -> LeaseLost:
-    """The error that says that a session is not held any more."""
-    return LeaseLost(f"{scope} is not held here any more: {why}", scope=scope)
+def lease_lost(scope: str, why: str, *, cell: str = claim.CELL) -> LeaseLost:
+    """The error that says that a session, or the run whose claim is that cell, is not held any more."""
+    return LeaseLost(f"{claim.named(scope, cell)} is not held here any more: {why}", scope=scope)
 
 
 def _spans(store: Store, work: Work, scope: str) -> bool:

@@ -64,10 +64,11 @@ class Lease:
     """A session held. `token` is the version of its claim."""
 
     def __init__(
-        self, keeper: Keeper, store: Store, target: Target, *, token: int, ttl_s: float, sent_s: float
+        self, keeper: Keeper, store: Store, target: Target, *, cell: str, token: int, ttl_s: float, sent_s: float
     ) -> None:
         self.store = store
         self.scope = target.scope
+        self.cell = cell
         self.token = token
         self._target = target
         self._keeper = keeper
@@ -84,7 +85,7 @@ class Lease:
             if since_s <= self._ttl_s:
                 return
             self._over = f"it could not be renewed for {since_s:.3g} s, longer than its ttl"
-        raise lease_lost(self.scope, self._over)
+        raise lease_lost(self.scope, self._over, cell=self.cell)
 
     async def _keep_alive(self) -> None:
         """Let the session live as long as this lease would from now on, and a while longer, if it would expire before.
@@ -92,6 +93,8 @@ class Lease:
         So it is not done with every beat, and where one fails there is time for the next.
         """
         store = self.store
+        if not self.scope.startswith(store.deadlines.prefix):
+            return  # of a run alone: nothing expires
         if not store.deadlines.knows(self.scope):
             await store.work().peek([Read(self.scope)])
         now_us, ttl_us = store.now_us(), round(self._ttl_s * 1_000_000)
@@ -99,7 +102,7 @@ class Lease:
             return
         work = store.work()
         work.ask(self.scope, "must_exist", epoch=self._target.epoch)
-        claim.fence(work, self.scope, self.token)
+        claim.fence(work, self.scope, self.token, cell=self.cell)
         work.touch(self.scope, least_us=claim.kept_to_us(now_us, ttl_us))
         await work.commit()  # refused: it is held no more
 
@@ -120,8 +123,8 @@ class Lease:
         async def clean() -> None:
             nonlocal why
             work = _unit(self.store, self._target)
-            claim.fence(work, self.scope, self.token)
-            claim.give_back(work, self.scope)
+            claim.fence(work, self.scope, self.token, cell=self.cell)
+            claim.give_back(work, self.scope, cell=self.cell)
             outcome = await work.commit()
             if not isinstance(outcome, Committed):
                 why = why_lost(outcome) or "its session was deleted"
@@ -142,11 +145,14 @@ class Standing(Struct, frozen=True):
 class Taking:
     """One attempt to take a session."""
 
-    def __init__(self, store: Store, target: Target, terms: Terms, *, more: Range | None = None) -> None:
+    def __init__(
+        self, store: Store, target: Target, terms: Terms, *, cell: str = claim.CELL, more: Range | None = None
+    ) -> None:
         self._store = store
         self._target = target
         self._scope = target.scope
         self._terms = terms
+        self._cell = cell
         self._more = more
         self._keeper = keeper_of(store)
         self._ticket: str | None = None
@@ -176,12 +182,13 @@ class Taking:
             await self._leave()
 
     async def _look(self) -> Standing:
-        ranges = (claim.EVERYTHING,) if self._more is None else (claim.EVERYTHING, self._more)
+        wanted = claim.everything(self._cell)
+        ranges = (wanted,) if self._more is None else (wanted, self._more)
         view = (await self._store.work().peek([Read(self._scope, (), ranges)]))[0]
         if not view.head.live or self._target.epoch not in (None, view.head.epoch):
             raise missing(self._scope)
         cells = view.ranges[0]
-        held = cells[0] if cells and cells[0].key == claim.CELL else None
+        held = cells[0] if cells and cells[0].key == self._cell else None
         tickets = cells if held is None else cells[1:]
         return Standing(view.head, held, tickets, view.ranges[1] if self._more is not None else ())
 
@@ -203,7 +210,7 @@ class Taking:
         ttl_us = round(terms.ttl_s * 1_000_000)
         supersedes = terms.busy == "supersede" and standing.held is not None
         record = ClaimRecord(self._keeper.holder, work.now_us, ttl_us, terms.worker, terms.request, supersedes)
-        claim.take(work, self._scope, record, instead_of=standing.held, ticket=self._ticket)
+        claim.take(work, self._scope, record, instead_of=standing.held, ticket=self._ticket, cell=self._cell)
         work.touch(self._scope, least_us=claim.kept_to_us(record.at_us, ttl_us))
         if self._more is not None:
             work.require(self._scope, Untouched(self._more.prefix, standing.head.seq))
@@ -217,7 +224,7 @@ class Taking:
 
     def _lease(self, landed: Committed, sent_s: float) -> Lease:
         token, ttl_s = landed.seqs[self._scope], self._terms.ttl_s
-        return Lease(self._keeper, self._store, self._target, token=token, ttl_s=ttl_s, sent_s=sent_s)
+        return Lease(self._keeper, self._store, self._target, cell=self._cell, token=token, ttl_s=ttl_s, sent_s=sent_s)
 
     # --- waiting ----------------------------------------------------------------------------------
 
@@ -228,21 +235,22 @@ class Taking:
         self._following = asyncio.ensure_future(self._follow(self._follower))
         work = _unit(self._store, self._target)
         ttl_us = round(self._terms.ttl_s * 1_000_000)
-        claim.queue_up(work, self._scope, Ticket(self._keeper.holder, work.now_us, ttl_us, self._terms.worker))
+        ticket = Ticket(self._keeper.holder, work.now_us, ttl_us, self._terms.worker)
+        claim.queue_up(work, self._scope, ticket, cell=self._cell)
         outcome = await self._keeper.surely(work, lambda landed: self._withdraw(self._ticket_of(landed)))
         if not isinstance(outcome, Committed):
             raise explain(outcome)
         self._ticket = self._ticket_of(outcome)
 
     def _ticket_of(self, landed: Committed) -> str:
-        return claim.QUEUE + stamp(landed.seqs[self._scope], 0)
+        return claim.queue_of(self._cell) + stamp(landed.seqs[self._scope], 0)
 
     async def _follow(self, follower: Follower) -> None:
         while True:
             _, record = await follower.next()
             if isinstance(record, Live):
                 continue
-            if record.op == "drop" or any(key.startswith(claim.CELL) for key in record.touched):
+            if record.op == "drop" or any(key.startswith(self._cell) for key in record.touched):
                 self._moved.set()
 
     async def _wait(self, standing: Standing) -> None:
@@ -317,7 +325,7 @@ class Taking:
         by = "waited for by others" if held is None else f"held by {claim.whom(held)}"
         waited = "" if self._terms.busy == "reject" else f", and was for all of {self._terms.wait_s:g} s"
         return Busy(
-            f"{self._scope} is {by}{waited}",
+            f"{claim.named(self._scope, self._cell)} is {by}{waited}",
             scope=self._scope,
             worker=None if held is None else held.worker,
             request=None if held is None else held.request,

@@ -14,6 +14,8 @@ from holdfast.handles.forking import fork
 from holdfast.handles.lease import terms
 from holdfast.handles.measured import measured
 from holdfast.handles.past import Past
+from holdfast.handles.run import Run
+from holdfast.handles.run_pauses import paused, resumed
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update
 from holdfast.handles.transaction import SessionTransaction, repeat
@@ -318,6 +320,17 @@ class Session(SessionSurface, SessionCheckpoints):
         """Exclusive use without a turn: `async with s.claim(worker="w1")`. See `Claim`; arguments as for `turn`."""
         name = None if worker is None else check_name(worker, "a worker")
         return Claim(self._store, self._target, terms(busy, wait, ttl, worker=name))
+
+    async def pause_runs(self, reason: str | None = None, *, node: str | None = None) -> list[Run]:
+        """Pause all its runs that are pending or running, or at that node those that have it; returns them.
+
+        One commit for each; what ended meanwhile, or was paused, is left out.
+        """
+        return await paused(self.runs, reason, node)
+
+    async def resume_runs(self, *, node: str | None = None) -> list[Run]:
+        """Let all its paused runs go on, or those that are paused at that node; returns them. One commit for each."""
+        return await resumed(self.runs, node)
 
     async def transact(self, fn: Callable[[SessionTransaction], Awaitable[T]], *, attempts: int = 20) -> T:
         """Run `fn(tx)` in a transaction, again on Conflict, and return what it returned."""

@@ -27,6 +27,7 @@ from holdfast.handles.unit import Called, Target, check_callable, explain, refus
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Committed
 from holdfast.kernel.commit import Conflict as Refusal
+from holdfast.kernel.identity import step_identity
 from holdfast.kernel.work import Work
 from holdfast.model import cause
 from holdfast.model.budget import Account
@@ -116,7 +117,7 @@ class Turn(SessionTransaction):
         check_callable(fn, "fn")
         if returns is not None:
             codec.check_type(returns)
-        identity = turn.step_identity(name, arguments=list(args) if key is None else key, version=version)
+        identity = step_identity(name, arguments=list(args) if key is None else key, version=version)
         async with self._store.queue(self._work, identity):
             finished = self._steps.get(identity)
             if finished is not None:

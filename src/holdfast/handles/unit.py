@@ -78,6 +78,9 @@ class Alone:
 
     __slots__ = ("store",)
 
+    _beside: tuple[str, ...] = ()
+    """What those transactions are called in which it may write their scopes all the same."""
+
     def __init__(self, store: Store) -> None:
         self.store = store
 
@@ -132,7 +135,7 @@ class Alone:
         A handle that never saw its scope takes it to be in its first life, and the write is sent once more where
         that proves wrong: so no write is blind to a deletion, and none needs a read.
         """
-        refuse_inside(self.store, target.scope)
+        refuse_inside(self.store, target.scope, beside=self._beside)
         if self.store.principal is not None:
             await self.bind(target)
         known = epoch = target.epoch
@@ -153,7 +156,7 @@ class Alone:
 
     async def change(self, target: Target, stage: Callable[[Work], Awaitable[T]]) -> tuple[T, int]:
         """See `Unit.change`."""
-        refuse_inside(self.store, target.scope)
+        refuse_inside(self.store, target.scope, beside=self._beside)
         if self.store.principal is not None:
             await self.bind(target)
         attempt = 0
@@ -337,6 +340,12 @@ def check_callable(fn: object, what: str) -> None:
         raise InvalidValue(f"{what} must be a function, not {shown(fn)}", path=what)
 
 
+def check_attempts(attempts: int) -> None:
+    """Refuse a number of attempts that is none (InvalidValue)."""
+    if type(attempts) is not int or attempts < 1:
+        raise InvalidValue(f"attempts must be a positive whole number, not {shown(attempts)}", path="attempts")
+
+
 # --- transactions of the current task -------------------------------------------------------------
 
 
@@ -364,10 +373,11 @@ class Covering(Protocol):
 open_transactions: ContextVar[tuple[Covering, ...]] = ContextVar("holdfast_transactions", default=())
 
 
-def refuse_inside(store: Store, scope: str, *, but: Work | None = None) -> None:
-    """Raise UseTransaction if this task is inside a transaction on that scope, other than the one with that unit."""
+def refuse_inside(store: Store, scope: str, *, but: Work | None = None, beside: tuple[str, ...] = ()) -> None:
+    """Raise UseTransaction if this task is inside a transaction on that scope, other than the one with that unit, and
+    called otherwise than those `beside` which it may be written."""
     for transaction in open_transactions.get():
-        if (called := transaction.covers(store, scope, but=but)) is not None:
+        if (called := transaction.covers(store, scope, but=but)) is not None and called.what not in beside:
             raise UseTransaction(
                 f"{scope} is part of the {called.what} this task is in, and was written past it",
                 remedy=f"Inside `async with {called.begun_by} as {called.name}`, write through `{called.name}`.",

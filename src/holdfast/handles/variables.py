@@ -14,6 +14,7 @@ from holdfast.dialects.dialect import ABSENT, FLOW, SESSION, VARS, Compiled, Mis
 from holdfast.errors import Disabled, InvalidValue, Unsupported, shown
 from holdfast.handles.levels import Standpoint
 from holdfast.handles.measured import measured
+from holdfast.handles.state import scope_name
 from holdfast.handles.unit import Target, Together, Unit
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
@@ -365,3 +366,13 @@ class Variables:
         if place.scope == self._target.scope:
             return self._target
         return Target(place.scope, "create")
+
+
+def variables_of(unit: Unit, scope: Scope) -> Variables:
+    """The variables of any scope. Raises InvalidId for one that cannot be."""
+    name = scope_name(scope)
+    if unit.store.principal is not None:
+        unit.store.principal.check(scope)
+    run = scope.id if scope.kind == "run" else None
+    target = Target(name, "must_exist" if scope.kind == "session" else "create")
+    return Variables(unit, target, Standpoint(name, run=run))

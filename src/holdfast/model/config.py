@@ -135,6 +135,24 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     compression: Literal["auto", "off"] = "auto"
 
 
+class RunsConfig(Struct, frozen=True, kw_only=True):
+    """Runs. What they were started with holds for their whole lives.
+
+    track_nodes     whether what the nodes of a run do is kept (True); without it that is told to who follows, and kept
+                    nowhere: steps are remembered all the same
+    keep_outputs    whether the inputs and outputs of nodes are kept (True)
+    resumable       whether a run can go on after a pause or a crash (True)
+    history_max     runs of one session that have ended are kept up to so many (None: any number)
+    finished_ttl    and so long after they ended (24 h; None: as long as their session)
+    """
+
+    track_nodes: bool = True
+    keep_outputs: bool = True
+    resumable: bool = True
+    history_max: int | None = None
+    finished_ttl: Duration | None = "24h"
+
+
 class ChangesConfig(Struct, frozen=True, kw_only=True):
     """The change stream, and so the reach of history. Without both bounds everything is kept.
 
@@ -209,6 +227,7 @@ class Config(Struct, frozen=True, kw_only=True):
     messages: MessagesConfig = MessagesConfig()
     turns: TurnsConfig = TurnsConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+    runs: RunsConfig = RunsConfig()
     changes: ChangesConfig = ChangesConfig()
     retention: RetentionConfig = RetentionConfig()
     sweep: SweepConfig = SweepConfig()
@@ -250,6 +269,7 @@ class Config(Struct, frozen=True, kw_only=True):
             "runtime.batch_size": self.runtime.batch_size,
             "runtime.checkpoint_every": self.runtime.checkpoint_every,
             "changes.queue_max": self.changes.queue_max,
+            "runs.history_max": self.runs.history_max,
             "sweep.budget": self.sweep.budget,
             "session.max_per_user": self.session.max_per_user,
             "session.live_max": self.session.live_max,
@@ -281,12 +301,19 @@ class Config(Struct, frozen=True, kw_only=True):
             "session.idle_timeout": self.session.idle_timeout,
             "cache.ttl": self.cache.ttl,
             "retention.age": self.retention.age,
+            "runs.finished_ttl": self.runs.finished_ttl,
         }.items():
             if duration is not None:
                 to_seconds(duration, name)
+        self._check_switches()
+
+    def _check_switches(self) -> None:
         switches: dict[str, object] = {
             "session.extend_on_access": self.session.extend_on_access,
             "runtime.streaming": self.runtime.streaming,
+            "runs.track_nodes": self.runs.track_nodes,
+            "runs.keep_outputs": self.runs.keep_outputs,
+            "runs.resumable": self.runs.resumable,
             "variables.templating": self.variables.templating,
             "variables.validate_types": self.variables.validate_types,
             "cache.enabled": self.cache.enabled,
@@ -298,7 +325,7 @@ class Config(Struct, frozen=True, kw_only=True):
                 raise InvalidValue(f"{name} must be True or False, not {shown(switch)}", path=name)
 
 
-_UNBOUNDED = ("changes.retention_count", "session.max_per_user", "session.live_max")
+_UNBOUNDED = ("changes.retention_count", "session.max_per_user", "session.live_max", "runs.history_max")
 """Numbers that may be None: without bound."""
 
 _PARTS = {
@@ -308,6 +335,7 @@ _PARTS = {
     "messages": MessagesConfig,
     "turns": TurnsConfig,
     "runtime": RuntimeConfig,
+    "runs": RunsConfig,
     "changes": ChangesConfig,
     "retention": RetentionConfig,
     "sweep": SweepConfig,

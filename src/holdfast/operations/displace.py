@@ -19,6 +19,7 @@ from holdfast.kernel.commit import Cell, Found, Read
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model.event import EventRecord, entry_of
+from holdfast.model.moment import order_of
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
 from holdfast.services import budget, claim, event, session
@@ -65,7 +66,7 @@ async def is_where_it_was(work: Work, found: Found) -> bool:
 
 
 def _pages_of_lapsed(work: Work) -> AsyncIterator[tuple[Found, ...]]:
-    hi = session.order_of(work.now_us + 1)
+    hi = order_of(work.now_us + 1)
     return _pages(work, session.DUE, "session", size=PAGE_MAX, newest=False, hi=hi)
 
 

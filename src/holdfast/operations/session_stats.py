@@ -12,6 +12,7 @@ from holdfast.kernel.commit import Found
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.merge import Place, Stream, meet
 from holdfast.kernel.work import Work
+from holdfast.model.moment import order_of
 from holdfast.model.session_filter import SessionFilter
 from holdfast.model.session_stats import Packed, SessionStats, is_whole, stats_of, unpack
 from holdfast.services import session
@@ -69,7 +70,7 @@ async def _lapsed(work: Work) -> set[str]:
     """The sessions that have expired, and that no sweep has taken yet."""
     scopes: set[str] = set()
     after: tuple[str, str, str] | None = None
-    until = session.order_of(work.now_us + 1)
+    until = order_of(work.now_us + 1)
     while True:
         found = await work.find(session.DUE, "session", hi=until, after=after, limit=PAGE_MAX)
         scopes.update([entry.scope for entry in found])

@@ -1,8 +1,10 @@
-"""Sessions whose time is over, found by the index of what is due and ended one by one.
+"""Sessions and runs whose time is over, found by the index of what is due and ended one by one.
 
     due "session"       deadlines: those up to now have expired
     due "ended"         ends: those up to a while ago were kept long enough
-    due "checkpoint"    what was begun and not finished, of a checkpoint; due "fork": of a fork
+    due "checkpoint"    see `checkpoint`
+    due "fork"          see `fork`
+    run.ended           ends of runs: see `leave`
 
 Each is ended by a commit on the condition that its time is over still. So any number of processes may sweep at once:
 one ends it, and what was extended or resumed meanwhile is left. A few at a time, so that they share the barriers.
@@ -16,20 +18,22 @@ from typing import Literal
 
 from holdfast.kernel.commit import Absent, Committed, Found, Head, Read, Unchanged, View
 from holdfast.kernel.work import Work
-from holdfast.services import session
+from holdfast.model.moment import order_of
+from holdfast.services import run, session
 
 BATCH = 32
 """Sessions ended at once."""
 
-Why = Literal["session", "ended", "checkpoint", "fork"]
+Why = Literal["session", "ended", "checkpoint", "fork", "run"]
 """Whose time is over: of a session that expired, or of one that has ended; of a checkpoint or a fork that was begun and
-never finished."""
+never finished; of a run that has ended."""
 
 
 async def due(work: Work, why: Why, *, until_us: int, after: Found | None, limit: int) -> tuple[Found, ...]:
     """Entries that were due by that time, those longest ago first."""
-    hi = session.order_of(until_us + 1)
-    return await work.find(session.DUE, why, hi=hi, after=None if after is None else after.cursor, limit=limit)
+    hi = order_of(until_us + 1)
+    index, value = (run.ENDED, "") if why == "run" else (session.DUE, why)
+    return await work.find(index, value, hi=hi, after=None if after is None else after.cursor, limit=limit)
 
 
 async def expire_due(work: Callable[[], Work], found: Found) -> bool:
@@ -54,7 +58,7 @@ async def retire_due(work: Callable[[], Work], found: Found) -> bool:
 def _is_still(view: View, found: Found) -> bool:
     """Whether what is due is what was found: the session that stands there now may be another one, ended later."""
     ended_us = session.decode(view.cells[session.CELL]).ended_us
-    return ended_us is not None and session.order_of(ended_us) == found.order
+    return ended_us is not None and order_of(ended_us) == found.order
 
 
 async def each(
@@ -88,6 +92,22 @@ async def each(
     if problems:
         raise problems[0]
     return taken, goes_on and taken > 0
+
+
+async def beyond(work: Work, most: int) -> list[Found]:
+    """Runs that have ended, of each scope those beyond so many that ended last. Cost: all entries there are of such."""
+    counts: dict[str, int] = {}
+    too_many: list[Found] = []
+    after: Found | None = None
+    while page := await work.find(
+        run.ENDED, "", after=None if after is None else after.cursor, limit=1000, reverse=True
+    ):
+        for found in page:
+            counts[found.scope] = counts.get(found.scope, 0) + 1
+            if counts[found.scope] > most:
+                too_many.append(found)
+        after = page[-1]
+    return too_many
 
 
 async def count(work: Callable[[], Work], why: Why, *, until_us: int) -> int:

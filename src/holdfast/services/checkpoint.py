@@ -225,8 +225,8 @@ def decode(cell: Cell) -> CheckpointRecord:
 
 
 async def get(work: Work, scope: str, id: str) -> CheckpointRecord:
-    """The checkpoint of that id, if no other one was taken or dropped by the time of the commit. Raises NotFound."""
-    cell = (await work.get_many(scope, (key_of(id), LAST))).get(key_of(id))  # with it: see `hold.FRESH`
+    """The checkpoint of that id. Raises NotFound."""
+    cell = await work.get(scope, key_of(id))
     record = None if cell is None else decode(cell)
     if record is None or record.dropped:
         raise unknown(id, scope)

@@ -2,6 +2,7 @@
 
     session/7f…   claim                                {"holder": "beat/9f3c…", "worker": "w1", "at_us": …, "ttl_us": …}
                   claim/queue/0000000000000042.0000    {"holder": "beat/51aa…", …}
+                  run-claim/<run>/held                 the same for one run of the session
     beat/9f3c…    beat                                 {"at_us": …}        entry: beat, "", order at_us
 
 A claim is written when it is taken and deleted when it is given back, and by nothing between. Its version is the
@@ -20,6 +21,7 @@ import msgspec
 from holdfast.errors import Corrupt, shown
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Absent, Cell, Entry, Range, Unchanged
+from holdfast.kernel.keys import escaped, unescaped
 from holdfast.kernel.work import Work
 from holdfast.model.claim import ClaimRecord, Ticket
 from holdfast.model.moment import to_datetime
@@ -27,8 +29,8 @@ from holdfast.model.moment import to_datetime
 CELL = "claim"
 """The key of the claim in its scope."""
 
-QUEUE = "claim/queue/"
-"""What the keys of all tickets start with; a stamp completes it."""
+RUNS = "run-claim/"
+"""What the keys of the claims of runs start with."""
 
 TICKETS_MAX = 16
 """So many of those in front are looked at: who is behind them waits for them anyway."""
@@ -42,8 +44,40 @@ WALLS_DIFFER_US = 10_000_000
 _claims = msgspec.json.Decoder(ClaimRecord)
 _tickets = msgspec.json.Decoder(Ticket)
 
-EVERYTHING = Range(CELL, TICKETS_MAX + 1)
-"""The claim, and the first of those who wait."""
+
+def prefix_of(run: str) -> str:
+    """What the keys of the claim of a run, and of the tickets for it, start with."""
+    return f"{RUNS}{escaped(run)}/"
+
+
+def of_run(run: str) -> str:
+    """The key of the claim of a run."""
+    return f"{prefix_of(run)}held"
+
+
+def run_of(cell: str) -> str:
+    """The run whose claim has that key."""
+    return unescaped(cell.removeprefix(RUNS).removesuffix("/held"))
+
+
+def is_claim(key: str) -> bool:
+    """Whether the cell of that key is a claim, of a session or a run."""
+    return key == CELL or (key.startswith(RUNS) and key.endswith("/held"))
+
+
+def named(scope: str, cell: str) -> str:
+    """What a claim is of, as a message says it."""
+    return scope if cell == CELL else f"the run {run_of(cell)!r} of {scope}"
+
+
+def queue_of(cell: str) -> str:
+    """What the keys of the tickets for a claim start with; a stamp completes it."""
+    return f"{cell}/queue/"
+
+
+def everything(cell: str) -> Range:
+    """The claim, and the first of those who wait."""
+    return Range(cell, TICKETS_MAX + 1)
 
 
 def decode(cell: Cell) -> ClaimRecord:
@@ -70,10 +104,13 @@ def whom(record: ClaimRecord) -> str:
     return f"the claim of {'a worker' if record.worker is None else shown(record.worker)} since {since}"
 
 
-def take(work: Work, scope: str, record: ClaimRecord, *, instead_of: Cell | None, ticket: str | None) -> None:
-    """Stage taking the session, on the condition that it is free, or held as it was seen; and giving up the ticket."""
-    work.require(scope, Absent(CELL) if instead_of is None else Unchanged(CELL, instead_of.version))
-    work.put(scope, CELL, msgspec.json.encode(record))
+def take(
+    work: Work, scope: str, record: ClaimRecord, *, instead_of: Cell | None, ticket: str | None, cell: str = CELL
+) -> None:
+    """Stage taking the session or run, on the condition that it is free, or held as it was seen; and giving up the
+    ticket."""
+    work.require(scope, Absent(cell) if instead_of is None else Unchanged(cell, instead_of.version))
+    work.put(scope, cell, msgspec.json.encode(record))
     if ticket is not None:
         work.delete(scope, ticket)
 
@@ -103,19 +140,19 @@ def is_long_silent(record: ClaimRecord | Ticket, *, beat_us: int, now_us: int) -
     return now_us - max(record.at_us, beat_us) > silent_us(record.ttl_us)
 
 
-def fence(work: Work, scope: str, token: int) -> None:
-    """Let the commit fail unless that claim is still the one."""
-    work.require(scope, Unchanged(CELL, token))
+def fence(work: Work, scope: str, token: int, *, cell: str = CELL) -> None:
+    """Let the commit fail unless that claim is still the one: for that before all else, whatever else does not hold."""
+    work.part(scope).checks.insert(0, Unchanged(cell, token))
 
 
-def give_back(work: Work, scope: str) -> None:
+def give_back(work: Work, scope: str, *, cell: str = CELL) -> None:
     """Stage the end of the claim; it needs `fence` beside it."""
-    work.delete(scope, CELL)
+    work.delete(scope, cell)
 
 
-def queue_up(work: Work, scope: str, ticket: Ticket) -> None:
+def queue_up(work: Work, scope: str, ticket: Ticket, *, cell: str = CELL) -> None:
     """Stage a ticket behind all there are."""
-    work.append(scope, QUEUE, msgspec.json.encode(ticket))
+    work.append(scope, queue_of(cell), msgspec.json.encode(ticket))
 
 
 def beat(work: Work, scope: str, at_us: int) -> None:

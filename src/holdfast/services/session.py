@@ -35,6 +35,7 @@ from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Bounds
 from holdfast.model.deadline import NEVER, Deadline
+from holdfast.model.moment import order_of
 from holdfast.model.session import SessionRecord, clean_tags, failure
 from holdfast.model.session_filter import Span
 from holdfast.model.session_stats import pack
@@ -69,8 +70,6 @@ ALL = "session.all"
 
 NAMED = ("user", "app", "agent", "mode", "channel")
 """The fields that hold one name each, and are listed by it."""
-
-_ORDER_MAX: int = 10**16 - 1
 
 _NOTHING = b"0"  # the value of a cell that is there for its entries
 
@@ -116,11 +115,6 @@ def decode_raw(raw: bytes) -> SessionRecord:
         return _decoder.decode(raw)
     except codec.UNREADABLE as problem:
         raise Corrupt(f"a session record that cannot be read: {problem}") from problem
-
-
-def order_of(created_us: int) -> str:
-    """Where a session stands in every index; times out of its reach, 1970 to 2286, stand at its ends."""
-    return f"{min(max(created_us, 0), _ORDER_MAX):016d}"
 
 
 def orders_of(created: Span) -> tuple[str | None, str | None]:

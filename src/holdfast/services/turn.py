@@ -10,13 +10,12 @@ attempt that crashed. The answer's commit removes the steps. Nothing of this sho
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import blake2b
 from typing import Any, NamedTuple, overload
 
 import msgspec
 from msgspec import Raw
 
-from holdfast.errors import Corrupt, InvalidValue
+from holdfast.errors import Corrupt
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Range
 from holdfast.kernel.keys import check_name, escaped
@@ -69,18 +68,6 @@ def answer(work: Work, scope: str, request: str, output: bytes, *, ttl_us: int |
     """Stage the answer of a request."""
     record = AnswerRecord(work.now_us, Raw(output))
     work.put(scope, prefix_of(request) + "answer", msgspec.json.encode(record), ttl_us=ttl_us)
-
-
-def step_identity(name: str, *, arguments: Any, version: Any) -> str:
-    """What tells a step from others: the same for the same name, arguments and version. Raises InvalidId and
-    InvalidValue."""
-    try:
-        told = codec.encode([check_name(name, "a step's name"), arguments, version], what="the arguments of a step")
-    except InvalidValue:
-        codec.encode(arguments, path="arguments")  # says where in them, if it is there
-        codec.encode(version, path="version")
-        raise
-    return blake2b(told, digest_size=16).hexdigest()
 
 
 def next_step(request: str, taken: Iterable[str]) -> str:

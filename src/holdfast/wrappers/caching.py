@@ -16,7 +16,8 @@ cannot be read at one moment.)
 
 Bounded, where it has none: what was read is answered again for at most `ttl_s`, by a clock that only grows; one's own
 commits and rewrites are seen at once, and a conflict makes what is remembered of its scopes forgotten. Never with one
-of the keys in `fresh`, and never over several scopes, which would not be one cut.
+of the keys in `fresh`, or in an area that is named there ("step/"), and never over several scopes, which would not be
+one cut.
 
 Ranges are never remembered.
 """
@@ -182,7 +183,7 @@ class Bounded(Caching):
         begun_s = self._clock.monotonic_s()
         with self._lock:
             commits = self._commits
-            if len(reads) == 1 and self._fresh.isdisjoint(reads[0].keys):
+            if len(reads) == 1 and not any(map(self._is_fresh, reads[0].keys)):
                 views = self._kept.answer(reads, now_us, since_s=begun_s - self._ttl_s)
                 if views is not None:
                     self.hits += 1
@@ -193,6 +194,9 @@ class Bounded(Caching):
             if self._commits == commits:
                 self._kept.learn(reads, views, now_us, since_s=begun_s)
         return views
+
+    def _is_fresh(self, key: str) -> bool:
+        return key in self._fresh or key[: key.find("/") + 1] in self._fresh
 
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
         """See `Kernel.commit`. What was read while one was under way is not remembered."""

@@ -28,7 +28,7 @@ class Stack(NamedTuple):
 
 def stacked(backend: Kernel, config: Config, *, clock: Clock, fresh: frozenset[str]) -> Stack:
     """The backend's kernel with everything around it that is configured. A bounded cache never answers for the cells
-    named `fresh`."""
+    and areas named `fresh`."""
     kernel: Kernel = backend
     cache = cache_around(kernel, config, clock=clock, fresh=fresh)
     kernel = kernel if cache is None else cache

@@ -32,7 +32,7 @@ async def cells(kernel: Kernel, scope: str, prefix: str) -> tuple[Cell, ...]:
 async def tickets(stores: Stores, scope: str = "session/s") -> int:
     """How many wait for a session."""
     kernel = await stores.plain()
-    found = await cells(kernel, scope, claim.QUEUE)
+    found = await cells(kernel, scope, claim.queue_of(claim.CELL))
     await kernel.close()
     return len(found)
 

@@ -1,0 +1,267 @@
+"""A run as people hold it: what it last saw, and what may be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+from msgspec import Struct
+
+from holdfast.errors import InvalidTransition, InvalidValue, NotFound, shown
+from holdfast.handles.measured import measured
+from holdfast.handles.run_node import RunNode, Telling
+from holdfast.handles.run_steps import RunSteps
+from holdfast.handles.run_writes import Staged
+from holdfast.kernel import codec
+from holdfast.kernel.live import encode_live
+from holdfast.kernel.work import Work
+from holdfast.model import node as nodes
+from holdfast.model import run as model
+from holdfast.model.graph import specs_of
+from holdfast.model.node import NodeRecord, NodeStatus
+from holdfast.model.run import RunRecord, RunStatus
+from holdfast.services import change, session
+
+Move = Callable[[RunRecord, Work], RunRecord]
+"""What a move makes of the record of a run."""
+
+
+class Told(Struct, frozen=True):
+    """What is told of a node: where it is now, and what came with it, encoded."""
+
+    status: NodeStatus
+    input: bytes | None = None
+    output: bytes | None = None
+    error: bytes | None = None
+
+
+@measured("run", store="_store")
+class Run(RunSteps):
+    """One run of a workflow, in a session or alone.
+
+    What it shows is what it last saw, or wrote; `refresh` brings what others did. Its methods judge by that and, where
+    somebody else was faster, look again and judge anew: no move is lost, and none is made from where the run is not.
+    Methods of a run that has left raise NotFound.
+    """
+
+    # --- what its nodes do ------------------------------------------------------------------------
+
+    async def progress(
+        self,
+        node: str | Mapping[str, Any],
+        status: NodeStatus | str | None = None,
+        *,
+        input: Any = None,
+        output: Any = None,
+        error: Any = None,
+    ) -> None:
+        """Record how far a node came: one commit, without a read. Several at once, in this order:
+
+            await run.progress({"search": {"status": "completed", "output": 3}, "pay": "running"})
+
+        "running" begins a try; "failed" ends it, and the node is ready again after its pause if it has tries left; else
+        the run fails, unless the node is optional or a question decides. "ready" begins another round of a node that
+        was done, and of all that depends on it. What has begun may end while the run is paused; nothing begins.
+
+        Raises InvalidTransition for a move that there is not, NotFound for a node, LeaseLost if the run is held here
+        and was taken away; with `runs.track_nodes` off it is told to followers and kept nowhere.
+        """
+        if isinstance(node, Mapping):
+            told = {name: self._told(name, given) for name, given in node.items()}
+        else:
+            told = {node: self._told(node, {"status": status, "input": input, "output": output, "error": error})}
+        if not self._record.tracks:
+            await self._emit(told)
+            return
+        await self._judged(lambda work: self._advance(work, told))
+
+    def _told(self, name: str, given: Any) -> Told:
+        """What is told of a node, checked and encoded."""
+        given = given if isinstance(given, Mapping) else {"status": given}
+        if name not in self._board.specs:
+            known = ", ".join([*self._board.specs][:20]) or "none"
+            raise NotFound(
+                f"the run {self.id!r} has no node {shown(name)}; it has {known}",
+                remedy="Name one of its nodes, or add it: `await run.add_nodes({…})`.",
+                node=name,
+            )
+        if unknown := [key for key in given if key not in ("status", "input", "output", "error")]:
+            raise InvalidValue(
+                f"of a node status, input, output and error are told, not {shown(unknown[0])}", path=name
+            )
+        limit = self._store.limits.value_bytes_max
+        error = session.checked_error(given.get("error"), limit)
+        values = {"input": given.get("input"), "output": given.get("output"), "error": error}
+        encoded = {
+            what: codec.encode(value, bytes_max=limit, what=f"the {what} of {name}", path=f"{name}.{what}")
+            for what, value in values.items()
+            if value is not None
+        }
+        return Told(NodeStatus(given.get("status")), **encoded)
+
+    def _advance(self, work: Work, told: Mapping[str, Told], *, then: Move | None = None) -> Staged:
+        """Stage what is told of nodes, and a move of the run with it. The board is as it was after it."""
+        board, record = self._board, self._record
+        kept: dict[str, NodeRecord] = {}
+        before = {name: board.records.get(name) for name in told}
+        try:
+            for name, one in told.items():
+                record = self._check(record, name, one)
+                after = self._after(name, one, work.now_us)
+                kept[name] = after
+                if len(told) > 1:
+                    board.put(name, after)
+                if after.status is NodeStatus.FAILED and not board.specs[name].optional:
+                    record = self._fails(work, record, name, after)
+        finally:
+            if len(told) > 1:
+                self._put_back(before)
+        if then is not None:
+            record = then(record, work)
+        return self._stage(work, Staged(record, kept))
+
+    def _put_back(self, before: Mapping[str, NodeRecord | None]) -> None:
+        for name, was in before.items():
+            if was is None:
+                self._board.forget(name)
+            else:
+                self._board.put(name, was)
+
+    def _check(self, record: RunRecord, name: str, told: Told) -> RunRecord:
+        """Raise InvalidTransition for what may not be told now; returns the record, which runs once a node does."""
+        status = self._board.statuses[name]
+        ends = status is NodeStatus.RUNNING and told.status in (NodeStatus.COMPLETED, NodeStatus.FAILED)
+        if not (ends and record.status is RunStatus.PAUSED):
+            model.check_works(record)
+        nodes.check_move(name, status, told.status)
+        if record.status is RunStatus.PENDING:
+            return record.moved(RunStatus.RUNNING, at_us=self._store.now_us())
+        return record
+
+    def _after(self, name: str, told: Told, at_us: int) -> NodeRecord:
+        before, spec = self._board.record(name), self._board.specs[name]
+        keeps = self._record.keeps_outputs
+        if told.status is NodeStatus.RUNNING:
+            seen = self._board.seen_by(name)
+            return before.begun(at_us=at_us, token=self._token, input=told.input if keeps else None, seen=seen)
+        if before.attempt == 0:
+            before = before.begun(at_us=at_us, token=self._token, input=None, seen=self._board.seen_by(name))
+        if told.status is NodeStatus.COMPLETED:
+            return before.completed(at_us=at_us, output=told.output if keeps else None)
+        if told.status is NodeStatus.FAILED:
+            return before.failed(spec, at_us=at_us, error=told.error or b"null")
+        if told.status is NodeStatus.READY:
+            status = self._board.statuses[name]
+            if status in (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED):
+                return before.again()
+            return before.given_back() if status is NodeStatus.RUNNING else before.set_to(told.status, at_us=at_us)
+        return before.set_to(told.status, at_us=at_us)
+
+    def _fails(self, work: Work, record: RunRecord, name: str, after: NodeRecord) -> RunRecord:
+        """The record of the run after a node failed for good."""
+        told = {"node": name, "error": codec.decode(bytes(after.error))}
+        return record.moved(RunStatus.FAILED, at_us=work.now_us, error=codec.encode(told))
+
+    async def _emit(self, told: Mapping[str, Told]) -> None:
+        """Tell followers of nodes of which nothing is kept."""
+        for name, one in told.items():
+            value = {"run": self.id, "status": one.status.value, "output": codec.decode(one.output or b"null")}
+            line = change.emitted("run", name, value)
+            payload = encode_live(self._target.epoch or 0, self._store.now_us(), self._store.cause(), line)
+            await self._store.kernel.signal(self._target.scope, payload)
+
+    def node(self, node: str, *, input: Any = None) -> RunNode:
+        """One try of a node as a block: `async with run.node("pay") as node`. See `RunNode`."""
+        self._check_alone("node")
+        return RunNode(self, node, input, Telling(self._begins, self._ends, self._breaks_off))
+
+    async def _begins(self, node: str, input: Any) -> None:
+        await self.progress(node, NodeStatus.RUNNING, input=input)
+        if not self._record.tracks:
+            await self._look_at(node)
+            model.check_works(self._record)
+
+    async def _ends(self, work: Work, node: str, output: bytes) -> Staged | None:
+        told = {node: Told(NodeStatus.COMPLETED, output=output)}
+        await self._look_at(node)
+        if not self._record.tracks:
+            await self._emit(told)
+            return await self._goes_on(work)
+        try:
+            return self._advance(work, told)
+        except InvalidTransition:
+            await self._check_held()
+            raise
+
+    async def _breaks_off(self, node: str, error: Exception | None) -> None:
+        if error is None:
+            await self.progress(node, NodeStatus.READY)
+        else:
+            await self.progress(node, NodeStatus.FAILED, error=error)
+
+    async def add_nodes(self, specs: Mapping[str, Any]) -> None:
+        """Add nodes, which may depend on those there are. Raises InvalidValue for a cycle, an unknown dependency, or a
+        node that is there already."""
+
+        def stage(work: Work) -> Staged:
+            if self.status is not RunStatus.PAUSED:
+                model.check_works(self._record)
+            added = specs_of(specs, known=self._board.specs)
+            if again := [name for name in added if name in self._board.specs]:
+                raise InvalidValue(f"the run has a node {again[0]!r} already", path=f"nodes.{again[0]}")
+            return self._stage(work, Staged(self._record, added=added))
+
+        await self._judged(stage)
+
+    # --- how it goes on ---------------------------------------------------------------------------
+
+    async def pause(self, reason: str | None = None, *, node: str | None = None) -> Self:
+        """Pause it, and that node of it: nothing begins until `resume`; what runs may end. Raises InvalidTransition
+        unless it is pending or running."""
+        reason = session.checked_text(reason, "reason", self._store.limits.value_bytes_max)
+        if node is None:
+            return await self._move(RunStatus.PAUSED, reason=reason)
+        told = {node: self._told(node, NodeStatus.PAUSED)}
+
+        def paused(record: RunRecord, work: Work) -> RunRecord:
+            return record.moved(RunStatus.PAUSED, at_us=work.now_us, reason=reason)
+
+        await self._judged(lambda work: self._advance(work, told, then=paused))
+        return self
+
+    async def resume(self) -> Self:
+        """Let it go on, and its paused nodes: it is pending until somebody takes it up. Raises InvalidTransition unless
+        it is paused and resumable."""
+
+        def stage(work: Work) -> Staged:
+            moved = self._record.moved(RunStatus.RUNNING if self._token else RunStatus.PENDING, at_us=work.now_us)
+            paused = [name for name, status in self._board.statuses.items() if status is NodeStatus.PAUSED]
+            back = {name: self._board.record(name).set_to(NodeStatus.READY, at_us=work.now_us) for name in paused}
+            return self._stage(work, Staged(moved, back))
+
+        await self._judged(stage)
+        return self
+
+    async def complete(self, output: Any = None) -> Self:
+        """End it as done, with its `output`. Raises InvalidTransition if it has ended."""
+        limit = self._store.limits.value_bytes_max
+        return await self._move(RunStatus.COMPLETED, output=codec.encode(output, bytes_max=limit, what="the output"))
+
+    async def fail(self, error: Any) -> Self:
+        """End it as failed, with its `error`: any value, or an exception, whose type and message are kept."""
+        limit = self._store.limits.value_bytes_max
+        return await self._move(RunStatus.FAILED, error=codec.encode(session.checked_error(error, limit)))
+
+    async def cancel(self) -> Self:
+        """End it as given up. Raises InvalidTransition if it has ended."""
+        return await self._move(RunStatus.CANCELLED)
+
+    async def _move(
+        self, to: RunStatus, *, reason: str | None = None, output: bytes | None = None, error: bytes | None = None
+    ) -> Self:
+        def stage(work: Work) -> Staged:
+            moved = self._record.moved(to, at_us=work.now_us, reason=reason, output=output, error=error)
+            return self._stage(work, Staged(moved))
+
+        await self._judged(stage)
+        return self

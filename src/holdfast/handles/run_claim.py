@@ -1,0 +1,123 @@
+"""Exclusive use of a run: `async with run.claim(worker="w1")`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from holdfast.errors import Closed
+from holdfast.handles.claim import refuse_held
+from holdfast.handles.fence import hold, holds, lease_lost, let_go
+from holdfast.handles.lease import Lease, Taking, Terms
+from holdfast.handles.measured import measured
+from holdfast.handles.store import Store
+from holdfast.handles.unit import Target
+from holdfast.services import claim
+
+
+class _Holding:
+    """That a run is held, as what is written inside has to know it: the same through pauses, for every task inside."""
+
+    def __init__(self, store: Store, scope: str, cell: str) -> None:
+        self.store = store
+        self.scope = scope
+        self.cell = cell
+        self.lease: Lease | None = None
+        self.is_held = False
+
+    def current(self) -> Lease:
+        if self.lease is None:
+            raise Closed("use a claim as `async with run.claim(…) as claim`")
+        return self.lease
+
+    @property
+    def token(self) -> int:
+        return self.current().token
+
+    def check(self) -> None:
+        self.current().check()
+
+
+@measured("run_claim", store="_store", block=True)
+class RunClaim:
+    """A block in which one worker has a run to itself, in any process; renewed by itself.
+
+    The run is refreshed where it begins: what an earlier worker had under way and did not finish is ready again. Every
+    write of this task inside, by any handle, is refused with LeaseLost once the run was taken away, or the claim could
+    not be renewed for its ttl. Raises Busy where it begins, NotFound if the run is gone, and LeaseLost where it ends if
+    it was lost meanwhile.
+    """
+
+    def __init__(
+        self, store: Store, target: Target, terms: Terms, run: str, *, took: Callable[[int], Awaitable[object]]
+    ) -> None:
+        self._store = store
+        self._target = target
+        self._terms = terms
+        self._holding = _Holding(store, target.scope, claim.of_run(run))
+        self._took = took
+
+    @property
+    def worker(self) -> str | None:
+        """Who holds it, as was said."""
+        return self._terms.worker
+
+    @property
+    def token(self) -> int:
+        """The fencing token: greater with every claim of the run. For systems outside that can check one."""
+        return self._holding.token
+
+    def check(self) -> None:
+        """Raise LeaseLost if it is known to be lost; asks nobody."""
+        self._holding.check()
+
+    async def __aenter__(self) -> Self:
+        holding = self._holding
+        if holding.lease is not None:
+            raise Closed("a claim is used once; make another")
+        refuse_held(self._store, holding.scope, cell=holding.cell)
+        await self._take()
+        return self
+
+    async def _take(self) -> None:
+        holding = self._holding
+        lease, _ = await Taking(self._store, self._target, self._terms, cell=holding.cell).run()
+        assert lease is not None
+        holding.lease, holding.is_held = lease, True
+        if not holds(self._store, holding.scope, cell=holding.cell):
+            hold(holding)
+        try:
+            await self._took(lease.token)
+        except BaseException:
+            await self._give_back()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        why = await self._give_back()
+        await self._took(0)
+        if why is not None and error is None:
+            raise lease_lost(self._holding.scope, why, cell=self._holding.cell)
+
+    async def _give_back(self) -> str | None:
+        """Why it was not held any more, if so."""
+        holding = self._holding
+        let_go(holding)
+        was_held, holding.is_held = holding.is_held, False
+        return await holding.current().give_back() if was_held else None
+
+    async def pause(self) -> None:
+        """Give the run back for a while, inside the block: what this task writes meanwhile carries no fence, and that
+        of other tasks in the block is refused. Raises LeaseLost if it was lost already."""
+        self.check()
+        why = await self._give_back()
+        if why is not None:
+            raise lease_lost(self._holding.scope, why, cell=self._holding.cell)
+        await self._took(0)
+
+    async def retake(self) -> None:
+        """Take it again after a pause, on the same terms, as its block's beginning does."""
+        if not self._holding.is_held:
+            await self._take()

@@ -1,0 +1,182 @@
+"""What a run commits: by what was last seen of it, judged anew where somebody else was faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from holdfast.errors import Conflict, InvalidTransition
+from holdfast.handles.fence import lease_lost, token_of
+from holdfast.handles.measured import measured
+from holdfast.handles.run_view import RunView
+from holdfast.handles.unit import ATTEMPTS, Alone, Target, Unit, pause
+from holdfast.kernel.commit import Cell, Read
+from holdfast.kernel.work import Work
+from holdfast.model import run as model
+from holdfast.model.graph import Board
+from holdfast.model.node import NodeRecord, NodeSpec
+from holdfast.model.run import RunRecord, RunStatus
+from holdfast.services import claim, run, step
+from holdfast.services.run import Loaded
+
+
+class Staged(Struct, frozen=True):
+    """What a unit of work makes of a run: its record, and what is kept of nodes; and nodes that are new."""
+
+    record: RunRecord
+    nodes: Mapping[str, NodeRecord] = {}
+    added: Mapping[str, NodeSpec] = {}
+
+
+REMEMBERED = 1_000
+"""Results of steps that one handle remembers; what is done never changes."""
+
+
+BLOCKS = ("node", "atomic step")
+"""What the blocks of runs are called: in one of them the run itself is written beside it, at once."""
+
+
+class Beside(Alone):
+    """The same, inside of blocks of runs too."""
+
+    __slots__ = ()
+    _beside = BLOCKS
+
+
+@measured("run", store="_store")
+class RunWrites(RunView):
+    """A run that can be looked at anew, and written."""
+
+    def __init__(self, unit: Unit, target: Target, loaded: Loaded) -> None:
+        super().__init__(unit.store, loaded)
+        self._unit = Beside(unit.store) if isinstance(unit, Alone) else unit
+        self._target = target
+        self._staged: set[str] = set() if self._version else {""}
+        """What was staged in this unit and not committed yet: nodes, and "" for the record."""
+        self._results: dict[str, bytes] = {}
+        if token := token_of(unit.store, target.scope, claim.of_run(self.id)):
+            self._hold(token)
+
+    def _hold(self, token: int) -> None:
+        """The run is held by that claim from now on; 0: by none."""
+        self._token = token
+        self._board.hold(token)
+
+    async def refresh(self) -> Self:
+        """See what others did; returns itself. One read."""
+        self._saw(await self._unit.read(self._target, lambda work: run.load(work, self._target.scope, self.id)))
+        return self
+
+    async def _look_at(self, node: str) -> None:
+        """Take note of the record and of what is kept of one node, as they are now. One read."""
+        scope, own, key = self._target.scope, run.key_of(self.id), run.node_key(self.id, node)
+        cells = await self._unit.read(self._target, lambda work: work.get_many(scope, (own, key)))
+        self._saw_record(cells.get(own))
+        cell = cells.get(key)
+        if cell is not None and cell.version > self._versions.get(node, 0):
+            self._versions[node] = cell.version
+            self._board.put(node, run.decode_node(cell))
+
+    def _saw_record(self, cell: Cell | None) -> None:
+        """Take note of the record as it is now. Raises NotFound if the run has left."""
+        if cell is None:
+            raise run.missing_run(self.id)
+        if cell.version > self._version:
+            record = run.decode(cell)
+            if record.leaving:
+                raise run.missing_run(self.id)
+            self._record, self._version = record, cell.version
+
+    async def _look_up(self, key: str) -> bytes | None:
+        """What the step of that key came to, if it is done; and the run's record is as it is now. One read."""
+        scope, own = self._target.scope, run.key_of(self.id)
+        cells = await self._unit.read(self._target, lambda work: work.get_many(scope, (key, own)))
+        self._saw_record(cells.get(own))
+        return step.result_in(cells[key]) if key in cells else None
+
+    async def _goes_on(self, work: Work) -> Staged:
+        """Stage that the run goes on as it was seen: running, if it was pending. Raises InvalidTransition if it has
+        ended: what began may end while it is paused; LeaseLost, if it was taken away here."""
+        record = self._record
+        if not record.status.is_open:
+            await self._check_held()
+            model.check_works(record)
+        if record.status is RunStatus.PENDING:
+            record = record.moved(RunStatus.RUNNING, at_us=work.now_us)
+        return self._stage(work, Staged(record))
+
+    async def _check_held(self) -> None:
+        """Raise LeaseLost if it is held here, and was taken away: that is what is to be told then, and not what whoever
+        took it has made of it."""
+        if self._token:
+            scope, key = self._target.scope, claim.of_run(self.id)
+            cell = (await self._store.work().peek([Read(scope, (key,))]))[0].cells.get(key)
+            if cell is None or cell.version != self._token:
+                raise lease_lost(scope, "it was taken by somebody else", cell=key)
+
+    def _remember(self, identity: str, result: bytes) -> None:
+        if len(self._results) >= REMEMBERED:
+            del self._results[next(iter(self._results))]
+        self._results[identity] = result
+
+    def _stage(self, work: Work, staged: Staged) -> Staged:
+        """Stage that, on the condition that what it was judged by is as it was seen."""
+        scope = self._target.scope
+        if "" not in self._staged:
+            run.unchanged(work, scope, self.id, self._version)
+        if staged.added:
+            staged = replace(staged, record=run.add_nodes(work, scope, staged.record, staged.added))
+        elif staged.record is not self._record:
+            run.put(work, scope, staged.record)
+        for name, after in staged.nodes.items():
+            seen = None if name in self._staged else self._versions.get(name, 0)
+            run.put_node(work, scope, self.id, name, after, seen=seen)
+        return staged
+
+    async def _judged(self, stage: Callable[[Work], Staged]) -> None:
+        """Stage by what was seen, and commit. Where somebody else was faster look again, and judge anew; so too where
+        what was seen refuses it, for that may be long ago."""
+        attempt, looked = 0, not isinstance(self._unit, Alone)
+        while True:
+            tries: list[Staged] = []
+            try:
+                seq = await self._unit.write(self._target, partial(_stage_into, tries, stage))
+            except InvalidTransition:
+                if looked:
+                    await self._check_held()
+                    raise
+            except Conflict:
+                attempt += 1
+                if not isinstance(self._unit, Alone) or attempt == ATTEMPTS:
+                    raise
+                await pause(self._store, attempt)
+            else:
+                self._took(tries[-1], seq)
+                return
+            looked = True
+            await self.refresh()
+
+    def _took(self, staged: Staged, seq: int) -> None:
+        """Take note of what was committed at that version (0: staged in a transaction)."""
+        if staged.record is not self._record and (seq == 0 or seq > self._version):
+            self._record, self._version = staged.record, seq or self._version
+            if not seq:
+                self._staged.add("")
+        if staged.added:
+            self._board = Board({**self._board.specs, **staged.added}, self._board.records, token=self._token)
+        for name, record in staged.nodes.items():
+            if seq == 0:
+                self._staged.add(name)
+            elif seq <= self._versions.get(name, 0):
+                continue
+            else:
+                self._versions[name] = seq
+            self._board.put(name, record)
+
+
+def _stage_into(tries: list[Staged], stage: Callable[[Work], Staged], work: Work) -> None:
+    tries.append(stage(work))

@@ -1,0 +1,243 @@
+"""Runs as a session has them, `s.runs`, and as a whole store does, `hold.runs`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, Literal
+
+from msgspec import Raw
+
+from holdfast.errors import AlreadyExists, Conflict, InvalidValue, NotFound, shown
+from holdfast.handles.measured import measured
+from holdfast.handles.recovery import PAGE, recoverable
+from holdfast.handles.run import Run
+from holdfast.handles.store import Store
+from holdfast.handles.unit import Alone, Target, Unit
+from holdfast.kernel import codec
+from holdfast.kernel.commit import View
+from holdfast.kernel.keys import check_name
+from holdfast.kernel.limits import check_limit
+from holdfast.model.graph import specs_of
+from holdfast.model.page import Page
+from holdfast.model.run import RunRecord, RunStatus
+from holdfast.operations import runs_page
+from holdfast.services import run, session
+from holdfast.services.run import Loaded
+
+
+@measured("runs", store="_store")
+class SessionRuns:
+    """The runs of one session."""
+
+    def __init__(self, unit: Unit, target: Target, *, user: str | None) -> None:
+        self._store = unit.store
+        self._unit = unit
+        self._target = target
+        self._user = user
+        self._touched: dict[str, Run] = {}  # in a transaction: there are no two handles that stage past each other
+
+    async def start(
+        self,
+        workflow: str,
+        *,
+        id: str | None = None,
+        nodes: Mapping[str, Any] | Iterable[str] | None = None,
+        input: Any = None,
+        on_exists: Literal["fail", "return"] = "fail",
+    ) -> Run:
+        """Start a run: it is pending, and durable, on return. Without an id it gets a new UUIDv7.
+
+        `nodes` says what each waits for: `{"search": [], "pay": ["search"], "tell": NodeSpec(after=["pay"])}`; a cycle
+        or an unknown dependency is refused (InvalidValue). If the id is taken: "fail" raises AlreadyExists, "return"
+        returns the run that is there. Raises NotFound if the session is gone, TooLarge beyond the limits.
+        """
+        if on_exists not in ("fail", "return"):
+            raise InvalidValue(f'on_exists must be "fail" or "return", not {shown(on_exists)}', path="on_exists")
+        if id is not None and id in self._touched and on_exists == "return":
+            return self._touched[id]
+        owner = session.id_of(self._target.scope)
+        return self._one(
+            await started(
+                self._unit, self._target, workflow, id, nodes, input, on_exists, session=owner, user=self._user
+            )
+        )
+
+    def _one(self, found: Run) -> Run:
+        return found if isinstance(self._unit, Alone) else self._touched.setdefault(found.id, found)
+
+    async def get(self, id: str) -> Run | None:
+        """The run of that id in this session; None if there is none, or no longer."""
+        if id in self._touched:
+            return self._touched[id]
+        found = await fetched(self._unit, self._target, id)
+        return None if found is None else self._one(found)
+
+    async def list(
+        self,
+        *,
+        workflow: str | None = None,
+        status: RunStatus | str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Run]:
+        """A page of the session's runs, the newest first; continue with `cursor=page.next` (None at the end)."""
+        names = {"session": session.id_of(self._target.scope), "workflow": workflow, "status": status}
+        return await listed(self._store, names, limit, cursor)
+
+
+async def started(
+    unit: Unit,
+    target: Target,
+    workflow: str,
+    id: str | None,
+    nodes: Any,
+    input: Any,
+    on_exists: str,
+    *,
+    session: str | None,
+    user: str | None,
+) -> Run:
+    """A new run in that scope, or the one of that id where "return" is said."""
+    store = unit.store
+    now_us, config = store.now_us(), store.config.runs
+    specs = specs_of(nodes)
+    raw = codec.encode(input, bytes_max=store.limits.value_bytes_max, what="the input", path="input")
+    record = RunRecord(
+        run.check_id(store.ids.uuid7(now_us) if id is None else id),
+        check_name(workflow, "the name of a workflow"),
+        RunStatus.PENDING,
+        now_us,
+        now_us,
+        session=session,
+        user=user,
+        input=Raw(raw),
+        resumable=config.resumable,
+        tracks=config.track_nodes,
+        keeps_outputs=config.keep_outputs,
+        salt=store.ids.writer(),
+    )
+    made: list[RunRecord] = []
+    try:
+        seq = await unit.write(target, lambda work: made.append(run.create(work, target.scope, record, specs)))
+    except (Conflict, AlreadyExists) as taken:
+        found = await fetched(unit, target, record.id)
+        if found is not None and on_exists == "return":
+            return found
+        raise AlreadyExists(
+            f"there is a run {record.id!r} already",
+            remedy='Take that one: `await runs.get(id)`, or say on_exists="return"; or leave the id out.',
+            run=record.id,
+        ) from taken
+    return Run(unit, target, Loaded(made[-1], seq, specs, {}, {}))
+
+
+async def fetched(unit: Unit, target: Target, id: str) -> Run | None:
+    """The run of that id in that scope."""
+    run.check_id(id)
+    try:
+        return Run(unit, target, await unit.read(target, lambda work: run.load(work, target.scope, id)))
+    except NotFound as problem:
+        if problem.facts.get("run") == id:
+            return None
+        raise
+
+
+async def listed(store: Store, names: Mapping[str, str | None], limit: int, cursor: str | None) -> Page[Run]:
+    """A page of runs that have all the names that are given."""
+    check_limit(limit)
+    wanted = {
+        field: str(RunStatus(name)) if field == "status" else check_name(name, f"the {field} of a run")
+        for field, name in names.items()
+        if name is not None
+    }
+    rights = store.principal
+    if rights is not None and wanted.setdefault("user", rights.user) != rights.user:
+        return Page(())
+    after = None if cursor is None else runs_page.parse_cursor(cursor)
+    rows, following = await runs_page.page(store.work(), wanted, limit=limit, after=after)
+    found = []
+    for view, key in rows:
+        id = key.removeprefix(run.AREA)
+        if (one := await fetched(Alone(store), _target(view), id)) is not None:
+            found.append(one)
+    return Page(tuple(found), following)
+
+
+def _target(view: View) -> Target:
+    return Target(view.scope, "must_exist", view.head.epoch)
+
+
+@measured("runs", store="_store")
+class Runs:
+    """The runs of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._unit = Alone(store)
+
+    async def start(
+        self,
+        workflow: str,
+        *,
+        id: str | None = None,
+        nodes: Mapping[str, Any] | Iterable[str] | None = None,
+        input: Any = None,
+        user: str | None = None,
+        on_exists: Literal["fail", "return"] = "fail",
+    ) -> Run:
+        """Start a run that belongs to no session, in a scope of its own, `Scope.run(id)`. Else as `s.runs.start`."""
+        if on_exists not in ("fail", "return"):
+            raise InvalidValue(f'on_exists must be "fail" or "return", not {shown(on_exists)}', path="on_exists")
+        rights = self._store.principal
+        owner = user if rights is None else rights.owner(user)
+        if owner is not None:
+            check_name(owner, "the user of a run")
+        id = run.check_id(self._store.ids.uuid7(self._store.now_us()) if id is None else id)
+        target = Target(run.scope_of(id), "create")
+        return await started(self._unit, target, workflow, id, nodes, input, on_exists, session=None, user=owner)
+
+    async def get(self, id: str) -> Run | None:
+        """The run of that id, in whichever session; None if there is none, or no longer. Raises Conflict if several
+        sessions have one of that id: then ask the session."""
+        places = await self._store.work().find(run.ID, run.check_id(id), limit=2)
+        if len(places) > 1:
+            raise Conflict(
+                f"several sessions have a run {id!r}",
+                remedy="Ask the session: `await s.runs.get(id)`; or let Holdfast make the ids.",
+                scope=places[0].scope,
+                what="id",
+            )
+        if not places:
+            return None
+        found = await fetched(self._unit, Target(places[0].scope, "must_exist"), id)
+        rights = self._store.principal
+        return found if found is None or rights is None or found.user == rights.user else None
+
+    async def list(
+        self,
+        *,
+        session: str | None = None,
+        user: str | None = None,
+        workflow: str | None = None,
+        status: RunStatus | str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Run]:
+        """A page of the runs that pass every filter given, the newest first; continue with `cursor=page.next`."""
+        names = {"session": session, "user": user, "workflow": workflow, "status": status}
+        return await listed(self._store, names, limit, cursor)
+
+    async def recoverable(self, *, workflow: str | None = None, user: str | None = None) -> AsyncIterator[Run]:
+        """Runs that are pending or running and that nobody works on: `async for run in hold.runs.recoverable()`.
+
+        Those first that nobody holds: never taken up, or given back. Then those whose holder is not heard of: once for
+        the ttl of its claim no beat of it was seen, so a fresh process watches for so long. What is held by this very
+        process, or by who beats, is left out, and so is what cannot be resumed. Take each by `run.claim`: another
+        worker may be faster. It ends when all there were have been decided on.
+        """
+
+        async def page(status: RunStatus, cursor: str | None) -> Page[Run]:
+            return await self.list(workflow=workflow, user=user, status=status, limit=PAGE, cursor=cursor)
+
+        async for found in recoverable(self._store, page):
+            yield found

@@ -1,0 +1,237 @@
+"""The graph of a run: which node waits for which, and the frontier of those that may begin.
+
+What a node is follows from what is kept of it and from those it depends on:
+
+    something is kept, and it holds still       what it says
+    enough of those it waits for are completed  ready
+    too few of them can still be                skipped
+    else                                        waiting
+
+What is kept of a node holds no longer when one that it depends on goes through another round than the one it was seen
+in: then everything behind that one is to be done again. So a loop is one write, to the node it begins with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from holdfast.errors import InvalidValue, shown
+from holdfast.model.duration import to_us
+from holdfast.model.node import NEW, NodeRecord, NodeSpec, NodeStatus, Retry
+
+NODES_MAX = 10_000
+"""Nodes of one run at most."""
+
+NAME_MAX = 200
+"""Bytes of a node's name at most: it is part of a key."""
+
+_DONE = NodeStatus.COMPLETED
+_OUT = (NodeStatus.FAILED, NodeStatus.SKIPPED)
+
+
+def specs_of(
+    nodes: Mapping[str, Any] | Iterable[str] | None, *, known: Mapping[str, NodeSpec] | None = None
+) -> dict[str, NodeSpec]:
+    """The specifications of nodes, checked: `{"search": [], "pay": ["search"], "tell": NodeSpec(after=["pay"])}`.
+
+    Several names without dependencies may be given as such. Raises InvalidValue for what is none, for a dependency that
+    is not there, naming both, and for a cycle, naming its nodes in order.
+    """
+    if nodes is None:
+        return {}
+    if isinstance(nodes, (str, bytes)) or not isinstance(nodes, (Mapping, Iterable)):
+        raise InvalidValue(f"nodes must be a mapping of names to what they wait for, not {shown(nodes)}", path="nodes")
+    given = nodes if isinstance(nodes, Mapping) else dict.fromkeys(nodes, ())
+    specs = {name: _spec(name, wanted) for name, wanted in given.items()}
+    both = {**(known or {}), **specs}
+    if len(both) > NODES_MAX:
+        raise InvalidValue(f"{len(both)} nodes; a run has at most {NODES_MAX}", path="nodes")
+    for name, spec in specs.items():
+        for other in spec.after:
+            if other not in both:
+                raise InvalidValue(
+                    f"the node {name!r} waits for {shown(other)}, which is not there", path=f"nodes.{name}"
+                )
+    _check_order(both)
+    return specs
+
+
+def _spec(name: str, wanted: Any) -> NodeSpec:
+    path = f"nodes.{name}"
+    if not isinstance(name, str) or not name or len(name.encode("utf-8", "replace")) > NAME_MAX:
+        raise InvalidValue(f"the name of a node is text of 1 to {NAME_MAX} bytes, not {shown(name)}", path="nodes")
+    spec = wanted if isinstance(wanted, NodeSpec) else NodeSpec(after=_names(wanted, path))
+    after = _names(spec.after, path)
+    if type(spec.join) is int:
+        if not 1 <= spec.join <= len(after):
+            raise InvalidValue(f"join must be from 1 to the {len(after)} it waits for, not {spec.join}", path=path)
+    elif spec.join not in ("all", "any"):
+        raise InvalidValue(f'join must be "all", "any" or a number, not {shown(spec.join)}', path=path)
+    if spec.retry is not None and not isinstance(spec.retry, Retry):
+        raise InvalidValue(f"retry must be a Retry, not {shown(spec.retry)}", path=path)
+    if spec.timeout is not None:
+        to_us(spec.timeout, path)
+    if not isinstance(spec.optional, bool):
+        raise InvalidValue(f"optional must be True or False, not {shown(spec.optional)}", path=path)
+    return NodeSpec(after, spec.join, spec.retry, spec.timeout, spec.optional, spec.on_failure)
+
+
+def _names(wanted: Any, path: str) -> tuple[str, ...]:
+    if isinstance(wanted, (str, bytes, Mapping)) or not isinstance(wanted, Iterable):
+        raise InvalidValue(f"what a node waits for is a list of names, not {shown(wanted)}", path=path)
+    return tuple(dict.fromkeys(wanted))
+
+
+def _check_order(specs: Mapping[str, NodeSpec]) -> None:
+    try:
+        TopologicalSorter({name: spec.after for name, spec in specs.items()}).prepare()
+    except CycleError as problem:
+        around = " → ".join(reversed(problem.args[1]))
+        raise InvalidValue(f"the nodes wait for each other: {around}", path="nodes") from None
+
+
+class Board:
+    """The nodes of one run as far as they were seen: what is kept of each, and what follows from that.
+
+    `token` is that of the claim under which the run is held here, 0 without one: a node that runs under an older claim
+    was interrupted, and is ready again.
+    """
+
+    def __init__(self, specs: Mapping[str, NodeSpec], records: Mapping[str, NodeRecord], *, token: int = 0) -> None:
+        self.specs = dict(specs)
+        self.records = dict(records)
+        self.token = token
+        self.statuses: dict[str, NodeStatus] = {}
+        self._ready: set[str] = set()
+        self._stale: set[str] = set()
+        self._dependents: dict[str, list[str]] = {name: [] for name in self.specs}
+        for name, spec in self.specs.items():
+            for other in spec.after:
+                self._dependents[other].append(name)
+        order = TopologicalSorter({name: spec.after for name, spec in self.specs.items()}).static_order()
+        self._order = {name: place for place, name in enumerate(order)}
+        self._judge(self._order)
+
+    def dependents(self, node: str) -> Sequence[str]:
+        """The nodes that wait for that one."""
+        return self._dependents[node]
+
+    def record(self, node: str) -> NodeRecord:
+        """What is kept of a node, if it holds still; else what it begins anew from."""
+        record = self.records.get(node)
+        if record is None:
+            return NEW
+        return record.again() if node in self._stale else record
+
+    def put(self, node: str, record: NodeRecord) -> None:
+        """Take note of what is kept of a node now, and of all that follows."""
+        before = self.records.get(node)
+        was = self.statuses[node]
+        self.records[node] = record
+        self._judge([node])
+        if self.statuses[node] != was or (before is not None and before.round != record.round):
+            self._judge(self._behind(node))
+
+    def forget(self, node: str) -> None:
+        """Take it that nothing is kept of a node."""
+        self.records.pop(node, None)
+        self._judge([node, *self._behind(node)])
+
+    def hold(self, token: int) -> None:
+        """The run is held by that claim from now on."""
+        self.token = token
+        self._judge([name for name, record in self.records.items() if record.status is NodeStatus.RUNNING])
+
+    def seen_by(self, node: str) -> dict[str, int]:
+        """In which rounds those are that a node depends on, as it begins; those in their first are left out."""
+        rounds = {other: self.record(other).round for other in self.specs[node].after}
+        return {other: round for other, round in rounds.items() if round != 1}
+
+    def ready(self, now_us: int) -> list[str]:
+        """The frontier: the nodes that may begin now, in an order in which they could be done one by one."""
+        due = [name for name in self._ready if (self.record(name).next_us or 0) <= now_us]
+        return sorted(due, key=self._order.__getitem__)
+
+    @property
+    def next_us(self) -> int | None:
+        """When the next of the ready nodes that pause before another try may begin; None if none does."""
+        times = [next_us for name in self._ready if (next_us := self.record(name).next_us) is not None]
+        return min(times, default=None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no node runs and none is ready, now or after its pause."""
+        return not any(status in (NodeStatus.RUNNING, NodeStatus.READY) for status in self.statuses.values())
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to do: every node is completed, failed or skipped."""
+        return all(status is _DONE or status in _OUT for status in self.statuses.values())
+
+    @property
+    def current(self) -> str | None:
+        """The node that began last, of those that run if any does."""
+        begun = [
+            (self.statuses[name] is NodeStatus.RUNNING, record.started_us or 0, self._order[name], name)
+            for name, record in self.records.items()
+            if record.started_us is not None
+        ]
+        return max(begun)[3] if begun else None
+
+    def _behind(self, node: str) -> list[str]:
+        """Everything that depends on a node, in order."""
+        found: set[str] = set()
+        waiting = [node]
+        while waiting:
+            for other in self._dependents[waiting.pop()]:
+                if other not in found:
+                    found.add(other)
+                    waiting.append(other)
+        return sorted(found, key=self._order.__getitem__)
+
+    def _judge(self, names: Iterable[str]) -> None:
+        """Say anew what those nodes are, which come in order."""
+        for name in names:
+            record = self.records.get(name)
+            if record is not None and self._is_stale(name, record):
+                self._stale.add(name)
+                record = None
+            else:
+                self._stale.discard(name)
+            status = self._derived(name) if record is None else self._told(name, record)
+            self.statuses[name] = status
+            if status is NodeStatus.READY:
+                self._ready.add(name)
+            else:
+                self._ready.discard(name)
+
+    def _told(self, node: str, record: NodeRecord) -> NodeStatus:
+        if record.status is NodeStatus.READY:  # for another try, or after a pause: if it may begin at all
+            return self._derived(node)
+        interrupted = record.status is NodeStatus.RUNNING and 0 != self.token != record.token
+        return NodeStatus.READY if interrupted else record.status
+
+    def _derived(self, node: str) -> NodeStatus:
+        spec = self.specs[node]
+        if not spec.after:
+            return NodeStatus.READY
+        done = out = 0
+        for other in spec.after:
+            status = self.statuses[other]
+            done += status is _DONE
+            out += status in _OUT
+        if done >= spec.needed:
+            return NodeStatus.READY
+        return NodeStatus.SKIPPED if len(spec.after) - out < spec.needed else NodeStatus.WAITING
+
+    def _is_stale(self, node: str, record: NodeRecord) -> bool:
+        """Whether one that it depends on is in another round than the one it was seen in, or on its way there."""
+        for other in self.specs[node].after:
+            if other in self._stale:
+                return True
+            kept = self.records.get(other)
+            if kept is not None and kept.round != record.seen.get(other, 1):
+                return True
+        return False

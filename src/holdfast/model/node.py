@@ -1,0 +1,298 @@
+"""Nodes: the parts of a run, what each waits for, and how far it came.
+
+What is kept is what a node did: that it runs, completed, failed, was skipped or paused, or is to be tried again. That
+it waits, is ready, or is skipped because of another follows from those it depends on; see `graph`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from holdfast.errors import InvalidTransition, InvalidValue, shown
+from holdfast.model.duration import Duration, to_us
+
+NULL = Raw(b"null")
+
+TRIES_MAX = 1_000
+"""How often a node may be tried again at most."""
+
+
+class NodeStatus(StrEnum):
+    """How far a node came. Raises InvalidValue, naming all, for a word that is none."""
+
+    WAITING = "waiting"
+    READY = "ready"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    PAUSED = "paused"
+
+    @classmethod
+    def _missing_(cls, value: object) -> NodeStatus:
+        raise InvalidValue(f"{shown(value)} is no status of a node; there are {', '.join(cls)}", path="status")
+
+
+class Retry(Struct, frozen=True):
+    """How often a node that fails is tried again, and after which pause.
+
+    times       how often, after the first try
+    delay       the pause before the first repetition
+    factor      each further pause is so many times as long as the one before
+    delay_max   but no longer than this
+    """
+
+    times: int = 3
+    delay: Duration = "1s"
+    factor: float = 2.0
+    delay_max: Duration = "5m"
+
+    def __post_init__(self) -> None:
+        if type(self.times) is not int or not 0 <= self.times <= TRIES_MAX:
+            raise InvalidValue(
+                f"times must be a whole number from 0 to {TRIES_MAX}, not {shown(self.times)}", path="times"
+            )
+        if type(self.factor) not in (int, float) or not 1 <= self.factor <= 1_000:
+            raise InvalidValue(f"factor must be a number from 1 to 1000, not {shown(self.factor)}", path="factor")
+        to_us(self.delay, "delay")
+        to_us(self.delay_max, "delay_max")
+
+    def pause_us(self, attempt: int) -> int:
+        """The pause after the failure of that try, the first being 1."""
+        longest = to_us(self.delay_max, "delay_max")
+        factor = float(self.factor) ** min(attempt - 1, 64)
+        return min(round(min(to_us(self.delay, "delay") * factor, float(longest))), longest)
+
+
+class Ask(Struct, frozen=True):
+    """A question to a person that decides what becomes of a node without tries left: retry, skip or fail.
+
+    prompt      what is asked; the node and its error are shown with it
+    timeout     until when it may be answered (None: as long as the run is there)
+    on_timeout  what then counts as the answer
+    assignees   who may answer; nobody named: anybody
+    """
+
+    prompt: str = ""
+    timeout: Duration | None = None
+    on_timeout: Literal["retry", "skip", "fail"] = "fail"
+    assignees: tuple[str, ...] = ()
+
+
+class NodeSpec(Struct, frozen=True):
+    """What a node depends on, and what happens when it fails.
+
+    after       the nodes it waits for
+    join        "all" of them are to be completed, "any" one, or so many
+    retry       how it is tried again; None: not at all
+    timeout     how long one try may take; None: as long as it takes
+    optional    whether the run goes on without it when it fails for good; what depends on it is skipped
+    on_failure  a question that decides instead: `holdfast.ask(...)`
+    """
+
+    after: tuple[str, ...] = ()
+    join: Literal["all", "any"] | int = "all"
+    retry: Retry | None = None
+    timeout: Duration | None = None
+    optional: bool = False
+    on_failure: Ask | None = None
+
+    @property
+    def needed(self) -> int:
+        """How many of those it waits for are to be completed."""
+        if self.join == "all":
+            return len(self.after)
+        return min(1, len(self.after)) if self.join == "any" else int(self.join)
+
+
+class SpecRecord(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """The same as it is kept: times in microseconds; of a retry its times, delay, factor and longest delay."""
+
+    name: str
+    after: tuple[str, ...] = ()
+    join: Literal["all", "any"] | int = "all"
+    retry: tuple[int, int, float, int] | None = None
+    timeout_us: int | None = None
+    optional: bool = False
+    on_failure: tuple[str, int | None, Literal["retry", "skip", "fail"], tuple[str, ...]] | None = None
+
+
+def spec_record(name: str, spec: NodeSpec) -> SpecRecord:
+    """What is kept of a specification that was checked."""
+    retry, ask = spec.retry, spec.on_failure
+    return SpecRecord(
+        name,
+        spec.after,
+        spec.join,
+        None
+        if retry is None
+        else (retry.times, to_us(retry.delay, "delay"), float(retry.factor), to_us(retry.delay_max, "delay_max")),
+        None if spec.timeout is None else to_us(spec.timeout, "timeout"),
+        spec.optional,
+        None
+        if ask is None
+        else (
+            ask.prompt,
+            None if ask.timeout is None else to_us(ask.timeout, "timeout"),
+            ask.on_timeout,
+            tuple(ask.assignees),
+        ),
+    )
+
+
+def spec_of(record: SpecRecord) -> NodeSpec:
+    """The specification that was kept, with its times in seconds."""
+    retry = ask = None
+    if record.retry is not None:
+        times, delay_us, factor, delay_max_us = record.retry
+        retry = Retry(times, delay_us / 1_000_000, factor, delay_max_us / 1_000_000)
+    if record.on_failure is not None:
+        prompt, timeout_us, on_timeout, assignees = record.on_failure
+        ask = Ask(prompt, None if timeout_us is None else timeout_us / 1_000_000, on_timeout, assignees)
+    timeout = None if record.timeout_us is None else record.timeout_us / 1_000_000
+    return NodeSpec(record.after, record.join, retry, timeout, record.optional, ask)
+
+
+class NodeRecord(Struct, frozen=True, omit_defaults=True):
+    """What is kept of a node that did something.
+
+    attempt     the how manieth try this is, from 1; 0: none yet
+    round       how often it was gone through, from 1: a loop begins another
+    seen        of those it depends on, in which round each was when this one began; those in their first are left out
+    next_us     not before then is it to be tried
+    token       of the claim under which it was begun: who holds the run by another knows that it was interrupted
+    """
+
+    status: NodeStatus
+    attempt: int = 0
+    round: int = 1
+    seen: Mapping[str, int] = {}
+    next_us: int | None = None
+    started_us: int | None = None
+    ended_us: int | None = None
+    token: int = 0
+    input: Raw = NULL
+    output: Raw = NULL
+    error: Raw = NULL
+
+    def begun(self, *, at_us: int, token: int, input: bytes | None, seen: Mapping[str, int]) -> NodeRecord:
+        """It runs: another try."""
+        return replace(
+            self,
+            status=NodeStatus.RUNNING,
+            attempt=self.attempt + 1,
+            seen=seen,
+            next_us=None,
+            started_us=at_us,
+            ended_us=None,
+            token=token,
+            input=self.input if input is None else Raw(input),
+            output=NULL,
+        )
+
+    def completed(self, *, at_us: int, output: bytes | None) -> NodeRecord:
+        """It is done."""
+        return replace(
+            self,
+            status=NodeStatus.COMPLETED,
+            attempt=max(self.attempt, 1),
+            next_us=None,
+            started_us=at_us if self.started_us is None else self.started_us,
+            ended_us=at_us,
+            output=NULL if output is None else Raw(output),
+            error=NULL,
+        )
+
+    def failed(self, spec: NodeSpec, *, at_us: int, error: bytes) -> NodeRecord:
+        """This try failed: it is ready for the next once its pause is over, or failed for good."""
+        attempt = max(self.attempt, 1)
+        more = spec.retry is not None and attempt <= spec.retry.times
+        return replace(
+            self,
+            status=NodeStatus.READY if more else NodeStatus.FAILED,
+            attempt=attempt,
+            next_us=at_us + spec.retry.pause_us(attempt) if more and spec.retry is not None else None,
+            ended_us=at_us,
+            error=Raw(error),
+        )
+
+    def given_back(self) -> NodeRecord:
+        """It is as before this try, which counts for nothing."""
+        return replace(self, status=NodeStatus.READY, attempt=self.attempt - 1, started_us=None, token=0)
+
+    def again(self) -> NodeRecord:
+        """It begins another round, with all its tries."""
+        return NodeRecord(NodeStatus.READY, round=self.round + 1)
+
+    def set_to(self, status: NodeStatus, *, at_us: int) -> NodeRecord:
+        """It is skipped, or paused."""
+        ended = at_us if status is NodeStatus.SKIPPED else self.ended_us
+        return replace(self, status=status, ended_us=ended, next_us=None)
+
+
+NEW = NodeRecord(NodeStatus.READY)
+"""A node that has done nothing yet."""
+
+_MOVES: Mapping[NodeStatus, frozenset[NodeStatus]] = {
+    NodeStatus.WAITING: frozenset({NodeStatus.SKIPPED, NodeStatus.PAUSED}),
+    NodeStatus.READY: frozenset(NodeStatus) - {NodeStatus.WAITING, NodeStatus.READY},
+    NodeStatus.RUNNING: frozenset(NodeStatus) - {NodeStatus.WAITING},
+    NodeStatus.PAUSED: frozenset(NodeStatus) - {NodeStatus.WAITING, NodeStatus.PAUSED},
+    NodeStatus.COMPLETED: frozenset({NodeStatus.READY}),
+    NodeStatus.FAILED: frozenset({NodeStatus.READY}),
+    NodeStatus.SKIPPED: frozenset({NodeStatus.READY}),
+}
+
+
+def check_move(node: str, status: NodeStatus, to: NodeStatus) -> None:
+    """Raise InvalidTransition unless a node of that status may become the other.
+
+    From completed, failed and skipped it may become ready: another round of a loop. A running one that becomes ready
+    is given back untried.
+    """
+    if to in _MOVES[status]:
+        return
+    moves = [each for each in NodeStatus if each in _MOVES[status]]
+    remedy = "Refresh the run to see how far it is: `await run.refresh()`."
+    if status is NodeStatus.WAITING:
+        remedy = "Wait until the nodes it depends on are done: `run.ready_nodes()` names those that may begin."
+    raise InvalidTransition(
+        f"the node {shown(node)} is {status} and cannot become {to}; it may become {', '.join(moves)}",
+        remedy=remedy,
+        node=node,
+        status=status,
+        to=to,
+        allowed=tuple(moves),
+    )
+
+
+class Node(Struct, frozen=True):
+    """A node as it was seen.
+
+    attempt             the how manieth try that is or was, from 1; 0: none yet
+    next_at             not before then is it tried again; None: at once
+    started_at          when its last try began; `ended_at` when that ended
+    error               of the last try that failed: `{"type": …, "message": …}` of an exception, or what was given
+    depends_on          the nodes it waits for
+    dependents_done     those that depend on it and are completed
+    round               how often it was gone through, from 1
+    """
+
+    id: str
+    status: NodeStatus
+    attempt: int
+    next_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    input: Any
+    output: Any
+    error: Any
+    depends_on: tuple[str, ...]
+    dependents_done: tuple[str, ...]
+    round: int = 1

@@ -1,0 +1,144 @@
+"""Runs: one execution of a workflow, and where it is in its life.
+
+    pending     created, and nobody has taken it up yet
+      ↓ running    completed, failed, cancelled
+      ↕ paused     completed, failed, cancelled
+
+From each status of a line to each to the right of it; a pending run may be paused as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from holdfast.errors import InvalidTransition, InvalidValue, shown
+
+NULL = Raw(b"null")
+
+
+class RunStatus(StrEnum):
+    """Where a run is in its life. Raises InvalidValue, naming all, for a word that is none."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether work on the run may go on, now or later."""
+        return self in OPEN
+
+    @classmethod
+    def _missing_(cls, value: object) -> RunStatus:
+        raise InvalidValue(f"{shown(value)} is no status of a run; there are {', '.join(cls)}", path="status")
+
+
+_PENDING, _RUNNING, _PAUSED = RunStatus.PENDING, RunStatus.RUNNING, RunStatus.PAUSED
+_ENDS = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
+
+OPEN = frozenset((_PENDING, _RUNNING, _PAUSED))
+"""The statuses of a run that has not ended."""
+
+MOVES: Mapping[RunStatus, tuple[RunStatus, ...]] = {
+    _PENDING: (_RUNNING, _PAUSED, *_ENDS),
+    _RUNNING: (_PENDING, _PAUSED, *_ENDS),
+    _PAUSED: (_PENDING, _RUNNING, *_ENDS),
+    **dict.fromkeys(_ENDS, ()),
+}
+"""Where a run may go from each status. Back to pending it goes when a question was answered, or when it is resumed and
+nobody holds it: whoever takes it up makes it running."""
+
+
+class RunRecord(Struct, frozen=True, omit_defaults=True):
+    """What is kept of a run as a whole; what its nodes did stands with each of them.
+
+    nodes       how many it has; their specifications stand in `parts` cells beside the record
+    tracks      whether what its nodes do is kept; `keeps_outputs`: and what they came to
+    leaving     it has left, and what it consisted of is being removed
+    salt        makes the identities of its steps, which stand in keys, unlike those of other runs
+    """
+
+    id: str
+    workflow: str
+    status: RunStatus
+    started_us: int
+    updated_us: int
+    session: str | None = None
+    user: str | None = None
+    input: Raw = NULL
+    output: Raw = NULL
+    error: Raw = NULL
+    ended_us: int | None = None
+    pause_reason: str | None = None
+    resumable: bool = True
+    tracks: bool = True
+    keeps_outputs: bool = True
+    nodes: int = 0
+    parts: int = 0
+    leaving: bool = False
+    salt: str = ""
+
+    def moved(
+        self,
+        to: RunStatus,
+        *,
+        at_us: int,
+        reason: str | None = None,
+        output: bytes | None = None,
+        error: bytes | None = None,
+    ) -> RunRecord:
+        """The record after a move. Raises InvalidTransition, naming the moves there are."""
+        check_move(self, to)
+        return replace(
+            self,
+            status=to,
+            updated_us=at_us,
+            ended_us=None if to.is_open else at_us,
+            pause_reason=reason if to is _PAUSED else None,
+            output=self.output if output is None else Raw(output),
+            error=self.error if error is None else Raw(error),
+        )
+
+
+def check_move(record: RunRecord, to: RunStatus) -> None:
+    """Raise InvalidTransition unless the run may become that."""
+    status, moves = record.status, MOVES[record.status]
+    if status is _PAUSED and not record.resumable:
+        moves = _ENDS
+    if to in moves:
+        return
+    remedy = "Refresh the run to see where it is, and make one of the moves that the message names."
+    if not moves:
+        remedy = "Start another run: this one has ended, and keeps what it came to."
+    elif status is _PAUSED and not record.resumable:
+        remedy = "Start another run: this one was started with `Config.runs.resumable` off."
+    raise InvalidTransition(
+        f"a run that is {status} cannot become {to}; it may become {', '.join(moves) or 'nothing else'}",
+        remedy=remedy,
+        status=status,
+        to=to,
+        allowed=moves,
+    )
+
+
+def check_works(record: RunRecord) -> None:
+    """Raise InvalidTransition unless work of the run may be kept: it is pending or running."""
+    if record.status in (_PENDING, _RUNNING):
+        return
+    paused = f": {record.pause_reason}" if record.pause_reason else ""
+    raise InvalidTransition(
+        f"the run {record.id} is {record.status}{paused}; what its nodes do is kept while it is running",
+        remedy="Resume it: `await run.resume()`."
+        if record.status is _PAUSED
+        else "Start another run: this one has ended, and keeps what it came to.",
+        status=record.status,
+        to=_RUNNING,
+        allowed=MOVES[record.status],
+    )

@@ -1,0 +1,237 @@
+"""Runs: a record for each, its graph beside it, and a cell for every node that did something.
+
+    run/<run>                   the record      index run.id        value: the run      where it is
+                                                index run.all       value ""            order: started, then the run
+                                                index run.status    value: its status   the same; and so for workflow,
+                                                                                        session and user
+                                                index run.ended     value ""            order: ended, then the run
+    graph/<run>/00000001        specifications of nodes, some hundred in each
+    node/<run>/<node>           what a node did
+
+They stand in the scope of the run's session, so that what a node did commits with what it wrote there; those of a run
+without a session in a scope of their own, `run/<run>`. The record is rewritten only when it changes: a node that goes
+on does not touch it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, overload
+
+import msgspec
+from msgspec import Struct
+
+from holdfast.errors import Corrupt, NotFound
+from holdfast.kernel import codec
+from holdfast.kernel.commit import Absent, Cell, Entry, Range, Read, Unchanged
+from holdfast.kernel.keys import check_name, escaped
+from holdfast.kernel.limits import PAGE_MAX
+from holdfast.kernel.work import Work
+from holdfast.model.moment import order_of
+from holdfast.model.node import NodeRecord, NodeSpec, SpecRecord, spec_of, spec_record
+from holdfast.model.run import RunRecord
+
+AREA = "run/"
+"""What the keys of all records start with, and the names of the scopes of runs without a session."""
+
+ID, ALL = "run.id", "run.all"
+"""The indexes of runs: where each is, and all of them."""
+
+NAMED = ("status", "workflow", "session", "user")
+"""The fields by which runs are listed; the index of each is called run.<field>."""
+
+ENDED = "run.ended"
+"""The index of runs that have ended."""
+
+PART_BYTES = 100_000
+"""So many bytes of specifications stand in one cell, about."""
+
+_runs = msgspec.json.Decoder(RunRecord)
+_nodes = msgspec.json.Decoder(NodeRecord)
+_specs = msgspec.json.Decoder(list[SpecRecord])
+_encode = msgspec.json.Encoder().encode
+
+
+class Loaded(Struct, frozen=True):
+    """A run as one read found it, with the versions of what was found."""
+
+    record: RunRecord
+    version: int
+    specs: Mapping[str, NodeSpec]
+    nodes: Mapping[str, NodeRecord]
+    versions: Mapping[str, int]
+
+
+def scope_of(run: str) -> str:
+    """The scope of a run that belongs to no session. Raises InvalidId."""
+    return AREA + check_id(run)
+
+
+def check_id(run: str) -> str:
+    """The id of a run, if it may be one; raises InvalidId."""
+    return check_name(run, "a run id")
+
+
+def key_of(run: str) -> str:
+    """The key of a run's record."""
+    return AREA + check_id(run)
+
+
+def graph_prefix(run: str) -> str:
+    """What the keys of the parts of its graph start with."""
+    return f"graph/{escaped(run)}/"
+
+
+def node_prefix(run: str) -> str:
+    """What the keys of its nodes start with."""
+    return f"node/{escaped(run)}/"
+
+
+def node_key(run: str, node: str) -> str:
+    """The key of what is kept of a node."""
+    return f"node/{escaped(run)}/{node}"
+
+
+@overload
+def _decoded(decoder: msgspec.json.Decoder[RunRecord], cell: Cell) -> RunRecord: ...
+@overload
+def _decoded(decoder: msgspec.json.Decoder[NodeRecord], cell: Cell) -> NodeRecord: ...
+@overload
+def _decoded(decoder: msgspec.json.Decoder[list[SpecRecord]], cell: Cell) -> list[SpecRecord]: ...
+def _decoded(decoder: Any, cell: Cell) -> Any:
+    try:
+        return decoder.decode(cell.value)
+    except codec.UNREADABLE as problem:
+        raise Corrupt(f"what is kept of a run cannot be read: {problem}", key=cell.key) from problem
+
+
+def decode(cell: Cell) -> RunRecord:
+    """The record in a cell."""
+    return _decoded(_runs, cell)
+
+
+def decode_node(cell: Cell) -> NodeRecord:
+    """What is kept of a node in a cell."""
+    return _decoded(_nodes, cell)
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def create(work: Work, scope: str, record: RunRecord, specs: Mapping[str, NodeSpec]) -> RunRecord:
+    """Stage a new run, on the condition that there is none of that id in the scope; returns its record."""
+    parts = [_encode(part) for part in _parts(spec_record(name, spec) for name, spec in specs.items())]
+    record = msgspec.structs.replace(record, nodes=len(specs), parts=len(parts))
+    work.require(scope, Absent(key_of(record.id)))
+    put(work, scope, record)
+    for number, part in enumerate(parts, 1):
+        work.put(scope, f"{graph_prefix(record.id)}{number:08d}", part)
+    return record
+
+
+def add_nodes(work: Work, scope: str, record: RunRecord, specs: Mapping[str, NodeSpec]) -> RunRecord:
+    """Stage further nodes of a run; returns its record."""
+    parts = [_encode(part) for part in _parts(spec_record(name, spec) for name, spec in specs.items())]
+    for number, part in enumerate(parts, record.parts + 1):
+        work.put(scope, f"{graph_prefix(record.id)}{number:08d}", part)
+    record = msgspec.structs.replace(record, nodes=record.nodes + len(specs), parts=record.parts + len(parts))
+    put(work, scope, record)
+    return record
+
+
+def _parts(specs: Iterable[SpecRecord]) -> list[list[SpecRecord]]:
+    parts: list[list[SpecRecord]] = []
+    room = 0
+    for spec in specs:
+        size = 64 + len(spec.name) + sum(map(len, spec.after))
+        if size > room:
+            parts.append([])
+            room = PART_BYTES
+        parts[-1].append(spec)
+        room -= size
+    return parts
+
+
+def put(work: Work, scope: str, record: RunRecord) -> None:
+    """Stage the record with its index entries, and the change that tells of it."""
+    raw = _encode(record)
+    work.put(scope, AREA + record.id, raw, entries=_entries(record))
+    work.note(scope, "run", "set", record.id, raw)
+
+
+def _entries(record: RunRecord) -> tuple[Entry, ...]:
+    order = f"{order_of(record.started_us)}.{record.id}"
+    entries = [Entry(ID, record.id, ""), Entry(ALL, "", order)]
+    entries += [Entry(f"run.{name}", told, order) for name in NAMED if (told := getattr(record, name)) is not None]
+    return (*entries, *_ended(record))
+
+
+def _ended(record: RunRecord) -> tuple[Entry, ...]:
+    if record.ended_us is None:
+        return ()
+    return (Entry(ENDED, "", f"{order_of(record.ended_us)}.{record.id}"),)
+
+
+def leave(work: Work, scope: str, record: RunRecord) -> None:
+    """Stage that a run that has ended is gone from now on: found by nobody but who removes what it consisted of."""
+    work.put(scope, AREA + record.id, _encode(msgspec.structs.replace(record, leaving=True)), entries=_ended(record))
+    work.note(scope, "run", "delete", record.id)
+
+
+def put_node(work: Work, scope: str, run: str, node: str, record: NodeRecord, *, seen: int | None) -> None:
+    """Stage what a node did, and the change that tells of it: its `namespace` is the node.
+
+    The commit fails if somebody wrote of that node after the version `seen` (0: at all); None asks for nothing.
+    """
+    key = node_key(run, node)
+    if seen is not None:
+        work.require(scope, Unchanged(key, seen) if seen else Absent(key))
+    raw = _encode(record)
+    work.put(scope, key, raw)
+    work.note(scope, "run", "set", run, raw, node)
+
+
+def unchanged(work: Work, scope: str, run: str, version: int) -> None:
+    """Let the commit fail if the run's record was written after that version."""
+    work.require(scope, Unchanged(AREA + run, version))
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+async def load(work: Work, scope: str, run: str) -> Loaded:
+    """A run with everything that is kept of its nodes, in one read. Raises NotFound."""
+    key = key_of(run)
+    ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX))
+    view = (await work.peek([Read(scope, (key,), ranges)]))[0]
+    cell = view.cells.get(key)
+    if cell is None or (record := decode(cell)).leaving:
+        raise missing_run(run)
+    graph, kept = view.ranges
+    prefix = len(node_prefix(run))
+    specs = {spec.name: spec_of(spec) for part in graph for spec in _decoded(_specs, part)}
+    return Loaded(
+        record,
+        cell.version,
+        specs,
+        {cell.key[prefix:]: decode_node(cell) for cell in kept},
+        {cell.key[prefix:]: cell.version for cell in kept},
+    )
+
+
+async def read(work: Work, scope: str, run: str) -> tuple[RunRecord, int]:
+    """The record of a run and its version; the commit fails if it is written meanwhile. Raises NotFound."""
+    cell = await work.get(scope, key_of(run))
+    if cell is None or (record := decode(cell)).leaving:
+        raise missing_run(run)
+    return record, cell.version
+
+
+def missing_run(run: str) -> NotFound:
+    """The error that says that there is no such run, or no longer."""
+    return NotFound(
+        f"there is no run {run!r}",
+        remedy="A run leaves with its session, and `runs.finished_ttl` after it ended. `hold.runs.list()` lists those "
+        "there are.",
+        run=run,
+    )
