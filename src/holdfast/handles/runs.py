@@ -11,6 +11,7 @@ from holdfast.errors import AlreadyExists, Conflict, InvalidValue, NotFound, sho
 from holdfast.handles.measured import measured
 from holdfast.handles.recovery import PAGE, recoverable
 from holdfast.handles.run import Run
+from holdfast.handles.run_writes import looked
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target, Unit
 from holdfast.kernel import codec
@@ -135,7 +136,7 @@ async def fetched(unit: Unit, target: Target, id: str) -> Run | None:
     """The run of that id in that scope."""
     run.check_id(id)
     try:
-        return Run(unit, target, await unit.read(target, lambda work: run.load(work, target.scope, id)))
+        return Run(unit, target, await looked(unit, target, id))
     except NotFound as problem:
         if problem.facts.get("run") == id:
             return None

@@ -53,13 +53,15 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Loaded(Struct, frozen=True):
-    """A run as one read found it, with the versions of what was found."""
+    """A run as one read found it, with the versions of what was found (0: staged in the unit that read), and the seq of
+    its scope then."""
 
     record: RunRecord
     version: int
     specs: Mapping[str, NodeSpec]
     nodes: Mapping[str, NodeRecord]
     versions: Mapping[str, int]
+    seq: int = 0
 
 
 def scope_of(run: str) -> str:
@@ -230,23 +232,29 @@ def unchanged(work: Work, scope: str, run: str, version: int) -> None:
 
 
 async def load(work: Work, scope: str, run: str) -> Loaded:
-    """A run with everything that is kept of its nodes, in one read. Raises NotFound."""
+    """A run with everything that is kept of its nodes, as the store has it: one read, no condition. Raises NotFound."""
     key = key_of(run)
     ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX))
     view = (await work.peek([Read(scope, (key,), ranges)]))[0]
-    cell = view.cells.get(key)
+    return _loaded(run, view.cells.get(key), *view.ranges, seq=view.head.seq)
+
+
+async def load_in(work: Work, scope: str, run: str) -> Loaded:
+    """The same as the unit sees it, which its commit then rests on. Raises NotFound."""
+    cell = await work.get(scope, key_of(run))
+    return _loaded(run, cell, await work.all(scope, graph_prefix(run)), await work.all(scope, node_prefix(run)))
+
+
+def _loaded(run: str, cell: Cell | None, graph: Iterable[Cell], kept: Iterable[Cell], *, seq: int = 0) -> Loaded:
     if cell is None or (record := decode(cell)).leaving:
         raise missing_run(run)
-    graph, kept = view.ranges
     prefix = len(node_prefix(run))
+    nodes, versions = {}, {}
+    for one in kept:
+        name = one.key[prefix:]
+        nodes[name], versions[name] = decode_node(one), one.version
     specs = {spec.name: spec_of(spec) for part in graph for spec in _decoded(_specs, part)}
-    return Loaded(
-        record,
-        cell.version,
-        specs,
-        {cell.key[prefix:]: decode_node(cell) for cell in kept},
-        {cell.key[prefix:]: cell.version for cell in kept},
-    )
+    return Loaded(record, cell.version, specs, nodes, versions, seq)
 
 
 async def read(work: Work, scope: str, run: str) -> tuple[RunRecord, int]:
