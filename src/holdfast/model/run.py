@@ -65,14 +65,10 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     nodes       how many it has; their specifications stand in `parts` cells beside the record
     tracks      whether what its nodes do is kept; `keeps_outputs`: and what they came to
     leaving     it has left, and what it consisted of is being removed
-<<<<<<< HEAD
     waits       it is paused since it waits for answers, and goes on with the next one
     asked       how many questions it put to people
     salt        makes the identities of its steps, and the ids of its questions, which stand in keys, unlike those of
-                other runs
-=======
-    salt        makes the identities of its steps, which stand in keys, unlike those of other runs, but for its forks
->>>>>>> main
+                other runs, but for its forks
     """
 
     id: str
