@@ -52,6 +52,7 @@ async def fill(hold: Holdfast, user: str, *, id: str | None = None, text: str = 
             f"{c}?", kind="edit", node="ask", payload={"what": c}, metadata={"m": c}, schema={"title": c},
         )  # fmt: skip
         await hold.interactions.answer(q.id, "approved", value={"what": f"{c} changed"}, note=c, metadata={"m": c})
+        await run.refresh()
         await run.ask(c, kind="choice", options=[c, "none"], default=c, key=f"{names}-key", assignees=[f"{c}-bo"])
         async with s.claim(worker=f"{c}-worker"):
             pass
