@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from typing import Any
 
 from holdfast.errors import InvalidValue, shown
@@ -128,16 +129,27 @@ class Board:
     def put(self, node: str, record: NodeRecord) -> None:
         """Take note of what is kept of a node now, and of all that follows."""
         before = self.records.get(node)
-        was = self.statuses[node]
         self.records[node] = record
-        self._judge([node])
-        if self.statuses[node] != was or (before is not None and before.round != record.round):
-            self._judge(self._behind(node))
+        self._spread(node, at_least=before is not None and before.round != record.round)
 
     def forget(self, node: str) -> None:
         """Take it that nothing is kept of a node."""
         self.records.pop(node, None)
-        self._judge([node, *self._behind(node)])
+        self._spread(node, at_least=True)
+
+    def _spread(self, node: str, *, at_least: bool) -> None:
+        """Say anew what that node is and, as far as that changes anything, those behind it; `at_least` those that wait
+        for it. In order, so that each is judged once."""
+        waiting, known = [(self._order[node], node)], {node}
+        while waiting:
+            _, name = heappop(waiting)
+            before = self.statuses[name], name in self._stale
+            self._judge([name])
+            if before != (self.statuses[name], name in self._stale) or (at_least and name == node):
+                for other in self._dependents[name]:
+                    if other not in known:
+                        known.add(other)
+                        heappush(waiting, (self._order[other], other))
 
     def hold(self, token: int) -> None:
         """The run is held by that claim from now on."""
@@ -179,17 +191,6 @@ class Board:
             if record.started_us is not None
         ]
         return max(begun)[3] if begun else None
-
-    def _behind(self, node: str) -> list[str]:
-        """Everything that depends on a node, in order."""
-        found: set[str] = set()
-        waiting = [node]
-        while waiting:
-            for other in self._dependents[waiting.pop()]:
-                if other not in found:
-                    found.add(other)
-                    waiting.append(other)
-        return sorted(found, key=self._order.__getitem__)
 
     def _judge(self, names: Iterable[str]) -> None:
         """Say anew what those nodes are, which come in order."""
