@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from msgspec import Raw
@@ -11,6 +12,7 @@ from holdfast.errors import AlreadyExists, Conflict, InvalidValue, NotFound, sho
 from holdfast.handles.measured import measured
 from holdfast.handles.recovery import PAGE, recoverable
 from holdfast.handles.run import Run
+from holdfast.handles.run_writes import looked
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target, Unit
 from holdfast.kernel import codec
@@ -80,7 +82,9 @@ class SessionRuns:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Run]:
-        """A page of the session's runs, the newest first; continue with `cursor=page.next` (None at the end)."""
+        """A page of the session's runs, the newest first; continue with `cursor=page.next` (None at the end). Raises
+        NotFound if the session is gone."""
+        await self._unit.read(self._target, lambda work: work.look_for(self._target.scope))
         names = {"session": session.id_of(self._target.scope), "workflow": workflow, "status": status}
         return await listed(self._store, names, limit, cursor)
 
@@ -135,7 +139,7 @@ async def fetched(unit: Unit, target: Target, id: str) -> Run | None:
     """The run of that id in that scope."""
     run.check_id(id)
     try:
-        return Run(unit, target, await unit.read(target, lambda work: run.load(work, target.scope, id)))
+        return Run(unit, target, await looked(unit, target, id))
     except NotFound as problem:
         if problem.facts.get("run") == id:
             return None
@@ -158,8 +162,9 @@ async def listed(store: Store, names: Mapping[str, str | None], limit: int, curs
     found = []
     for view, key in rows:
         id = key.removeprefix(run.AREA)
-        if (one := await fetched(Alone(store), _target(view), id)) is not None:
-            found.append(one)
+        with suppress(NotFound):  # gone meanwhile
+            if (one := await fetched(Alone(store), _target(view), id)) is not None:
+                found.append(one)
     return Page(tuple(found), following)
 
 
@@ -209,7 +214,10 @@ class Runs:
             )
         if not places:
             return None
-        found = await fetched(self._unit, Target(places[0].scope, "must_exist"), id)
+        try:
+            found = await fetched(self._unit, Target(places[0].scope, "must_exist"), id)
+        except NotFound:  # gone meanwhile
+            return None
         rights = self._store.principal
         return found if found is None or rights is None or found.user == rights.user else None
 

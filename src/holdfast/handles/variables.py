@@ -192,9 +192,10 @@ class Variables:
         """
         stands = self._stands.of(run, node, workflow)
         places = self._places(stands) if level is None else [self._place(level, stands)]
-        together = isinstance(self._unit, Together)
+        together, whose = isinstance(self._unit, Together), level is None and self._unit.store.principal is None
         found = await self._unit.read(
-            self._target, lambda work: everything(work, self._target.scope, places, together=together)
+            self._target,
+            lambda work: everything(work, self._target.scope, places, together=together, whose=whose),
         )
         return [self._told(place, name, cell, reveal=reveal) for place, name, cell in found]
 

@@ -24,7 +24,7 @@ from msgspec import Struct
 from holdfast.errors import Corrupt, NotFound
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Absent, Cell, Entry, Range, Read, Unchanged
-from holdfast.kernel.keys import check_name, escaped
+from holdfast.kernel.keys import check_name, escaped, unescaped
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model.moment import order_of
@@ -53,13 +53,15 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Loaded(Struct, frozen=True):
-    """A run as one read found it, with the versions of what was found."""
+    """A run as one read found it, with the versions of what was found (0: staged in the unit that read), and the seq of
+    its scope then."""
 
     record: RunRecord
     version: int
     specs: Mapping[str, NodeSpec]
     nodes: Mapping[str, NodeRecord]
     versions: Mapping[str, int]
+    seq: int = 0
 
 
 def scope_of(run: str) -> str:
@@ -191,6 +193,36 @@ def put_node(work: Work, scope: str, run: str, node: str, record: NodeRecord, *,
     work.note(scope, "run", "set", run, raw, node)
 
 
+def put_back(work: Work, scope: str, key: str, raw: bytes | None) -> None:
+    """Stage a cell of a run as it was kept, under its whole key; without a value, that it is gone. With what stands in
+    indexes, and the change that tells of it."""
+    area, _, name = key.partition("/")
+    if area == "run" and raw is not None:
+        record = decode(Cell(key, raw, 0))
+        leave(work, scope, record) if record.leaving else put(work, scope, record)
+        return
+    if raw is None:
+        work.delete(scope, key)
+    else:
+        work.put(scope, key, raw)
+    op = "delete" if raw is None else "set"
+    if area == "run":
+        work.note(scope, "run", op, name)
+    elif area == "node":
+        run, _, node = name.partition("/")
+        work.note(scope, "run", op, unescaped(run), raw, node)
+
+
+def of_another(key: str, raw: bytes, ids: Mapping[str, str], *, session: str, at_us: int) -> tuple[str, bytes]:
+    """Key and value of a cell of a run as the run of another session has it, whose id is the one given for its own."""
+    area, _, name = key.partition("/")
+    if area == "run":
+        record = decode(Cell(key, raw, 0)).forked(ids[name], session=session, at_us=at_us)
+        return AREA + record.id, _encode(record)
+    run, _, rest = name.partition("/")
+    return f"{area}/{escaped(ids[unescaped(run)])}/{rest}", raw
+
+
 def unchanged(work: Work, scope: str, run: str, version: int) -> None:
     """Let the commit fail if the run's record was written after that version."""
     work.require(scope, Unchanged(AREA + run, version))
@@ -200,23 +232,30 @@ def unchanged(work: Work, scope: str, run: str, version: int) -> None:
 
 
 async def load(work: Work, scope: str, run: str) -> Loaded:
-    """A run with everything that is kept of its nodes, in one read. Raises NotFound."""
+    """A run with everything that is kept of its nodes, as the store has it: one read. Raises NotFound."""
     key = key_of(run)
     ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX))
     view = (await work.peek([Read(scope, (key,), ranges)]))[0]
-    cell = view.cells.get(key)
+    work.part(scope).see(view.head)
+    return _loaded(run, view.cells.get(key), *view.ranges, seq=view.head.seq)
+
+
+async def load_in(work: Work, scope: str, run: str) -> Loaded:
+    """The same as the unit sees it, which its commit then rests on. Raises NotFound."""
+    cell = await work.get(scope, key_of(run))
+    return _loaded(run, cell, await work.all(scope, graph_prefix(run)), await work.all(scope, node_prefix(run)))
+
+
+def _loaded(run: str, cell: Cell | None, graph: Iterable[Cell], kept: Iterable[Cell], *, seq: int = 0) -> Loaded:
     if cell is None or (record := decode(cell)).leaving:
         raise missing_run(run)
-    graph, kept = view.ranges
     prefix = len(node_prefix(run))
+    nodes, versions = {}, {}
+    for one in kept:
+        name = one.key[prefix:]
+        nodes[name], versions[name] = decode_node(one), one.version
     specs = {spec.name: spec_of(spec) for part in graph for spec in _decoded(_specs, part)}
-    return Loaded(
-        record,
-        cell.version,
-        specs,
-        {cell.key[prefix:]: decode_node(cell) for cell in kept},
-        {cell.key[prefix:]: cell.version for cell in kept},
-    )
+    return Loaded(record, cell.version, specs, nodes, versions, seq)
 
 
 async def read(work: Work, scope: str, run: str) -> tuple[RunRecord, int]:

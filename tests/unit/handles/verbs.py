@@ -11,11 +11,14 @@ from typing import Any
 
 from holdfast import Session, State
 from holdfast.handles.checkpoints import SessionCheckpoints
+from holdfast.handles.event_log import EventLog
 from holdfast.handles.messages import Messages
 from holdfast.handles.own_area import Area
 from holdfast.handles.past import Past, PastMessages, PastValues
+from holdfast.handles.runs import SessionRuns
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.surface import SessionSurface
+from holdfast.handles.variables import Variables
 
 Try = Callable[[Any], Awaitable[Any]]
 
@@ -40,10 +43,10 @@ SURFACE: dict[str, Try] = {
     "SessionSurface.touch": lambda s: s.touch(),
     "SessionSurface.emit": lambda s: s.emit("k", 1),
     "SessionSurface.iterate": lambda s: entered(s.iterate()),
-    "SessionSurface.log": lambda s: s.log("noted"),
+    "EventLog.log": lambda s: s.log("noted"),
     "SessionSurface.log_tool_call": lambda s: s.log_tool_call("search"),
-    "SessionSurface.log_learning": lambda s: s.log_learning("x"),
-    "SessionSurface.events": lambda s: s.events(),
+    "EventLog.log_learning": lambda s: s.log_learning("x"),
+    "EventLog.events": lambda s: s.events(),
     "SessionSurface.agent_state": lambda s: _named(s, "agent_state"),
     "Area.get": lambda s: s.area("a").get(["k"]),
     "Area.page": lambda s: s.area("a").page(),
@@ -62,10 +65,20 @@ SURFACE: dict[str, Try] = {
     "State.history": lambda s: s.state.history("secret"),
     "State.why": lambda s: s.state.why("secret"),
     "State.diff": lambda s: s.state.diff(),
+    "Variables.set": lambda s: s.variables.set("secret", 1),
+    "Variables.set_many": lambda s: s.variables.set_many({"secret": 1}),
+    "Variables.get": lambda s: s.variables.get("secret"),
+    "Variables.list": lambda s: s.variables.list(reveal=True),
+    "Variables.clear": lambda s: s.variables.clear(),
+    "Variables.resolve": lambda s: s.variables.resolve("{{ secret }} {{ $flow.state.secret }} {{ $session.user }}"),
+    "Variables.value": lambda s: s.variables.value("{{ $session.metadata }}"),
     "Messages.add": lambda s: s.messages.add("user", "x"),
     "Messages.add_many": lambda s: s.messages.add_many([{"role": "user", "content": "x"}]),
     "Messages.list": lambda s: s.messages.list(),
     "Messages.last": lambda s: s.messages.last(3),
+    "SessionRuns.start": lambda s: s.runs.start("trip"),
+    "SessionRuns.get": lambda s: s.runs.get("r"),
+    "SessionRuns.list": lambda s: s.runs.list(),
     "Runtime.set": lambda s: s.runtime.set("k", 1),
     "Runtime.update": lambda s: s.runtime.update({"k": 1}),
     "Runtime.get": lambda s: s.runtime.get("secret"),
@@ -88,6 +101,8 @@ SESSION: dict[str, Try] = {
     "SessionCheckpoints.checkpoints": lambda s: s.checkpoints(),
     "SessionCheckpoints.restore": lambda s: s.restore("x"),
     "SessionCheckpoints.diff": lambda s: s.diff("x"),
+    "Session.pause_runs": lambda s: s.pause_runs(),
+    "Session.resume_runs": lambda s: s.resume_runs(),
     "Session.claim": lambda s: entered(s.claim()),
     "Past.events": lambda s: s.at(2).events(),
     "PastValues.all": lambda s: s.at(2).state.all(),
@@ -102,6 +117,7 @@ SESSION: dict[str, Try] = {
 NOT_TRIED = {
     "SessionSurface.id", "SessionSurface.area", "Session.at",  # only name what is tried
     "SessionSurface.user_state",  # hers: that of the user she is
+    "SessionSurface.variables", "Variables.dependencies",  # name what is tried, and what a template says
     "Session.changes",  # tells of her life and no other: see test_principal
     "State.place", "Area.limits",  # what is configured
     "Runtime.flush",  # of what she wrote
@@ -117,4 +133,7 @@ def verbs(kind: type) -> set[str]:
     return {f"{kind.__name__}.{name}" for name in names}
 
 
-NOUNS = (SessionSurface, Session, SessionCheckpoints, State, Messages, Runtime, Area, Past, PastValues, PastMessages)
+NOUNS = (
+    SessionSurface, EventLog, Session, SessionCheckpoints, SessionRuns, State, Variables, Messages, Runtime, Area,
+    Past, PastValues, PastMessages,
+)  # fmt: skip
