@@ -20,6 +20,7 @@ from holdfast.model.config import (
     CacheConfig,
     ChangesConfig,
     Config,
+    InteractionsConfig,
     Limits,
     MessagesConfig,
     RetentionConfig,
@@ -37,9 +38,10 @@ from holdfast.model.duration import Duration
 from holdfast.model.erasure import ErasureReport
 from holdfast.model.event import Event
 from holdfast.model.health import Health
+from holdfast.model.interaction import Answer, InteractionKind, InteractionStatus, OnTimeout
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.message import Message
-from holdfast.model.node import Node, NodeSpec, NodeStatus, Retry
+from holdfast.model.node import Node, NodeSpec, NodeStatus, Retry, ask
 from holdfast.model.page import Page
 from holdfast.model.patch import PatchOperation
 from holdfast.model.run import RunStatus
@@ -58,6 +60,7 @@ from holdfast.sync.portal import timeout
 __all__ = [
     "UNSET",
     "AlreadyExists",
+    "Answer",
     "AtomicStep",
     "Budget",
     "BudgetExceeded",
@@ -79,6 +82,8 @@ __all__ = [
     "History",
     "Holdfast",
     "HoldfastError",
+    "Interaction",
+    "InteractionsConfig",
     "KeyRing",
     "LeaseLost",
     "Limits",
@@ -121,6 +126,7 @@ __all__ = [
     "Variables",
     "VariablesConfig",
     "Why",
+    "ask",
     "timeout",
 ]
 Item = TypeVar("Item")
@@ -387,6 +393,50 @@ class Claim:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+class Interaction:
+    @property
+    def id(self) -> str: ...
+    @property
+    def run(self) -> str: ...
+    @property
+    def node(self) -> str | None: ...
+    @property
+    def session(self) -> str | None: ...
+    @property
+    def user(self) -> str | None: ...
+    @property
+    def kind(self) -> InteractionKind: ...
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def payload(self) -> Any: ...
+    @property
+    def options(self) -> Any: ...
+    @property
+    def schema(self) -> Any: ...
+    @property
+    def default(self) -> Any: ...
+    @property
+    def metadata(self) -> dict[str, Any]: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def assignees(self) -> tuple[str, ...]: ...
+    @property
+    def required(self) -> bool: ...
+    @property
+    def status(self) -> InteractionStatus: ...
+    @property
+    def asked_at(self) -> datetime: ...
+    @property
+    def due_at(self) -> datetime | None: ...
+    @property
+    def closed_at(self) -> datetime | None: ...
+    @property
+    def answer(self) -> Answer | None: ...
+    def refresh(self) -> Self: ...
+    def wait(self, timeout: Duration | None = None) -> Answer: ...
+
 class RunView:
     @property
     def id(self) -> str: ...
@@ -477,7 +527,50 @@ class RunClaim:
     def pause(self) -> None: ...
     def retake(self) -> None: ...
 
-class Run(RunSteps):
+class RunAsks(RunSteps):
+    def ask(
+        self,
+        prompt: str,
+        *,
+        kind: InteractionKind = "approval",
+        node: str | None = None,
+        key: str | None = None,
+        options: Iterable[Any] | None = None,
+        schema: Any = None,
+        default: Any = None,
+        timeout: Duration | None = None,
+        on_timeout: OnTimeout | None = None,
+        escalate_to: str | Iterable[str] = (),
+        assignees: str | Iterable[str] = (),
+        required: bool = True,
+        payload: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Interaction: ...
+    def ask_and_wait(self, prompt: str, **question: Any) -> Answer: ...
+    def answer(
+        self,
+        decision: str,
+        *,
+        value: Any = None,
+        by: str | None = None,
+        note: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        digest: str | None = None,
+    ) -> Answer: ...
+    @property
+    def interactions(self) -> RunInteractions: ...
+
+class RunInteractions:
+    @property
+    def pending(self) -> list[Interaction]: ...
+    @property
+    def current(self) -> Interaction | None: ...
+    @property
+    def pending_count(self) -> int: ...
+    def history(self) -> list[Interaction]: ...
+
+class Run(RunAsks):
     def progress(
         self,
         node: str | Mapping[str, Any],
@@ -786,6 +879,7 @@ class ScopeCheckpoints:
 class Face(ScopeCheckpoints):
     sessions: Sessions
     runs: Runs
+    interactions: Interactions
     def state(self, scope: Scope, namespace: str = "") -> State: ...
     def variables(self, scope: Scope) -> Variables: ...
     def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]: ...
@@ -939,6 +1033,36 @@ class Runs:
         cursor: str | None = None,
     ) -> Page[Run]: ...
     def recoverable(self, *, workflow: str | None = None, user: str | None = None) -> Items[Run]: ...
+
+class Interactions:
+    def answer(
+        self,
+        id: str,
+        decision: str,
+        *,
+        value: Any = None,
+        by: str | None = None,
+        note: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        digest: str | None = None,
+    ) -> Answer: ...
+    def get(self, id: str) -> Interaction | None: ...
+    def cancel(self, id: str) -> Interaction: ...
+    def reassign(self, id: str, to: str | Iterable[str]) -> Interaction: ...
+    def pending(
+        self,
+        *,
+        assignee: str | None = None,
+        session_user: str | None = None,
+        session: str | None = None,
+        run: str | None = None,
+        kind: str | None = None,
+        due_before: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Interaction]: ...
+    def history(self, run_id: str) -> list[Interaction]: ...
 
 class Holdfast(Face):
     @classmethod
