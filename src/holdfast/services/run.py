@@ -53,8 +53,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Loaded(Struct, frozen=True):
-    """A run as one read found it, with the versions of what was found (0: staged in the unit that read), and the seq of
-    its scope then."""
+    """A run as one read found it, with the versions of what was found (0: staged in the unit that read), the seq of its
+    scope then, and the cells that were asked for beside."""
 
     record: RunRecord
     version: int
@@ -62,6 +62,7 @@ class Loaded(Struct, frozen=True):
     nodes: Mapping[str, NodeRecord]
     versions: Mapping[str, int]
     seq: int = 0
+    beside: tuple[Cell, ...] = ()
 
 
 def scope_of(run: str) -> str:
@@ -231,22 +232,26 @@ def unchanged(work: Work, scope: str, run: str, version: int) -> None:
 # --- reading --------------------------------------------------------------------------------------
 
 
-async def load(work: Work, scope: str, run: str) -> Loaded:
-    """A run with everything that is kept of its nodes, as the store has it: one read. Raises NotFound."""
+async def load(work: Work, scope: str, run: str, beside: Range) -> Loaded:
+    """A run with everything that is kept of its nodes, and what stands `beside`, as the store has it: one read.
+    Raises NotFound."""
     key = key_of(run)
-    ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX))
+    ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX), beside)
     view = (await work.peek([Read(scope, (key,), ranges)]))[0]
     work.part(scope).see(view.head)
     return _loaded(run, view.cells.get(key), *view.ranges, seq=view.head.seq)
 
 
-async def load_in(work: Work, scope: str, run: str) -> Loaded:
+async def load_in(work: Work, scope: str, run: str, beside: Range) -> Loaded:
     """The same as the unit sees it, which its commit then rests on. Raises NotFound."""
     cell = await work.get(scope, key_of(run))
-    return _loaded(run, cell, await work.all(scope, graph_prefix(run)), await work.all(scope, node_prefix(run)))
+    found = [await work.all(scope, prefix) for prefix in (graph_prefix(run), node_prefix(run), beside.prefix)]
+    return _loaded(run, cell, *found)
 
 
-def _loaded(run: str, cell: Cell | None, graph: Iterable[Cell], kept: Iterable[Cell], *, seq: int = 0) -> Loaded:
+def _loaded(
+    run: str, cell: Cell | None, graph: Iterable[Cell], kept: Iterable[Cell], beside: Iterable[Cell], *, seq: int = 0
+) -> Loaded:
     if cell is None or (record := decode(cell)).leaving:
         raise missing_run(run)
     prefix = len(node_prefix(run))
@@ -255,7 +260,7 @@ def _loaded(run: str, cell: Cell | None, graph: Iterable[Cell], kept: Iterable[C
         name = one.key[prefix:]
         nodes[name], versions[name] = decode_node(one), one.version
     specs = {spec.name: spec_of(spec) for part in graph for spec in _decoded(_specs, part)}
-    return Loaded(record, cell.version, specs, nodes, versions, seq)
+    return Loaded(record, cell.version, specs, nodes, versions, seq, tuple(beside))
 
 
 async def read(work: Work, scope: str, run: str) -> tuple[RunRecord, int]:
