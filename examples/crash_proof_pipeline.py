@@ -6,15 +6,17 @@ prepares for nothing: what it finished is remembered, and whoever takes the run 
 
 import asyncio
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from holdfast import Holdfast, Run
+from holdfast import Holdfast
 
 STORE = "sqlite:///pipeline.db"
 FOLDER = Path("letters")
 FILES = 12
+KILLS = 3
 
 
 def write_letters() -> int:
@@ -32,7 +34,7 @@ def count(name: str) -> int:
     return len((FOLDER / name).read_text().split())
 
 
-async def one_file(run: Run, name: str) -> None:
+async def one_file(run, name: str) -> None:
     """Counted once, and added to the sum once, whatever becomes of the process in between."""
     words = await run.step("count", asyncio.to_thread, count, name, key=name)
 
@@ -66,15 +68,15 @@ async def main() -> None:
     async with Holdfast.open(STORE) as hold:
         s = await hold.sessions.create(task="Count the words")
         run = await s.runs.start("pipeline", nodes={**{name: [] for name in names}, "report": names})
-        while (await run.refresh()).status.is_open:
-            worker = subprocess.Popen([sys.executable, __file__, run.id])
-            try:
-                code = await asyncio.to_thread(worker.wait, chance.uniform(0.4, 1.6) if kills < 3 else 60)
-                assert code == 0
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
-                kills += 1
+        async with s.changes(kinds={"run"}) as changes:
+            while (await run.refresh()).status.is_open:
+                worker = subprocess.Popen([sys.executable, __file__, run.id])
+                if kills < KILLS:
+                    for _ in range(chance.randint(1, 4)):
+                        await anext(changes)  # it is at work: something of the run has moved
+                    worker.kill()
+                    kills += 1
+                assert await asyncio.to_thread(worker.wait) in (0, -signal.SIGKILL)
         counted = await s.events(types={"counted"}, limit=100)
         calls = (FOLDER / "calls.log").read_text().split()
         total = await s.state.get("words", int)

@@ -16,8 +16,8 @@ from holdfast.handles.expiry import count_due, sweep_step
 from holdfast.handles.face import Face, Principal
 from holdfast.handles.measured import measured
 from holdfast.handles.rights import Rights
+from holdfast.handles.state import scope_name
 from holdfast.handles.store import Store
-from holdfast.handles.surface import scope_name
 from holdfast.handles.sweeper import Sweeper
 from holdfast.handles.unit import check_callable
 from holdfast.kernel.contract import Clock, Ids, Kernel

@@ -21,8 +21,8 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from holdfast.errors import Indeterminate, Unavailable
+from holdfast.handles.state import scope_name
 from holdfast.handles.store import Store
-from holdfast.handles.surface import scope_name
 from holdfast.handles.unit import refuse_inside
 from holdfast.kernel.commit import Committed, Head, Read, Swept
 from holdfast.kernel.limits import PAGE_MAX

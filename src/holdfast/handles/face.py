@@ -11,9 +11,8 @@ from holdfast.handles.changes import After, Changes, Members
 from holdfast.handles.measured import measured
 from holdfast.handles.runs import Runs
 from holdfast.handles.sessions import Sessions
-from holdfast.handles.state import State
+from holdfast.handles.state import State, scope_name, state_of
 from holdfast.handles.store import Store
-from holdfast.handles.surface import scope_name, state_of
 from holdfast.handles.transaction import Transaction, repeat
 from holdfast.handles.unit import Alone, Target
 from holdfast.kernel import codec

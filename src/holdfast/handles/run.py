@@ -7,8 +7,9 @@ from typing import Any, Self
 
 from msgspec import Struct
 
-from holdfast.errors import InvalidValue, NotFound, shown
+from holdfast.errors import InvalidTransition, InvalidValue, NotFound, shown
 from holdfast.handles.measured import measured
+from holdfast.handles.run_node import RunNode, Telling
 from holdfast.handles.run_steps import RunSteps
 from holdfast.handles.run_writes import Staged
 from holdfast.kernel import codec
@@ -151,8 +152,9 @@ class Run(RunSteps):
             return before.failed(spec, at_us=at_us, error=told.error or b"null")
         if told.status is NodeStatus.READY:
             status = self._board.statuses[name]
-            done = status in (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED)
-            return before.again() if done else before.set_to(NodeStatus.READY, at_us=at_us)
+            if status in (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED):
+                return before.again()
+            return before.given_back() if status is NodeStatus.RUNNING else before.set_to(told.status, at_us=at_us)
         return before.set_to(told.status, at_us=at_us)
 
     def _fails(self, work: Work, record: RunRecord, name: str, after: NodeRecord) -> RunRecord:
@@ -167,6 +169,35 @@ class Run(RunSteps):
             line = change.emitted("run", name, value)
             payload = encode_live(self._target.epoch or 0, self._store.now_us(), self._store.cause(), line)
             await self._store.kernel.signal(self._target.scope, payload)
+
+    def node(self, node: str, *, input: Any = None) -> RunNode:
+        """One try of a node as a block: `async with run.node("pay") as node`. See `RunNode`."""
+        self._check_alone("node")
+        return RunNode(self, node, input, Telling(self._begins, self._ends, self._breaks_off))
+
+    async def _begins(self, node: str, input: Any) -> None:
+        await self.progress(node, NodeStatus.RUNNING, input=input)
+        if not self._record.tracks:
+            await self._look_at(node)
+            model.check_works(self._record)
+
+    async def _ends(self, work: Work, node: str, output: bytes) -> Staged | None:
+        told = {node: Told(NodeStatus.COMPLETED, output=output)}
+        await self._look_at(node)
+        if not self._record.tracks:
+            await self._emit(told)
+            return await self._goes_on(work)
+        try:
+            return self._advance(work, told)
+        except InvalidTransition:
+            await self._check_held()
+            raise
+
+    async def _breaks_off(self, node: str, error: Exception | None) -> None:
+        if error is None:
+            await self.progress(node, NodeStatus.READY)
+        else:
+            await self.progress(node, NodeStatus.FAILED, error=error)
 
     async def add_nodes(self, specs: Mapping[str, Any]) -> None:
         """Add nodes, which may depend on those there are. Raises InvalidValue for a cycle, an unknown dependency, or a

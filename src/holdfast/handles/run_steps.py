@@ -6,29 +6,25 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, overload
 
-from holdfast.errors import UseTransaction
+from holdfast.errors import Conflict, InvalidValue, UseTransaction
+from holdfast.handles.atomic_step import AtomicStep
 from holdfast.handles.fence import carry
 from holdfast.handles.lease import terms
 from holdfast.handles.measured import measured
 from holdfast.handles.run_claim import RunClaim
-from holdfast.handles.run_writes import RunWrites, Staged
-from holdfast.handles.unit import ATTEMPTS, Alone, check_callable, explain, pause
+from holdfast.handles.run_writes import RunWrites
+from holdfast.handles.unit import ATTEMPTS, Alone, check_attempts, check_callable, explain, pause
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.identity import step_identity
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.work import Work
 from holdfast.model import cause
 from holdfast.model import run as model
 from holdfast.model.claim import Busy
 from holdfast.model.duration import Duration
-from holdfast.model.run import RunStatus
 from holdfast.services import run, step
 
 T = TypeVar("T")
-
-REMEMBERED = 1_000
-"""Results of steps that one handle remembers; what is done never changes."""
 
 
 @measured("run", store="_store")
@@ -96,12 +92,81 @@ class RunSteps(RunWrites):
         raw = self._results.get(identity)
         if raw is None:
             async with self._store.queue("step", self._target.scope, identity):
-                raw = await self._look_up(identity)
+                raw = await self._look_up(step.key_of(self.id, identity))
                 if raw is None:
                     model.check_works(self._record)
                     raw = await self._do(identity, name, fn, args)
             self._remember(identity, raw)
-        return codec.decode(raw) if returns is None else codec.decode_as(raw, returns, key=name)
+        return _decoded(raw, returns, name)
+
+    def atomic_step(self, name: str, *, key: Any = None, version: Any = None) -> AtomicStep:
+        """A step whose effects commit with it, as a block: `async with run.atomic_step("pay") as step`.
+
+        It is told from others by its name, `key` and `version`. See `AtomicStep`.
+        """
+        self._check_alone("atomic_step")
+        return AtomicStep(self, name, self._identity(name, (), key, version))
+
+    @overload
+    async def atomic(
+        self,
+        name: str,
+        fn: Callable[[AtomicStep], Awaitable[Any]],
+        *,
+        key: Any = None,
+        version: Any = None,
+        returns: type[T],
+        attempts: int = 20,
+    ) -> T: ...
+    @overload
+    async def atomic(
+        self,
+        name: str,
+        fn: Callable[[AtomicStep], Awaitable[T]],
+        *,
+        key: Any = None,
+        version: Any = None,
+        attempts: int = 20,
+    ) -> T: ...
+    async def atomic(
+        self,
+        name: str,
+        fn: Callable[[AtomicStep], Awaitable[Any]],
+        *,
+        key: Any = None,
+        version: Any = None,
+        returns: Any = None,
+        attempts: int = 20,
+    ) -> Any:
+        """Run `fn(step)` unless that step is done, and return what it came to: the step's effects are there once.
+
+        What `fn` writes through `step` commits with its completion; on Conflict it runs again, after a jittered pause,
+        up to `attempts` times in all, so it must have no other effects. Its result is what `fn` returned, or what
+        `step.result` was set to if it returned None; None if it rolled back. Raises as `AtomicStep` does.
+        """
+        check_attempts(attempts)
+        check_callable(fn, "fn")
+        if returns is not None:
+            codec.check_type(returns)
+        identity = self._identity(name, (), key, version)
+        attempt = 0
+        while identity not in self._results:
+            block = self.atomic_step(name, key=key, version=version)
+            try:
+                async with self._store.queue("step", self._target.scope, identity), block:
+                    if not block.done:
+                        await _run(fn, block)
+            except Conflict:
+                attempt += 1
+                if attempt == attempts:
+                    raise
+                await pause(self._store, attempt)
+            else:
+                if block.done or identity in self._results:
+                    self._remember(identity, block._result)
+                else:
+                    return None
+        return _decoded(self._results[identity], returns, name)
 
     async def _do(self, identity: str, name: str, fn: Callable[..., Any], args: Sequence[Any]) -> bytes:
         with cause.acting(run=self.id):
@@ -112,20 +177,13 @@ class RunSteps(RunWrites):
             raw = codec.encode(result, bytes_max=limit, what=f"the result of {name}", path="result")
             return await self._keep(identity, name, raw)
 
-    async def _look_up(self, identity: str) -> bytes | None:
-        """What a step came to, if it is done; and the run's record is as it is now. One read."""
-        scope, key, own = self._target.scope, step.key_of(self.id, identity), run.key_of(self.id)
-        cells = await self._unit.read(self._target, lambda work: work.get_many(scope, (key, own)))
-        self._saw_record(cells.get(own))
-        return step.result_in(cells[key]) if key in cells else None
-
     async def _keep(self, identity: str, name: str, result: bytes) -> bytes:
         """Commit what a step came to; returns what is kept, which is another's result if that was faster."""
         attempt, key = 0, step.key_of(self.id, identity)
         while True:
             work = self._store.work()
             work.ask(self._target.scope, "must_exist", epoch=self._target.epoch)
-            staged = self._begun(work)
+            staged = await self._goes_on(work)
             step.put(work, self._target.scope, key, name=name, result=result)
             carry(self._store, work)
             outcome = await self._store.commit(work)
@@ -136,24 +194,9 @@ class RunSteps(RunWrites):
             if outcome.key not in (key, run.key_of(self.id)) or attempt == ATTEMPTS:
                 raise explain(outcome)
             await pause(self._store, attempt)
-            kept = await self._look_up(identity)
+            kept = await self._look_up(key)
             if kept is not None:
                 return kept
-
-    def _begun(self, work: Work) -> Staged:
-        """Stage that the run goes on as it was seen: running, if it was pending. Raises InvalidTransition if it has
-        ended: what began may end while it is paused."""
-        record = self._record
-        if not record.status.is_open:
-            model.check_works(record)
-        if record.status is RunStatus.PENDING:
-            record = record.moved(RunStatus.RUNNING, at_us=work.now_us)
-        return self._stage(work, Staged(record))
-
-    def _remember(self, identity: str, result: bytes) -> None:
-        if len(self._results) >= REMEMBERED:
-            del self._results[next(iter(self._results))]
-        self._results[identity] = result
 
     def _check_alone(self, what: str) -> None:
         if not isinstance(self._unit, Alone):
@@ -162,3 +205,16 @@ class RunSteps(RunWrites):
                 remedy="Take the run outside: `await hold.runs.get(id)`; or `turn.step`, inside a turn.",
                 scope=self._target.scope,
             )
+
+
+def _decoded(raw: bytes, returns: Any, name: str) -> Any:
+    return codec.decode(raw) if returns is None else codec.decode_as(raw, returns, key=name)
+
+
+async def _run(fn: Callable[[AtomicStep], Awaitable[Any]], step: AtomicStep) -> None:
+    answer = fn(step)
+    if not inspect.isawaitable(answer):
+        raise InvalidValue("fn must be an async function: it returned no awaitable", path="fn")
+    result = await answer
+    if result is not None:
+        step.result = result

@@ -10,16 +10,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from holdfast.errors import Conflict, InvalidTransition
-from holdfast.handles.fence import token_of
+from holdfast.handles.fence import lease_lost, token_of
 from holdfast.handles.measured import measured
 from holdfast.handles.run_view import RunView
 from holdfast.handles.unit import ATTEMPTS, Alone, Target, Unit, pause
-from holdfast.kernel.commit import Cell
+from holdfast.kernel.commit import Cell, Read
 from holdfast.kernel.work import Work
+from holdfast.model import run as model
 from holdfast.model.graph import Board
 from holdfast.model.node import NodeRecord, NodeSpec
-from holdfast.model.run import RunRecord
-from holdfast.services import claim, run
+from holdfast.model.run import RunRecord, RunStatus
+from holdfast.services import claim, run, step
 from holdfast.services.run import Loaded
 
 
@@ -29,6 +30,10 @@ class Staged(Struct, frozen=True):
     record: RunRecord
     nodes: Mapping[str, NodeRecord] = {}
     added: Mapping[str, NodeSpec] = {}
+
+
+REMEMBERED = 1_000
+"""Results of steps that one handle remembers; what is done never changes."""
 
 
 BLOCKS = ("node", "atomic step")
@@ -66,6 +71,16 @@ class RunWrites(RunView):
         self._saw(await self._unit.read(self._target, lambda work: run.load(work, self._target.scope, self.id)))
         return self
 
+    async def _look_at(self, node: str) -> None:
+        """Take note of the record and of what is kept of one node, as they are now. One read."""
+        scope, own, key = self._target.scope, run.key_of(self.id), run.node_key(self.id, node)
+        cells = await self._unit.read(self._target, lambda work: work.get_many(scope, (own, key)))
+        self._saw_record(cells.get(own))
+        cell = cells.get(key)
+        if cell is not None and cell.version > self._versions.get(node, 0):
+            self._versions[node] = cell.version
+            self._board.put(node, run.decode_node(cell))
+
     def _saw_record(self, cell: Cell | None) -> None:
         """Take note of the record as it is now. Raises NotFound if the run has left."""
         if cell is None:
@@ -75,6 +90,38 @@ class RunWrites(RunView):
             if record.leaving:
                 raise run.missing_run(self.id)
             self._record, self._version = record, cell.version
+
+    async def _look_up(self, key: str) -> bytes | None:
+        """What the step of that key came to, if it is done; and the run's record is as it is now. One read."""
+        scope, own = self._target.scope, run.key_of(self.id)
+        cells = await self._unit.read(self._target, lambda work: work.get_many(scope, (key, own)))
+        self._saw_record(cells.get(own))
+        return step.result_in(cells[key]) if key in cells else None
+
+    async def _goes_on(self, work: Work) -> Staged:
+        """Stage that the run goes on as it was seen: running, if it was pending. Raises InvalidTransition if it has
+        ended: what began may end while it is paused; LeaseLost, if it was taken away here."""
+        record = self._record
+        if not record.status.is_open:
+            await self._check_held()
+            model.check_works(record)
+        if record.status is RunStatus.PENDING:
+            record = record.moved(RunStatus.RUNNING, at_us=work.now_us)
+        return self._stage(work, Staged(record))
+
+    async def _check_held(self) -> None:
+        """Raise LeaseLost if it is held here, and was taken away: that is what is to be told then, and not what whoever
+        took it has made of it."""
+        if self._token:
+            scope, key = self._target.scope, claim.of_run(self.id)
+            cell = (await self._store.work().peek([Read(scope, (key,))]))[0].cells.get(key)
+            if cell is None or cell.version != self._token:
+                raise lease_lost(scope, "it was taken by somebody else", cell=key)
+
+    def _remember(self, identity: str, result: bytes) -> None:
+        if len(self._results) >= REMEMBERED:
+            del self._results[next(iter(self._results))]
+        self._results[identity] = result
 
     def _stage(self, work: Work, staged: Staged) -> Staged:
         """Stage that, on the condition that what it was judged by is as it was seen."""
@@ -100,6 +147,7 @@ class RunWrites(RunView):
                 seq = await self._unit.write(self._target, partial(_stage_into, tries, stage))
             except InvalidTransition:
                 if looked:
+                    await self._check_held()
                     raise
             except Conflict:
                 attempt += 1

@@ -9,7 +9,7 @@ from copy import deepcopy
 from types import UnionType
 from typing import Any, TypeVar, overload
 
-from holdfast.errors import TypeMismatch, articled
+from holdfast.errors import InvalidId, InvalidValue, TypeMismatch, articled, shown
 from holdfast.handles.measured import measured
 from holdfast.handles.unit import Alone, Target, Unit, check_callable
 from holdfast.kernel import codec
@@ -20,6 +20,7 @@ from holdfast.kernel.limits import PAGE_MAX, check_limit, listed
 from holdfast.kernel.work import Work
 from holdfast.model.cause import decode_cause
 from holdfast.model.moment import to_datetime
+from holdfast.model.scope import KINDS, Scope
 from holdfast.model.state import Diff, History, Snapshot, Why
 from holdfast.operations import diff, history
 from holdfast.services import session, state
@@ -239,3 +240,23 @@ async def _firm(work: Work, scope: str, seq: int) -> int:
     """The version to tell of a scope that is at `seq`: in a session that may be the number of a claim, which the next
     commit gets if the power goes."""
     return await firm_at(work.log, scope, seq) if session.is_scope(scope) else seq
+
+
+def scope_name(scope: Scope) -> str:
+    """The name of a scope in the store. Raises InvalidValue for what is no Scope, InvalidId for one that cannot be."""
+    if not isinstance(scope, Scope):
+        raise InvalidValue(f"a scope is made by Scope.user(id) and the like; got {shown(scope)}", path="scope")
+    if scope.kind not in KINDS:
+        raise InvalidId(f"there is no scope of kind {shown(scope.kind)}; there are {', '.join(KINDS)}")
+    return f"{scope.kind}/{check_name(scope.id, 'the id of a scope')}"
+
+
+def state_of(unit: Unit, scope: Scope, *, namespace: str = "") -> State:
+    """The state of any scope. Raises InvalidId for a scope or namespace that cannot be one."""
+    name = scope_name(scope)
+    if unit.store.principal is not None:
+        unit.store.principal.check(scope)
+    if namespace != "":
+        namespace = check_name(namespace, "a namespace")
+    target = Target(name, "must_exist" if scope.kind == "session" else "create")
+    return State(unit, target, state.Place(name, "state", namespace, unit.store.config.state.value_bytes_max))

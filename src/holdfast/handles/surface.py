@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from holdfast.errors import Conflict, InvalidId, InvalidValue, NotFound, Unavailable, shown
+from holdfast.errors import Conflict, InvalidValue, NotFound, Unavailable, shown
+from holdfast.handles.event_log import EventLog
 from holdfast.handles.iteration import Iterating, counting, reserved_of
 from holdfast.handles.measured import measured
-from holdfast.handles.messages import Messages, stamp_of
+from holdfast.handles.messages import Messages
 from holdfast.handles.own_area import Area
 from holdfast.handles.runs import SessionRuns
 from holdfast.handles.runtime import Runtime
-from holdfast.handles.state import State
+from holdfast.handles.state import State, state_of
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target, Together, Unit
 from holdfast.kernel.codec import mapping
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.keys import check_name
-from holdfast.kernel.limits import check_limit, check_version
+from holdfast.kernel.limits import check_version
 from holdfast.kernel.live import encode_live
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Budget, Usage, bounds_of
 from holdfast.model.change import ChangeKind
 from holdfast.model.duration import Duration, to_seconds, to_us
-from holdfast.model.event import ITERATION, LEARNING, TOOL_CALL, Event, EventRecord
-from holdfast.model.page import Page
-from holdfast.model.scope import KINDS, Scope
+from holdfast.model.event import ITERATION, TOOL_CALL, Event
+from holdfast.model.scope import Scope
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
 from holdfast.operations.count import Wanted, call_tool
@@ -39,28 +39,8 @@ from holdfast.services import change, event, session
 from holdfast.services.state import Place
 
 
-def scope_name(scope: Scope) -> str:
-    """The name of a scope in the store. Raises InvalidValue for what is no Scope, InvalidId for one that cannot be."""
-    if not isinstance(scope, Scope):
-        raise InvalidValue(f"a scope is made by Scope.user(id) and the like; got {shown(scope)}", path="scope")
-    if scope.kind not in KINDS:
-        raise InvalidId(f"there is no scope of kind {shown(scope.kind)}; there are {', '.join(KINDS)}")
-    return f"{scope.kind}/{check_name(scope.id, 'the id of a scope')}"
-
-
-def state_of(unit: Unit, scope: Scope, *, namespace: str = "") -> State:
-    """The state of any scope. Raises InvalidId for a scope or namespace that cannot be one."""
-    name = scope_name(scope)
-    if unit.store.principal is not None:
-        unit.store.principal.check(scope)
-    if namespace != "":
-        namespace = check_name(namespace, "a namespace")
-    target = Target(name, "must_exist" if scope.kind == "session" else "create")
-    return State(unit, target, Place(name, "state", namespace, unit.store.config.state.value_bytes_max))
-
-
 @measured("session", store="_unit.store")
-class SessionSurface:
+class SessionSurface(EventLog):
     """What can be read and written in a session, by itself or inside a transaction."""
 
     def __init__(self, unit: Unit, target: Target, *, user: str | None, agent: str | None) -> None:
@@ -275,56 +255,10 @@ class SessionSurface:
         )
         return event.as_event(entry, stamp(seq, 0) if seq else None)
 
-    async def log_learning(self, insight: str, *, source: str | None = None) -> Event:
-        """Append an entry that tells of something learnt: type "learning", data `insight` and, if given, `source`."""
-        limit = self._unit.store.limits.value_bytes_max
-        data = {"insight": session.checked_text(insight, "insight", limit)}
-        if data["insight"] is None:
-            raise InvalidValue("insight must be text, not None", path="insight")
-        if source is not None:
-            data["source"] = session.checked_text(source, "source", limit)
-        return await self._append(self._entry(LEARNING, data))
-
     def _counted(self, account: Account, record: SessionRecord | None, seq: int) -> None:
         """Take note of what was counted, and of the record if that changed too, at that version (0: not committed)."""
         if record is not None:
             self._saw(record, seq)
-
-    async def log(self, type: str, data: Any = None) -> Event:
-        """Append an event; durable on return, or with the transaction. Raises InvalidValue for a type that the library
-        keeps for its own entries, so that one of these always tells what happened."""
-        return await self._append(self._entry(event.checked_free(type), data))
-
-    async def _append(self, record: EventRecord) -> Event:
-        seq = await self._unit.write(self._target, lambda work: event.append(work, self._target.scope, record))
-        return event.as_event(record, stamp(seq, 0) if seq else None)
-
-    def _entry(self, type: str, data: Any) -> EventRecord:
-        store = self._unit.store
-        now_us = store.now_us()
-        limit = store.limits.value_bytes_max
-        return event.new_record(store.ids.uuid7(now_us), type=type, data=data, at_us=now_us, bytes_max=limit)
-
-    async def events(
-        self,
-        *,
-        types: Iterable[str] | None = None,
-        after: Event | str | None = None,
-        limit: int = 50,
-        order: Literal["oldest", "newest"] = "oldest",
-    ) -> Page[Event]:
-        """A page of the event log, of these types only; continue with `after=page.next` (None at the end)."""
-        check_limit(limit)
-        if order not in ("oldest", "newest"):
-            raise InvalidValue(f'order must be "oldest" or "newest", not {shown(order)}', path="order")
-        wanted = None if types is None else event.checked_types(types)
-        cursor = stamp_of(after, Event, "after")
-        return await self._unit.read(
-            self._target,
-            lambda work: event.page(
-                work, self._target.scope, types=wanted, limit=limit, after=cursor, newest=order == "newest"
-            ),
-        )
 
 
 class Update:

@@ -340,6 +340,12 @@ def check_callable(fn: object, what: str) -> None:
         raise InvalidValue(f"{what} must be a function, not {shown(fn)}", path=what)
 
 
+def check_attempts(attempts: int) -> None:
+    """Refuse a number of attempts that is none (InvalidValue)."""
+    if type(attempts) is not int or attempts < 1:
+        raise InvalidValue(f"attempts must be a positive whole number, not {shown(attempts)}", path="attempts")
+
+
 # --- transactions of the current task -------------------------------------------------------------
 
 

@@ -61,6 +61,23 @@ def set_request(request: str | None) -> str | None:
     return before.request
 
 
+def set_run(run: str, node: str | None, attempt: int | None) -> Cause:
+    """Let what this task commits from now on be of that run, node and try; returns the cause it had, for `set_back`.
+
+    Not a block, for the same reason.
+    """
+    before = current.get()
+    current.set(replace(before, run=run, node=node, attempt=attempt))
+    return before
+
+
+def set_back(before: Cause) -> None:
+    """Let what this task commits from now on have the run, node and try that it had before."""
+    now = current.get()
+    after = replace(now, run=before.run, node=before.node, attempt=before.attempt)
+    current.set(NO_CAUSE if after == NO_CAUSE else after)
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Cause).decode
 

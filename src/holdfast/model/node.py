@@ -222,6 +222,10 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
             error=Raw(error),
         )
 
+    def given_back(self) -> NodeRecord:
+        """It is as before this try, which counts for nothing."""
+        return replace(self, status=NodeStatus.READY, attempt=self.attempt - 1, started_us=None, token=0)
+
     def again(self) -> NodeRecord:
         """It begins another round, with all its tries."""
         return NodeRecord(NodeStatus.READY, round=self.round + 1)

@@ -1,0 +1,172 @@
+"""A node of a run as a block: `async with run.node("pay") as node`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from holdfast.errors import Closed, Conflict, HoldfastError, TooLarge
+from holdfast.handles.background import start, to_its_end
+from holdfast.handles.measured import measured
+from holdfast.handles.run_block import RunBlock
+from holdfast.handles.run_writes import RunWrites, Staged
+from holdfast.handles.unit import Called
+from holdfast.kernel import codec
+from holdfast.kernel.commit import Committed
+from holdfast.kernel.work import Work
+from holdfast.model.duration import to_seconds
+
+
+class Telling(NamedTuple):
+    """How a run is told of a node."""
+
+    begins: Callable[[str, Any], Awaitable[None]]
+    """Commits that a try of the node begins, with that input."""
+    ends: Callable[[Work, str, bytes], Awaitable[Staged | None]]
+    """Stages that it is completed, with that output; None where nothing is kept of nodes."""
+    breaks_off: Callable[[str, Exception | None], Awaitable[None]]
+    """Commits that the try failed with that error; without one, that the node is given back untried."""
+
+
+@measured("node", store="_store", block=True)
+class RunNode(RunBlock):
+    """One try of a node: running where the block begins, and completed with its `output` where it ends.
+
+    What is written through it commits with the completion, or not at all. An exception ends the try as failed, and goes
+    on out of the block; so does TimeoutError, once it takes longer than the node's timeout. A cancellation, `rollback`
+    and a Conflict give the node back: it is ready again, and the try counts for nothing. Every commit of the block, by
+    whatever handle, has the run, the node and the try in its cause.
+
+    Raises InvalidTransition where the node may not begin, or the run has ended meanwhile; Conflict at the end of the
+    block if what it read was changed by somebody else; LeaseLost.
+    """
+
+    _called = Called("node", "run.node(…)", "node")
+
+    def __init__(self, run: RunWrites, name: str, input: Any, telling: Telling) -> None:
+        super().__init__(run, name)
+        self._telling = telling
+        self._input = input
+        self._output = b"null"
+        self._staged: Staged | None = None
+        self._clock: asyncio.Task[None] | None = None
+        self._until_s = float("inf")
+        self._is_late = False
+
+    @property
+    def id(self) -> str:
+        """The node's id."""
+        return self._name
+
+    @property
+    def attempt(self) -> int:
+        """The how manieth try this is, from 1."""
+        return self._run._board.record(self._name).attempt
+
+    @property
+    def input(self) -> Any:
+        """What it was begun with."""
+        return self._input
+
+    @property
+    def output(self) -> Any:
+        """What it comes to: set it in the block."""
+        return codec.decode(self._output)
+
+    @output.setter
+    def output(self, value: Any) -> None:
+        self._output = self._encoded(value, "output")
+
+    async def __aenter__(self) -> Self:
+        if self._state != "new":
+            raise Closed("a node's block is used once; begin another")
+        await self._telling.begins(self._name, self._input)
+        self._acts(self._name, self.attempt or 1)
+        try:
+            await super().__aenter__()
+        except BaseException:
+            self._acts_no_more()
+            raise
+        self._start_clock()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        late = self._stop_clock(error)
+        if late is not None:
+            kind, error = TimeoutError, late
+        try:
+            left = await super().__aexit__(kind, error, trace)
+            if left or error is not None:
+                await self._break_off(None if left else error)
+        except Conflict:
+            await self._break_off(None)
+            raise
+        except (TooLarge, ExceptionGroup) as problem:
+            await self._break_off(problem)
+            raise
+        finally:
+            self._acts_no_more()
+        if late is not None:
+            raise late
+        return left
+
+    async def _break_off(self, error: BaseException | None) -> None:
+        """Tell what became of it, to the end, however often this task is cancelled. What cannot be told any more keeps
+        no exception from leaving the block."""
+        if error is not None and not isinstance(error, (Exception, asyncio.CancelledError)):
+            return  # the process ends
+        failed = error if isinstance(error, Exception) else None
+        try:
+            await to_its_end(self._tell(failed))
+        except HoldfastError as problem:
+            if error is not None:
+                error.add_note(f"what became of the node {self._name!r} could not be kept: {problem}")
+
+    async def _tell(self, failed: Exception | None) -> None:
+        await self._telling.breaks_off(self._name, failed)
+
+    # --- the end of it ----------------------------------------------------------------------------
+
+    async def _commit(self, work: Work) -> None:
+        self._staged = await self._telling.ends(work, self._name, self._output)
+        await super()._commit(work)
+
+    def _finish(self, outcome: Committed) -> None:
+        if self._staged is not None:
+            self._run._took(self._staged, self._seq_of(outcome))
+
+    # --- its timeout ------------------------------------------------------------------------------
+
+    def _start_clock(self) -> None:
+        timeout = self._run._board.specs[self._name].timeout
+        if timeout is not None:
+            self._timeout_s = to_seconds(timeout, "timeout")
+            self._until_s = self._store.clock.monotonic_s() + self._timeout_s
+            self._clock = start(self._interrupt(asyncio.current_task()), "the timeout of a node")
+
+    async def _interrupt(self, body: asyncio.Task[Any] | None) -> None:
+        clock = self._store.clock
+        while (left_s := self._until_s - clock.monotonic_s()) > 0:
+            await clock.sleep(left_s)
+        if body is not None and body.cancel():
+            self._is_late = True
+
+    def _stop_clock(self, error: BaseException | None) -> TimeoutError | None:
+        """What ended the try if that was its timeout: it was interrupted or, where that cannot be, is over it."""
+        if self._clock is None:
+            return None
+        self._clock.cancel()
+        was_cancelled = isinstance(error, asyncio.CancelledError)
+        if self._is_late:
+            body = asyncio.current_task()
+            if body is not None and body.uncancel() > self._cancelled and was_cancelled:
+                return None  # somebody else cancelled it too
+        elif error is not None or self._store.clock.monotonic_s() < self._until_s:
+            return None
+        if error is not None and not was_cancelled:
+            return None
+        return TimeoutError(f"the node {self._name!r} took longer than its timeout of {self._timeout_s:g} s")
