@@ -22,7 +22,7 @@ from holdfast.cli.demo.lock import alone
 from tests.cli.demo.trees import look, plant
 from tests.cli.program import Ended, environment, execute, invoke, start
 
-FIGURES = 3
+FIGURES = 4
 
 
 def holding(ended: Ended) -> int:
