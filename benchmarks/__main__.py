@@ -21,6 +21,7 @@ import apsw
 from benchmarks import (
     blocking,
     cached_get,
+    checkpoint,
     encryption,
     follow,
     langgraph_put,
@@ -33,6 +34,7 @@ from benchmarks import (
     sessions_scale,
     state_get,
     state_set,
+    templates,
     turn,
 )
 from benchmarks.effort import QUICK, Effort
@@ -44,6 +46,7 @@ BENCHMARKS = {
     "state_set": state_set,
     "state_get": state_get,
     "cached_get": cached_get,
+    "checkpoint": checkpoint,
     "sessions_scale": sessions_scale,
     "encryption": encryption,
     "follow": follow,
@@ -52,6 +55,7 @@ BENCHMARKS = {
     "percentiles": percentiles,
     "postgres_set": postgres_set,
     "runtime": runtime,
+    "templates": templates,
     "turn": turn,
     "session_length": session_length,
     "session_stats": session_stats,

@@ -60,6 +60,9 @@ _HOMES = {
     "Turn": "handles.turn",
     "TurnsConfig": "model.config",
     "Usage": "model.budget",
+    "Variable": "model.variable",
+    "Variables": "handles.variables",
+    "VariablesConfig": "model.config",
     "Why": "model.state",
 }
 

@@ -11,6 +11,7 @@ from holdfast.handles.state import State
 from holdfast.handles.surface import SessionSurface
 from holdfast.handles.transaction import SessionTransaction, Transaction
 from holdfast.handles.turn import Turn
+from holdfast.handles.variables import Variables
 from holdfast.hold import Holdfast
 from holdfast.model.budget import Budget, Progress, Usage
 from holdfast.model.cause import Cause
@@ -28,6 +29,7 @@ from holdfast.model.config import (
     SweepConfig,
     TelemetryConfig,
     TurnsConfig,
+    VariablesConfig,
 )
 from holdfast.model.context import Context
 from holdfast.model.event import Event
@@ -42,6 +44,7 @@ from holdfast.model.state import Diff, Difference, History, PastValue, Snapshot,
 from holdfast.model.stats import Stats
 from holdfast.model.status import SessionStatus
 from holdfast.model.template import Template
+from holdfast.model.variable import Variable
 
 __all__ = [
     "UNSET",
@@ -95,5 +98,8 @@ __all__ = [
     "Turn",
     "TurnsConfig",
     "Usage",
+    "Variable",
+    "Variables",
+    "VariablesConfig",
     "Why",
 ]

@@ -148,7 +148,15 @@ class Holdfast(Face):
         ids = ids if ids is not None else system.SystemIds()
         kept = framed(kernel, config)
         stack = stacked(kept, config, clock=clock, fresh=FRESH)
-        hold = cls(Store(stack, clock=clock, ids=ids, config=config), kept)
+        store = Store(
+            stack,
+            clock=clock,
+            ids=ids,
+            config=config,
+            environment=system.environment(),
+            encrypted=kept.encrypts,
+        )
+        hold = cls(store, kept)
         if background:
             hold._sweeper.start()
         return hold
@@ -182,11 +190,11 @@ class Holdfast(Face):
     async def sweep(self, *, older_than: Duration | None = None, dry_run: bool = False) -> SweepReport:
         """End the sessions whose time is over, then remove what nobody can see any more.
 
-        Sessions that have expired; those that ended `older_than` so long ago, or than `Config.retention` says; expired
-        values, what deleted sessions left, and log records beyond `Config.changes`. An `erase` that was interrupted it
-        carries on. Safe at any time, in any number of
-        processes: each session is ended by a commit on the condition that its time is over still. A dry run only
-        counts the sessions.
+        Sessions that have expired; those that ended `older_than` so long ago, or than `Config.retention` says; runs
+        that have ended, as `Config.runs` says; expired values, what deleted sessions left, and log records beyond
+        `Config.changes`. An `erase` that was interrupted it carries on. Safe at any time, in any number of processes:
+        each session is ended by a commit on the condition that its time is over still. A dry run only
+        counts sessions and runs.
         """
         store = self._store
         kept_for = store.config.retention.age if older_than is None else older_than

@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import time
+from collections.abc import Mapping
 
 
 class SystemClock:
@@ -54,6 +55,11 @@ def version() -> str:
         return installed("holdfast")
     except PackageNotFoundError:
         return "unknown"
+
+
+def environment() -> Mapping[str, str]:
+    """The variables of the environment, as they are when they are looked at."""
+    return os.environ
 
 
 def default_url() -> str | None:

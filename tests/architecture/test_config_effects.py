@@ -24,6 +24,8 @@ _LIMIT = (_HOLD, "test_each_limit_takes_what_is_at_it_and_refuses_one_more")
 _ASKED = (_BUDGET, "test_a_session_gets_what_is_given_and_the_configured_budget_for_the_rest")
 _RETENTION = (_HOLD, "test_retention_is_what_a_sweep_leaves_of_the_log")
 _COMPRESSION = (_HOLD, "test_compression_decides_whether_long_values_take_less_room")
+_VARIABLE = "unit/handles/test_variable.py"
+_ASKING = ("unit/handles/test_interaction.py", "test_the_switches_of_the_configuration_work")
 _TOGETHER = (_BUFFERS, "test_so_many_writes_are_committed_together")
 _BOUNDS = (_CACHING, "test_the_bounds_of_the_configuration_are_those_of_the_cache")
 
@@ -45,6 +47,14 @@ SHOWN: dict[str, tuple[str, str]] = {
     "state.temp_ttl": (_HOLD, "test_temp_ttl_is_how_long_temporary_values_live"),
     "state.compression": _COMPRESSION,
     "messages.value_bytes_max": _LIMIT,
+    "variables.templating": (_VARIABLE, "test_templating_can_be_turned_off_and_the_syntax_chosen"),
+    "variables.syntax": (_VARIABLE, "test_templating_can_be_turned_off_and_the_syntax_chosen"),
+    "variables.value_bytes_max": (_VARIABLE, "test_a_value_has_at_most_so_many_bytes"),
+    "variables.validate_types": (_VARIABLE, "test_a_value_that_is_not_of_its_type_is_refused"),
+    "variables.environment": (
+        _VARIABLE,
+        "test_what_the_configuration_does_not_name_cannot_come_from_the_environment",
+    ),
     "turns.answers_ttl": ("unit/handles/test_turn.py", "test_an_answer_is_kept_as_long_as_is_configured"),
     "runtime.persistence": (_BUFFERS, "test_what_waits_is_visible_here_at_once_and_nowhere_else"),
     "runtime.batch_size": _TOGETHER,
@@ -52,6 +62,10 @@ SHOWN: dict[str, tuple[str, str]] = {
     "runtime.checkpoint_every": _TOGETHER,
     "runtime.streaming": (_BUFFERS, "test_streaming_off_keeps_runtime_state_out_of_the_stream"),
     "runtime.compression": _COMPRESSION,
+    "interactions.enabled": _ASKING,
+    "interactions.default_timeout": _ASKING,
+    "interactions.concurrent_max": _ASKING,
+    "interactions.keep_history": _ASKING,
     "changes.retention_age": _RETENTION,
     "changes.retention_count": _RETENTION,
     "changes.queue_max": (_HOLD, "test_queue_max_bounds_what_a_follower_keeps_waiting"),

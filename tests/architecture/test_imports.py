@@ -11,7 +11,7 @@ from tests.architecture.tree import ROOT, write
 
 # A tree in which every layer exists, for the planted imports.
 PACKAGES = """. cli testing handles operations services wrappers backends backends/memory backends/sqlite
-    model kernel"""
+    model kernel dialects"""
 MODULES = "sync hold opening system services/state services/session model/session kernel/commit errors"
 
 

@@ -18,6 +18,7 @@ TOLD_WITH: Mapping[str, str] = {
     "exposition": "stats",
     "moment": "config",
     "page": "session",
+    "patch": "checkpoint",
     "session_filter": "session",
     "settings": "config",
     "status": "session",

@@ -23,6 +23,8 @@ GOALS = {
         for which in ("plain", "tuned")
     },
     "state_get": {"state.get p50 ≤ 50", "last 10 of 200 messages p50 / of 10 ≤ 1.3"},
+    "checkpoint": {"checkpoint, 200 keys, 10 changed p50 ≤ 5"},
+    "templates": {"a template in simple p50 ≤ 5"},
     "cached_get": {"cached state.get, another process open p50 ≤ 10"},
     "sessions_scale": {
         f"{what} among 200 sessions p50 / among 20 ≤ 1.5" for what in ("state.set", "state.get", "list page")

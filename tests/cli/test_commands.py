@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from holdfast.cli.app import Main, Sessions, States
+from holdfast.cli.app import Checkpoints, Main, Sessions, States
 from holdfast.cli.commands import Entry, load
 from tests.cli.program import environment, invoke
 
-TABLES = {"": Main.table, "session": Sessions.table, "state": States.table}
+TABLES = {"": Main.table, "session": Sessions.table, "state": States.table, "checkpoint": Checkpoints.table}
 ENTRIES = [entry for table in TABLES.values() for entry in table.values()]
 
 IMPORTED = """

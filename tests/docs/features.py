@@ -409,6 +409,42 @@ async def _(stage: Stage) -> None:
     await stage.s.area("mine").page("key")
 
 
+# --- variables ------------------------------------------------------------------------------------
+
+
+@feature("variables.set, 100 bytes, at any level")
+async def _(stage: Stage) -> None:
+    await stage.s.variables.set("city", VALUE, level="run", run="r1")
+
+
+@feature("variables.get, nearest of session, user and global")
+async def _(stage: Stage) -> None:
+    await stage.s.variables.set("city", VALUE)
+    stage.begin()
+    await stage.s.variables.get("city")
+
+
+@feature("variables.resolve, 3 variables, 1 key of state")
+async def _(stage: Stage) -> None:
+    await stage.s.variables.set_many({"a": 1, "b": 2, "c": 3})
+    stage.begin()
+    await stage.s.variables.resolve("{{ a }} {{ b }} {{ c }} {{ $flow.state.cart }}", run="r1")
+
+
+@feature("variables.list, 3 variables")
+async def _(stage: Stage) -> None:
+    await stage.s.variables.set_many({"a": 1, "b": 2, "c": 3})
+    stage.begin()
+    await stage.s.variables.list()
+
+
+@feature("variables.clear, 3 variables")
+async def _(stage: Stage) -> None:
+    await stage.s.variables.set_many({"a": 1, "b": 2, "c": 3})
+    stage.begin()
+    await stage.s.variables.clear()
+
+
 @feature("runtime.set, 100 bytes")
 async def _(stage: Stage) -> None:
     await stage.s.runtime.set("step", VALUE)
@@ -475,6 +511,57 @@ async def _(stage: Stage) -> None:
     stage.begin()
     async with stage.s.turn(request_id="req-17") as turn:
         assert turn.replayed
+
+
+@feature("s.checkpoint, the first: 21 cells")
+async def _(stage: Stage) -> None:
+    await stage.s.checkpoint()
+
+
+@feature("s.checkpoint, 3 values of 100 bytes were written since")
+async def _(stage: Stage) -> None:
+    await stage.s.checkpoint()
+    await stage.s.state.update({"cart": VALUE, "key01": VALUE, "new": VALUE})
+    stage.begin()
+    await stage.s.checkpoint()
+
+
+@feature("s.checkpoints, 3 of them")
+async def _(stage: Stage) -> None:
+    for _ in range(3):
+        await stage.s.checkpoint()
+    stage.begin()
+    await stage.s.checkpoints()
+
+
+@feature("s.diff(id), to what there is now")
+async def _(stage: Stage) -> None:
+    taken = await stage.s.checkpoint()
+    await stage.s.state.set("cart", VALUE)
+    stage.begin()
+    await stage.s.diff(taken.id)
+
+
+@feature("s.restore, 2 values differ and a message came")
+async def _(stage: Stage) -> None:
+    taken = await stage.s.checkpoint()
+    await stage.s.state.update({"cart": VALUE, "new": VALUE})
+    await stage.s.messages.add("user", "more")
+    stage.begin()
+    await stage.s.restore(taken.id)
+
+
+@feature("s.fork, 20 values and 50 messages")
+async def _(stage: Stage) -> None:
+    await stage.s.fork()
+
+
+@feature("hold.drop_checkpoint, the newest of 2")
+async def _(stage: Stage) -> None:
+    await stage.s.checkpoint()
+    newest = await stage.s.checkpoint()
+    stage.begin()
+    await stage.hold.drop_checkpoint(newest.id)
 
 
 @feature("s.emit")

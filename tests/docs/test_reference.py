@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 import holdfast
+from holdfast.handles.checkpoints import ScopeCheckpoints, SessionCheckpoints
 from holdfast.handles.face import Principal
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
@@ -17,8 +18,10 @@ from holdfast.handles.sessions import Sessions
 from holdfast.handles.templates import Templates
 from holdfast.handles.transaction import SessionsInTransaction
 from holdfast.kernel.contract import Kernel
+from holdfast.model.checkpoint import Checkpoint
 from holdfast.model.erasure import ErasureReport
 from holdfast.model.keyring import Rekeyed
+from holdfast.model.patch import PatchOperation
 from holdfast.model.session_stats import Durations
 from holdfast.model.stats import CacheStats, CallStats, KindStats, WriterStats
 from tests.docs.runner import ROOT
@@ -28,6 +31,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "budget": (holdfast.Budget, holdfast.Usage, holdfast.Progress, Iteration),
     "change": (holdfast.Change, holdfast.Changes),
     "config": (holdfast.Config,),
+    "checkpoint": (Checkpoint, PatchOperation, SessionCheckpoints, ScopeCheckpoints),
     "claim": (holdfast.Claim,),
     "context": (holdfast.Context,),
     "event": (holdfast.Event,),
@@ -53,6 +57,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "template": (holdfast.Template, Templates),
     "transactions": (holdfast.Transaction, holdfast.SessionTransaction, SessionsInTransaction),
     "turn": (holdfast.Turn,),
+    "variable": (holdfast.Variable, holdfast.Variables),
 }
 NOT_TOLD = {"place", "covers", "over", "named"}  # for the library's own use
 INHERITED_FROM_TUPLE = {"count", "index"}

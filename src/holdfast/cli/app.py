@@ -38,6 +38,7 @@ class Sessions(Commands):
         "pause": Entry("holdfast.cli.session.move", "pause_session", "Pause one that is active."),
         "resume": Entry("holdfast.cli.session.move", "resume_session", "Let one go on that is paused or timed out."),
         "cancel": Entry("holdfast.cli.session.move", "cancel_session", "End one as given up."),
+        "fork": Entry("holdfast.cli.session.fork", "fork_session", "Make a new one with its past."),
         "rm": Entry("holdfast.cli.session.rm", "remove_sessions", "Delete sessions, each with everything in it."),
     }
 
@@ -53,6 +54,18 @@ class States(Commands):
     }
 
 
+class Checkpoints(Commands):
+    """`holdfast checkpoint`."""
+
+    table: ClassVar = {
+        "create": Entry("holdfast.cli.checkpoint.create", "create_checkpoint", "Keep what a scope is now."),
+        "list": Entry("holdfast.cli.checkpoint.list", "list_checkpoints", "List those of a scope, newest first."),
+        "diff": Entry("holdfast.cli.checkpoint.diff", "diff_checkpoint", "Show what changed since, as JSON Patch."),
+        "restore": Entry("holdfast.cli.checkpoint.restore", "restore_checkpoint", "Make the scope what it was."),
+        "rm": Entry("holdfast.cli.checkpoint.rm", "remove_checkpoints", "Drop some; others stay whole."),
+    }
+
+
 program = typer.Typer(
     cls=Main,
     no_args_is_help=True,
@@ -63,8 +76,8 @@ program = typer.Typer(
 program.add_typer(
     typer.Typer(cls=Sessions, no_args_is_help=True, rich_markup_mode=None),
     name="session",
-    short_help="Sessions: list, show, follow, pause, resume, cancel, remove.",
-    help="Sessions: list, show, follow, pause, resume, cancel, remove.\n\n"
+    short_help="Sessions: list, show, follow, pause, resume, cancel, fork, remove.",
+    help="Sessions: list, show, follow, pause, resume, cancel, fork, remove.\n\n"
     "\b\nholdfast -s app.db session list\nholdfast -s app.db session show ID",
 )
 program.add_typer(
@@ -73,6 +86,15 @@ program.add_typer(
     short_help="State of any scope: get, set, compare.",
     help="State of any scope, written kind/id: session/7f0c, user/ada, agent/helper, global/flags.\n\n"
     "\b\nholdfast -s app.db state get user/ada\nholdfast -s app.db state set user/ada name --text Ada",
+)
+
+
+program.add_typer(
+    typer.Typer(cls=Checkpoints, no_args_is_help=True, rich_markup_mode=None),
+    name="checkpoint",
+    short_help="Checkpoints: take, list, compare, restore, drop.",
+    help="Checkpoints of any scope: take, list, compare, restore, drop.\n\n"
+    "\b\nholdfast -s app.db checkpoint create session/ID\nholdfast -s app.db checkpoint restore CHECKPOINT",
 )
 
 

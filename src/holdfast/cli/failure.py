@@ -25,6 +25,7 @@ EXIT_CODES: dict[type[HoldfastError], int] = {
     errors.NotFound: 3,
     errors.Gone: 3,
     errors.AlreadyExists: 4,
+    errors.Busy: 4,
     errors.Conflict: 4,
     errors.InvalidTransition: 4,
     errors.ReadOnlyStore: 5,

@@ -29,7 +29,7 @@ from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model.erasure import ErasureReport
 from holdfast.model.scope import Scope
-from holdfast.operations import erase
+from holdfast.operations import erase, fork
 from holdfast.operations.user_sessions import UserSessions
 from holdfast.services import session
 
@@ -96,7 +96,7 @@ class Erasure:
         return found
 
     async def _there(self) -> dict[str, Head]:
-        there = await self._sessions.present()
+        there = await self._sessions.present() | await fork.unfinished_of(self._work(), self._user)
         [own] = await self._work().peek([Read(self._own)])
         if not own.head.live or (self._interrupted is not None and own.head.epoch != self._interrupted.epoch):
             return there

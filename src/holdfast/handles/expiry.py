@@ -1,21 +1,27 @@
-"""Sessions whose time is over: what has expired does not exist, makes way for a new one, and is swept in the end."""
+"""Sessions whose time is over: what has expired does not exist, makes way for a new one, and is swept in the end; and
+runs, which leave when they have ended long enough ago."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
 
-from holdfast.errors import Closed
+from holdfast.errors import Closed, NotFound
 from holdfast.handles.crowding import thin_out
 from holdfast.handles.erasure import carry_on
+from holdfast.handles.interaction import time_out
 from holdfast.handles.keeper import remove_dead_beats
 from holdfast.handles.store import Store
-from holdfast.kernel.commit import Retention, Swept
+from holdfast.handles.unit import Target
+from holdfast.kernel.commit import Found, Retention, Swept
 from holdfast.kernel.work import Work
 from holdfast.model.duration import to_us
 from holdfast.model.sweep import SweepReport, added
-from holdfast.operations import sweep
+from holdfast.operations import checkpoint, fork, sweep
+from holdfast.operations.leave import leave
+from holdfast.services import interaction
 
 
 async def make_way(store: Store, scope: str) -> bool:
@@ -40,9 +46,12 @@ async def sweep_step(store: Store, *, retention_us: int | None) -> tuple[SweepRe
     for part in (
         _expire,
         partial(_retire, retention_us=retention_us),
+        _let_runs_leave,
+        _time_out,
         _remove_dead_beats,
         _thin_out,
         _carry_on,
+        _give_up,
         _sweep_store,
     ):
         try:
@@ -70,6 +79,36 @@ async def _retire(store: Store, *, retention_us: int | None) -> SweepReport:
     return SweepReport(retired=retired, more=more)
 
 
+async def _let_runs_leave(store: Store) -> SweepReport:
+    config, most, left, more = store.config.runs, store.config.sweep.budget, 0, False
+    operations_max = store.kernel.traits.operations_max
+    if config.finished_ttl is not None:
+        until_us = store.now_us() - to_us(config.finished_ttl, "runs.finished_ttl")
+        take = partial(leave, operations_max=operations_max)
+        left, more = await sweep.each(_works(store), "run", take, until_us=until_us, most=most)
+    if config.history_max is not None:
+        too_many = await sweep.beyond(_works(store)(), config.history_max)
+        for found in too_many[:most]:
+            left += await leave(_works(store), found, operations_max=operations_max)
+        more = more or len(too_many) > most
+    return SweepReport(runs=left, more=more)
+
+
+async def _time_out(store: Store) -> SweepReport:
+    """Questions that nobody answered in time. One that is gone meanwhile, or was answered, is left."""
+
+    async def take(_: Callable[[], Work], found: Found) -> bool:
+        target = Target(found.scope, "must_exist")
+        try:
+            return await time_out(store, target, interaction.run_of(found.key), found.key.rpartition("/")[2])
+        except NotFound:
+            return False
+
+    now_us, most = store.now_us(), store.config.sweep.budget
+    done, more = await sweep.each(_works(store), "interaction", take, until_us=now_us, most=most)
+    return SweepReport(timed_out=done, more=more)
+
+
 async def _remove_dead_beats(store: Store) -> SweepReport:
     await remove_dead_beats(store)
     return SweepReport()
@@ -84,19 +123,32 @@ async def _carry_on(store: Store) -> SweepReport:
     return SweepReport(more=await carry_on(store))
 
 
+async def _give_up(store: Store) -> SweepReport:
+    """Checkpoints and forks that were begun, and with which nobody went on."""
+    now_us, most = store.now_us(), store.config.sweep.budget
+    checkpoints, more = await sweep.each(_works(store), "checkpoint", checkpoint.give_up, until_us=now_us, most=most)
+    forks, more_forks = await sweep.each(_works(store), "fork", fork.give_up, until_us=now_us, most=most)
+    return SweepReport(unfinished=checkpoints + forks, more=more or more_forks)
+
+
 async def _sweep_store(store: Store) -> SweepReport:
     swept = await sweep_store(store, budget=store.config.sweep.budget)
     return SweepReport(cells=swept.cells, records=swept.records, scopes=swept.scopes, more=swept.more)
 
 
 async def count_due(store: Store, *, retention_us: int | None) -> SweepReport:
-    """How many sessions a sweep would end."""
-    now_us = store.now_us()
+    """How many sessions a sweep would end, how many questions, and how many runs would leave since they ended long
+    enough ago."""
+    now_us, kept_for = store.now_us(), store.config.runs.finished_ttl
     work = _works(store)
-    expired = await sweep.count(work, "session", until_us=now_us)
-    if retention_us is None:
-        return SweepReport(expired)
-    return SweepReport(expired, await sweep.count(work, "ended", until_us=now_us - retention_us))
+    report = SweepReport(await sweep.count(work, "session", until_us=now_us))
+    report = replace(report, timed_out=await sweep.count(work, "interaction", until_us=now_us))
+    if retention_us is not None:
+        report = replace(report, retired=await sweep.count(work, "ended", until_us=now_us - retention_us))
+    if kept_for is not None:
+        until_us = now_us - to_us(kept_for, "runs.finished_ttl")
+        report = replace(report, runs=await sweep.count(work, "run", until_us=until_us))
+    return report
 
 
 async def sweep_store(store: Store, *, budget: int) -> Swept:

@@ -8,13 +8,17 @@ from typing import Any, TypeVar
 
 from holdfast.errors import Conflict, InvalidValue
 from holdfast.handles.changes import After, Changes, Members
+from holdfast.handles.checkpoints import ScopeCheckpoints
+from holdfast.handles.interactions import Interactions
 from holdfast.handles.measured import measured
 from holdfast.handles.runs import Runs
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.state import State, scope_name, state_of
 from holdfast.handles.store import Store
+from holdfast.handles.surface import variables_of
 from holdfast.handles.transaction import Transaction, repeat
 from holdfast.handles.unit import Alone, Target
+from holdfast.handles.variables import Variables
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
 from holdfast.kernel.keys import check_name
@@ -33,7 +37,7 @@ FOLLOWED_MAX = 1_000_000
 
 
 @measured("hold", store="_store")
-class Face:
+class Face(ScopeCheckpoints):
     """Sessions, state, transactions and streams of a store, as far as whoever holds it may find them."""
 
     def __init__(self, store: Store) -> None:
@@ -42,10 +46,17 @@ class Face:
         """The sessions."""
         self.runs = Runs(store)
         """The runs of workflows, in sessions and alone."""
+        self.interactions = Interactions(store)
+        """What runs ask people."""
 
     def state(self, scope: Scope, namespace: str = "") -> State:
         """The state of any scope, in a namespace of its own if one is named."""
         return state_of(Alone(self._store), scope, namespace=namespace)
+
+    def variables(self, scope: Scope) -> Variables:
+        """The variables of a user, a global namespace, a session or a run that is kept alone, and those that are seen
+        from there."""
+        return variables_of(Alone(self._store), scope)
 
     async def state_many(self, scopes: Sequence[Scope], namespace: str = "") -> dict[Scope, dict[str, Any]]:
         """All state of several scopes, as of one moment where the backend spans them. A scope without any is {}.

@@ -105,7 +105,8 @@ class PastMessages(ReadOnly):
 
         async def look(work: Work) -> Listed:
             await check_version_of(work, scope, version)
-            return [*await message.page(work, scope, limit=limit, before=end, after=first, order=order)]
+            found = await message.page(work, scope, limit=limit, before=end, after=first, order=order, version=version)
+            return [*found]
 
         return await self._unit.read(self._target, look)
 

@@ -21,9 +21,12 @@ class Rights(Struct, frozen=True):
 
     def check(self, scope: Scope) -> None:
         """Raise NotFound for a scope that does not exist for this principal. Sessions are judged where they are met."""
-        own = scope.id == self.user if scope.kind == "user" else scope in self.also
-        if scope.kind != "session" and not own:
+        if scope.kind != "session" and not self.may(scope):
             raise NotFound(f"{scope} does not exist for this principal", remedy=_remedy(scope), scope=str(scope))
+
+    def may(self, scope: Scope) -> bool:
+        """Whether a scope that is no session's exists for this principal."""
+        return scope.id == self.user if scope.kind == "user" else scope in self.also
 
     def owner(self, user: str | None) -> str:
         """Whose a new session is. Raises InvalidValue for another user."""

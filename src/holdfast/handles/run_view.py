@@ -11,6 +11,7 @@ from holdfast.model.graph import Board
 from holdfast.model.moment import to_datetime
 from holdfast.model.node import Node, NodeStatus
 from holdfast.model.run import RunRecord, RunStatus
+from holdfast.services import interaction
 from holdfast.services.run import Loaded
 
 
@@ -26,6 +27,8 @@ class RunView:
         self._record: RunRecord = loaded.record
         self._version = loaded.version
         self._versions = dict(loaded.versions)
+        cells = loaded.more[0] if loaded.more else ()
+        self._questions = {(one := interaction.decode(cell)).id: (one, cell.version) for cell in cells}
         self._board = Board(loaded.specs, loaded.nodes, token=self._token)
 
     def __repr__(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Literal
 
 from msgspec import Raw
 
 from holdfast.errors import AlreadyExists, Conflict, InvalidValue, NotFound, shown
 from holdfast.handles.measured import measured
+from holdfast.handles.recovery import PAGE, recoverable
 from holdfast.handles.run import Run
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target, Unit
@@ -20,7 +21,7 @@ from holdfast.model.graph import specs_of
 from holdfast.model.page import Page
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.operations import runs_page
-from holdfast.services import run, session
+from holdfast.services import interaction, run, session
 from holdfast.services.run import Loaded
 
 
@@ -133,8 +134,9 @@ async def started(
 async def fetched(unit: Unit, target: Target, id: str) -> Run | None:
     """The run of that id in that scope."""
     run.check_id(id)
+    more = (interaction.all_of(id),)
     try:
-        return Run(unit, target, await unit.read(target, lambda work: run.load(work, target.scope, id)))
+        return Run(unit, target, await unit.read(target, lambda work: run.load(work, target.scope, id, more=more)))
     except NotFound as problem:
         if problem.facts.get("run") == id:
             return None
@@ -225,3 +227,18 @@ class Runs:
         """A page of the runs that pass every filter given, the newest first; continue with `cursor=page.next`."""
         names = {"session": session, "user": user, "workflow": workflow, "status": status}
         return await listed(self._store, names, limit, cursor)
+
+    async def recoverable(self, *, workflow: str | None = None, user: str | None = None) -> AsyncIterator[Run]:
+        """Runs that are pending or running and that nobody works on: `async for run in hold.runs.recoverable()`.
+
+        Those first that nobody holds: never taken up, or given back. Then those whose holder is not heard of: once for
+        the ttl of its claim no beat of it was seen, so a fresh process watches for so long. What is held by this very
+        process, or by who beats, is left out, and so is what cannot be resumed. Take each by `run.claim`: another
+        worker may be faster. It ends when all there were have been decided on.
+        """
+
+        async def page(status: RunStatus, cursor: str | None) -> Page[Run]:
+            return await self.list(workflow=workflow, user=user, status=status, limit=PAGE, cursor=cursor)
+
+        async for found in recoverable(self._store, page):
+            yield found

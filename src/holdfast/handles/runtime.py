@@ -29,8 +29,9 @@ class Runtime:
     "batched"       in this process it is visible at once, to every handle of the session, in every task, thread and
                     transaction. It is committed with `batch_size` writes, after `flush_every`, before or with
                     whatever else this process commits to the session, by `flush()`, and by closing the store.
-    "checkpoint"    the same, but it is committed every `checkpoint_every` writes, by `flush()`, by closing the store,
-                    and before or with a commit that clears it, or reads or writes it in a transaction.
+    "checkpoint"    the same, but it is committed every `checkpoint_every` writes, by `flush()`, by `s.checkpoint()`, by
+                    closing the store, and before or with a commit that clears it, or reads or writes it in a
+                    transaction.
 
     A write that waits is answered by `Buffered` and is lost if the process dies; so are at most two batches of a
     session. What a process wrote to one key between two commits is committed as one write, and told as one change. A

@@ -7,11 +7,15 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from holdfast.handles.changes import After, Changes, Life
+from holdfast.handles.checkpoints import SessionCheckpoints
 from holdfast.handles.claim import Claim
 from holdfast.handles.crowding import make_room
+from holdfast.handles.forking import fork
 from holdfast.handles.lease import terms
 from holdfast.handles.measured import measured
 from holdfast.handles.past import Past
+from holdfast.handles.run import Run
+from holdfast.handles.run_pauses import paused, resumed
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update
 from holdfast.handles.transaction import SessionTransaction, repeat
@@ -20,7 +24,7 @@ from holdfast.handles.unit import Alone, Target
 from holdfast.kernel.commit import Head, Read
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.part import missing
-from holdfast.model.budget import Account, Budget, Progress, progress_of
+from holdfast.model.budget import EMPTY, Account, Budget, Progress, progress_of
 from holdfast.model.claim import Busy
 from holdfast.model.context import Context
 from holdfast.model.duration import Duration
@@ -36,7 +40,7 @@ T = TypeVar("T")
 
 
 @measured("session", store="_store")
-class Session(SessionSurface):
+class Session(SessionSurface, SessionCheckpoints):
     """One session: its id, the record it last saw, its state, messages, events and stream.
 
     A method that commits replaces the record by what it wrote; only `refresh` brings what others changed. Methods
@@ -258,6 +262,20 @@ class Session(SessionSurface):
         scope, epoch = self._target.scope, self._target.epoch or 0
         return Changes(self._store, {scope: after}, kinds=kinds, life=Life(scope, epoch))
 
+    async def fork(self, *, at: str | None = None, id: str | None = None) -> Session:
+        """A new session with the past of this one: as it is now, or `at` a checkpoint. Without an id it gets a new one.
+
+        It has the state, temporary and runtime state, variables, areas of one's own and messages of then, in their
+        order; user, app, agent, mode, channel, task, tags, metadata and the limits of the budget, of which nothing is
+        used. Its metadata say what it was `forked_from`, and its event log begins with that. This session is left as it
+        is, and may be ended.
+
+        It is there whole or not at all: one commit, or as many as it takes, of which the last shows it. Raises NotFound
+        if there is no such checkpoint, AlreadyExists if the id is taken.
+        """
+        forked = await fork(self._store, self._target, at=at, id=id)
+        return Session(self._store, forked.record, forked.head.seq, forked.head, EMPTY, expires_us=forked.expires_us)
+
     async def why(self, key: str) -> Why | None:
         """How a key of its state came to be what it is: `s.state.why(key)`."""
         return await self.state.why(key)
@@ -302,6 +320,17 @@ class Session(SessionSurface):
         """Exclusive use without a turn: `async with s.claim(worker="w1")`. See `Claim`; arguments as for `turn`."""
         name = None if worker is None else check_name(worker, "a worker")
         return Claim(self._store, self._target, terms(busy, wait, ttl, worker=name))
+
+    async def pause_runs(self, reason: str | None = None, *, node: str | None = None) -> list[Run]:
+        """Pause all its runs that are pending or running, or at that node those that have it; returns them.
+
+        One commit for each; what ended meanwhile, or was paused, is left out.
+        """
+        return await paused(self.runs, reason, node)
+
+    async def resume_runs(self, *, node: str | None = None) -> list[Run]:
+        """Let all its paused runs go on, or those that are paused at that node; returns them. One commit for each."""
+        return await resumed(self.runs, node)
 
     async def transact(self, fn: Callable[[SessionTransaction], Awaitable[T]], *, attempts: int = 20) -> T:
         """Run `fn(tx)` in a transaction, again on Conflict, and return what it returned."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
+from types import MappingProxyType
 from typing import Literal, TypeVar
 from weakref import WeakValueDictionary
 
@@ -48,12 +49,24 @@ if hasattr(os, "register_at_fork"):
 class Store:
     """One opened space, as its handles see it. Any thread and event loop may use it."""
 
-    def __init__(self, stack: Stack, *, clock: Clock, ids: Ids, config: Config) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        clock: Clock,
+        ids: Ids,
+        config: Config,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        encrypted: bool = False,
+    ) -> None:
         self.kernel, self.cache, self.meters = stack
         self.spans = None if self.meters is None else self.meters.spans
         self.clock = clock
         self.ids = ids
         self.config = config
+        self.environment = environment
+        """Variables of the process's environment, as they are when they are looked at."""
+        self.encrypted = encrypted
         self.limits = effective_limits(self.kernel.traits, config)
         self.writer = Writer(self.kernel, clock=clock, ids=ids)
         self.deadlines = Deadlines()
@@ -84,13 +97,19 @@ class Store:
         if self._forks != _forks:
             raise Closed("this store was opened before the fork: open it after, or start the process with spawn")
 
-    def work(self, *, of_expired: Literal["nothing", "all"] = "nothing") -> Work:
+    def work(
+        self,
+        *,
+        of_expired: Literal["nothing", "all"] = "nothing",
+        limits: Literal["configured", "kernel's"] = "configured",
+    ) -> Work:
         """A new unit of work, with the cause of the current task. Expired sessions do not exist for it, unless it is
-        to have "all" that is stored."""
+        to have "all" that is stored. What the library writes by itself may be as large as the kernel takes."""
         if self.closed or self._forks != _forks:
             self.check_open()
         keeper = self.deadlines if of_expired == "nothing" else None
-        work = Work(self.writer, limits=self.limits, cause=self.cause(), keeper=keeper)
+        most = self.limits if limits == "configured" else self.kernel.traits
+        work = Work(self.writer, limits=most, cause=self.cause(), keeper=keeper)
         work.values = self.config.changes.values
         return work
 

@@ -10,14 +10,16 @@ from typing import Any, Self
 from holdfast.errors import Conflict, InvalidValue, NotFound, Unavailable, shown
 from holdfast.handles.event_log import EventLog
 from holdfast.handles.iteration import Iterating, counting, reserved_of
+from holdfast.handles.levels import Standpoint
 from holdfast.handles.measured import measured
 from holdfast.handles.messages import Messages
 from holdfast.handles.own_area import Area
 from holdfast.handles.runs import SessionRuns
 from holdfast.handles.runtime import Runtime
-from holdfast.handles.state import State, state_of
+from holdfast.handles.state import State, scope_name, state_of
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target, Together, Unit
+from holdfast.handles.variables import Variables
 from holdfast.kernel.codec import mapping
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.keys import check_name
@@ -37,6 +39,16 @@ from holdfast.operations.extend import extend
 from holdfast.operations.move import Move, end, move
 from holdfast.services import change, event, session
 from holdfast.services.state import Place
+
+
+def variables_of(unit: Unit, scope: Scope) -> Variables:
+    """The variables of any scope. Raises InvalidId for one that cannot be."""
+    name = scope_name(scope)
+    if unit.store.principal is not None:
+        unit.store.principal.check(scope)
+    run = scope.id if scope.kind == "run" else None
+    target = Target(name, "must_exist" if scope.kind == "session" else "create")
+    return Variables(unit, target, Standpoint(name, run=run))
 
 
 @measured("session", store="_unit.store")
@@ -69,6 +81,11 @@ class SessionSurface(EventLog):
     def area(self, name: str) -> Area:
         """Bytes of your own in this session, under keys of your own. See `Area`."""
         return Area(self._unit, self._target, name)
+
+    @property
+    def variables(self) -> Variables:
+        """Its variables, and those that are seen from it."""
+        return Variables(self._unit, self._target, Standpoint(self._target.scope, user=self._user))
 
     @property
     def user_state(self) -> State:
@@ -146,7 +163,7 @@ class SessionSurface(EventLog):
 
     async def end(self) -> Self:
         """Be done with it: it completes if it is open (or is cancelled, if it never started), and its temporary and
-        runtime state are gone. May be called again.
+        runtime state and its variables are gone. May be called again.
 
         One commit, unless there are more values than a commit may write: then the first one ends it, and what a crash
         leaves of the rest is removed by the next call.

@@ -18,8 +18,9 @@ from holdfast.handles.crowding import arrived
 from holdfast.handles.expiry import make_way
 from holdfast.handles.state import State, state_of
 from holdfast.handles.store import Store
-from holdfast.handles.surface import SessionSurface, Update
+from holdfast.handles.surface import SessionSurface, Update, variables_of
 from holdfast.handles.unit import Target, Together, check_attempts, check_callable, pause, refuse_inside
+from holdfast.handles.variables import Variables
 from holdfast.kernel.commit import Committed
 from holdfast.model.budget import Account, Budget
 from holdfast.model.duration import Duration
@@ -45,6 +46,10 @@ class Transaction(Block):
     def state(self, scope: Scope, namespace: str = "") -> State:
         """The state of any scope, in this transaction."""
         return state_of(self._together(), scope, namespace=namespace)
+
+    def variables(self, scope: Scope) -> Variables:
+        """The variables of any scope, in this transaction."""
+        return variables_of(self._together(), scope)
 
     def session(self, id: str) -> SessionSurface:
         """The writing surface of a session, in this transaction. It must exist when the transaction commits."""

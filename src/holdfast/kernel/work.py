@@ -184,12 +184,13 @@ class Work(Reads):
                 result[key] = cell
         return result
 
-    async def range(self, scope: str, wanted: Range) -> tuple[Cell, ...]:
-        """A range of one scope, with the unit's own puts, deletes and appends seen.
+    async def range(self, scope: str, wanted: Range, *, along: tuple[str, ...] = ()) -> tuple[Cell, ...]:
+        """A range of one scope, with the unit's own puts, deletes and appends seen. The cells named by `along` come in
+        the same read: `get` has them then.
 
         A staged append has a provisional key (after every stamped one) and version 0, like every staged put.
         """
-        return (await self._range(scope, wanted))[0]
+        return (await self._range(scope, wanted, along))[0]
 
     async def page(self, scope: str, wanted: Range) -> tuple[tuple[Cell, ...], bool]:
         """The same with `Range.bytes_max` kept, and whether more may follow: what is short of the limit need not be
@@ -214,7 +215,9 @@ class Work(Reads):
                 return cells
             first, after = head, page[-1].key
 
-    async def _range(self, scope: str, wanted: Range) -> tuple[tuple[Cell, ...], Head, bool]:
+    async def _range(
+        self, scope: str, wanted: Range, along: tuple[str, ...] = ()
+    ) -> tuple[tuple[Cell, ...], Head, bool]:
         check_limit(wanted.limit)
         part = self.part(scope)
         hidden = part.hidden_in(wanted.prefix)
@@ -223,8 +226,10 @@ class Work(Reads):
         kept: list[Cell] = []
         while True:
             ask = Range(wanted.prefix, limit, after, wanted.reverse, wanted.bytes_max)
-            view = (await self.peek((Read(scope, (), (ask,)),)))[0]
+            view = (await self.peek((Read(scope, along, (ask,)),)))[0]
             self.part(scope).see(view.head)
+            for key in along:
+                part.found.setdefault(key, view.cells.get(key))
             # The oldest of several, for the answers to tasks that read at once may come in any order.
             part.ranges[wanted.prefix] = min(view.head.seq, part.ranges.get(wanted.prefix, view.head.seq))
             cells = view.ranges[0]

@@ -20,6 +20,11 @@ COMPRESSION = ("auto", "off")
 VALUES = ("inline", "keys")
 """What the log may tell of what is written."""
 
+SYNTAXES = ("simple", "mustache", "handlebars", "jinja")
+"""The syntaxes of text templates."""
+CONCURRENT_MAX = 64
+"""Open questions of one run at most: the commit that ends it withdraws all of them."""
+
 _KIB = 1024
 _MIB = 1024 * 1024
 
@@ -150,6 +155,21 @@ class RunsConfig(Struct, frozen=True, kw_only=True):
     finished_ttl: Duration | None = "24h"
 
 
+class InteractionsConfig(Struct, frozen=True, kw_only=True):
+    """Questions to people.
+
+    enabled         whether runs may ask (True)
+    default_timeout how long a question may be answered that was asked without a timeout (None: as long as its run)
+    concurrent_max  questions of one run that are open at once, up to 64 (32)
+    keep_history    whether questions are kept after their run has ended, as long as the run (True)
+    """
+
+    enabled: bool = True
+    default_timeout: Duration | None = None
+    concurrent_max: int = 32
+    keep_history: bool = True
+
+
 class ChangesConfig(Struct, frozen=True, kw_only=True):
     """The change stream, and so the reach of history. Without both bounds everything is kept.
 
@@ -165,6 +185,23 @@ class ChangesConfig(Struct, frozen=True, kw_only=True):
     retention_count: int | None = None
     queue_max: int = 1000
     values: Literal["inline", "keys"] = "inline"
+
+
+class VariablesConfig(Struct, frozen=True, kw_only=True):
+    """Variables, and the templates that they stand in.
+
+    templating          whether `resolve` and `value` fill in templates (True)
+    syntax              of a template for which none is named: "simple", "mustache", "handlebars" or "jinja" ("simple")
+    value_bytes_max     bytes of one encoded value (256 KiB)
+    validate_types      whether the value of a variable that has a type must be of it (True)
+    environment         names of those variables of the environment that variables may come from (none)
+    """
+
+    templating: bool = True
+    syntax: Literal["simple", "mustache", "handlebars", "jinja"] = "simple"
+    value_bytes_max: int = 256 * _KIB
+    validate_types: bool = True
+    environment: tuple[str, ...] = ()
 
 
 class CacheConfig(Struct, frozen=True, kw_only=True):
@@ -208,10 +245,12 @@ class Config(Struct, frozen=True, kw_only=True):
     turns: TurnsConfig = TurnsConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     runs: RunsConfig = RunsConfig()
+    interactions: InteractionsConfig = InteractionsConfig()
     changes: ChangesConfig = ChangesConfig()
     retention: RetentionConfig = RetentionConfig()
     sweep: SweepConfig = SweepConfig()
     limits: Limits = Limits()
+    variables: VariablesConfig = VariablesConfig()
     cache: CacheConfig = CacheConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
 
@@ -244,10 +283,12 @@ class Config(Struct, frozen=True, kw_only=True):
             "limits.commit_bytes_max": self.limits.commit_bytes_max,
             "state.value_bytes_max": self.state.value_bytes_max,
             "messages.value_bytes_max": self.messages.value_bytes_max,
+            "variables.value_bytes_max": self.variables.value_bytes_max,
             "runtime.batch_size": self.runtime.batch_size,
             "runtime.checkpoint_every": self.runtime.checkpoint_every,
             "changes.queue_max": self.changes.queue_max,
             "runs.history_max": self.runs.history_max,
+            "interactions.concurrent_max": self.interactions.concurrent_max,
             "sweep.budget": self.sweep.budget,
             "session.max_per_user": self.session.max_per_user,
             "session.live_max": self.session.live_max,
@@ -258,6 +299,11 @@ class Config(Struct, frozen=True, kw_only=True):
             unbounded = number is None and name in _UNBOUNDED
             if not unbounded and (type(number) is not int or number < 1):
                 raise InvalidValue(f"{name} must be a positive whole number, not {shown(number)}", path=name)
+        if self.interactions.concurrent_max > CONCURRENT_MAX:
+            raise InvalidValue(
+                f"interactions.concurrent_max is at most {CONCURRENT_MAX}, not {self.interactions.concurrent_max}",
+                path="interactions.concurrent_max",
+            )
         if self.runtime.persistence not in PERSISTENCE:
             raise InvalidValue(
                 f"runtime.persistence must be one of {', '.join(PERSISTENCE)}, not {shown(self.runtime.persistence)}",
@@ -269,6 +315,8 @@ class Config(Struct, frozen=True, kw_only=True):
         if self.turns.answers_ttl is not None:
             to_seconds(self.turns.answers_ttl, "turns.answers_ttl")
         _check_choice("state.compression", self.state.compression, COMPRESSION)
+        _check_choice("variables.syntax", self.variables.syntax, SYNTAXES)
+        _check_names("variables.environment", self.variables.environment)
         _check_choice("runtime.compression", self.runtime.compression, COMPRESSION)
         _check_choice("changes.values", self.changes.values, VALUES)
         for name, duration in {
@@ -278,15 +326,20 @@ class Config(Struct, frozen=True, kw_only=True):
             "cache.ttl": self.cache.ttl,
             "retention.age": self.retention.age,
             "runs.finished_ttl": self.runs.finished_ttl,
+            "interactions.default_timeout": self.interactions.default_timeout,
         }.items():
             if duration is not None:
                 to_seconds(duration, name)
         switches: dict[str, object] = {
             "session.extend_on_access": self.session.extend_on_access,
             "runtime.streaming": self.runtime.streaming,
+            "variables.templating": self.variables.templating,
+            "variables.validate_types": self.variables.validate_types,
             "runs.track_nodes": self.runs.track_nodes,
             "runs.keep_outputs": self.runs.keep_outputs,
             "runs.resumable": self.runs.resumable,
+            "interactions.enabled": self.interactions.enabled,
+            "interactions.keep_history": self.interactions.keep_history,
             "cache.enabled": self.cache.enabled,
             "telemetry.enabled": self.telemetry.enabled,
             "telemetry.opentelemetry": self.telemetry.opentelemetry,
@@ -307,10 +360,12 @@ _PARTS = {
     "turns": TurnsConfig,
     "runtime": RuntimeConfig,
     "runs": RunsConfig,
+    "interactions": InteractionsConfig,
     "changes": ChangesConfig,
     "retention": RetentionConfig,
     "sweep": SweepConfig,
     "limits": Limits,
+    "variables": VariablesConfig,
     "cache": CacheConfig,
     "telemetry": TelemetryConfig,
 }
@@ -319,3 +374,8 @@ _PARTS = {
 def _check_choice(name: str, chosen: object, choices: tuple[str, ...]) -> None:
     if chosen not in choices:
         raise InvalidValue(f"{name} must be {' or '.join(map(repr, choices))}, not {shown(chosen)}", path=name)
+
+
+def _check_names(name: str, names: object) -> None:
+    if not isinstance(names, tuple) or not all(isinstance(one, str) and one for one in names):
+        raise InvalidValue(f"{name} must be a tuple of names, not {shown(names)}", path=name)

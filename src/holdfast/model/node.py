@@ -6,7 +6,7 @@ it waits, is ready, or is skipped because of another follows from those it depen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -83,6 +83,28 @@ class Ask(Struct, frozen=True):
     timeout: Duration | None = None
     on_timeout: Literal["retry", "skip", "fail"] = "fail"
     assignees: tuple[str, ...] = ()
+
+
+def ask(
+    prompt: str = "",
+    *,
+    timeout: Duration | None = None,
+    on_timeout: Literal["retry", "skip", "fail"] = "fail",
+    assignees: Iterable[str] = (),
+) -> Ask:
+    """Let a person decide what becomes of a node without tries left: `NodeSpec(on_failure=ask("Try again?"))`.
+
+    Raises InvalidValue for what cannot be asked so.
+    """
+    if not isinstance(prompt, str):
+        raise InvalidValue(f"prompt must be text, not {shown(prompt)}", path="prompt")
+    if on_timeout not in ("retry", "skip", "fail"):
+        raise InvalidValue(f"on_timeout must be retry, skip or fail, not {shown(on_timeout)}", path="on_timeout")
+    if timeout is not None:
+        to_us(timeout, "timeout")
+    if isinstance(assignees, str):
+        raise InvalidValue("assignees must be several names, not one text", path="assignees")
+    return Ask(prompt, timeout, on_timeout, tuple(assignees))
 
 
 class NodeSpec(Struct, frozen=True):
@@ -166,6 +188,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
     round       how often it was gone through, from 1: a loop begins another
     seen        of those it depends on, in which round each was when this one began; those in their first are left out
     next_us     not before then is it to be tried
+    asks        the open questions that it waits for
     token       of the claim under which it was begun: who holds the run by another knows that it was interrupted
     """
 
@@ -176,6 +199,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
     next_us: int | None = None
     started_us: int | None = None
     ended_us: int | None = None
+    asks: tuple[str, ...] = ()
     token: int = 0
     input: Raw = NULL
     output: Raw = NULL
@@ -191,6 +215,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
             next_us=None,
             started_us=at_us,
             ended_us=None,
+            asks=(),
             token=token,
             input=self.input if input is None else Raw(input),
             output=NULL,
@@ -207,6 +232,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
             ended_us=at_us,
             output=NULL if output is None else Raw(output),
             error=NULL,
+            asks=(),
         )
 
     def failed(self, spec: NodeSpec, *, at_us: int, error: bytes) -> NodeRecord:
@@ -220,6 +246,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
             next_us=at_us + spec.retry.pause_us(attempt) if more and spec.retry is not None else None,
             ended_us=at_us,
             error=Raw(error),
+            asks=(),
         )
 
     def given_back(self) -> NodeRecord:
@@ -229,6 +256,12 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
     def again(self) -> NodeRecord:
         """It begins another round, with all its tries."""
         return NodeRecord(NodeStatus.READY, round=self.round + 1)
+
+    def asking(self, question: str, *, runs: bool) -> NodeRecord:
+        """It waits for one more answer. If it `runs`, that try is not over: it goes on when it begins again."""
+        asks = self.asks if question in self.asks else (*self.asks, question)
+        attempt = max(self.attempt - 1, 0) if runs else self.attempt
+        return replace(self, status=NodeStatus.PAUSED, asks=asks, attempt=attempt, next_us=None)
 
     def set_to(self, status: NodeStatus, *, at_us: int) -> NodeRecord:
         """It is skipped, or paused."""

@@ -15,6 +15,9 @@ class SweepReport(Struct, frozen=True):
     scopes      scopes of which no trace is left
     more        whether something was left to another sweep
     displaced   sessions that it ended since there were more than `Config.session.live_max`
+    runs        runs that had ended, and were kept as long and as many as `Config.runs` says
+    unfinished  checkpoints and forks that were begun and never finished
+    timed_out   questions that nobody answered in time
     """
 
     expired: int = 0
@@ -24,6 +27,9 @@ class SweepReport(Struct, frozen=True):
     scopes: int = 0
     more: bool = False
     displaced: int = 0
+    runs: int = 0
+    unfinished: int = 0
+    timed_out: int = 0
 
 
 def added(one: SweepReport, other: SweepReport) -> SweepReport:
@@ -36,6 +42,9 @@ def added(one: SweepReport, other: SweepReport) -> SweepReport:
         one.scopes + other.scopes,
         other.more,
         one.displaced + other.displaced,
+        one.runs + other.runs,
+        one.unfinished + other.unfinished,
+        one.timed_out + other.timed_out,
     )
 
 

@@ -11,7 +11,7 @@ from holdfast.kernel.work import Work
 from holdfast.model.budget import Budget, bounds_of, is_raised
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
-from holdfast.services import budget, claim, event, runtime, session, state
+from holdfast.services import budget, claim, event, runtime, session, state, variable
 
 MOVE_OPERATIONS = 5
 """What a move writes at most: the record, the entry, the two cells of the deadline, and that of the activity."""
@@ -76,8 +76,8 @@ async def end(
     work: Work, scope: str, *, id: str, operations_max: int, streaming: bool
 ) -> tuple[SessionRecord, int, bool]:
     """Stage the end of a session that is open: it completes, or is cancelled if it never started; and the removal of
-    its temporary and runtime state, as far as one commit can. Returns its record with the version it has (0: staged
-    here), and whether all of that is gone.
+    its temporary and runtime state and its variables, as far as one commit can. Returns its record with the version it
+    has (0: staged here), and whether all of that is gone.
 
     The first of several commits ends it, so that nobody goes on working in a session whose values vanish.
     """
@@ -94,4 +94,6 @@ async def end(
     removed = await state.clear_area(work, scope, "temp", room)
     if removed < room:
         removed += await runtime.clear(work, scope, room - removed, streaming=streaming)
+    if removed < room:
+        removed += await variable.clear(work, scope, variable.AREA, room - removed)
     return record, version, removed < room

@@ -1,7 +1,11 @@
-"""Sessions whose time is over, found by the index of what is due and ended one by one.
+"""Sessions and runs whose time is over, found by the index of what is due and ended one by one.
 
     due "session"       deadlines: those up to now have expired
     due "ended"         ends: those up to a while ago were kept long enough
+    due "checkpoint"    see `checkpoint`
+    due "fork"          see `fork`
+    due "interaction"   questions: those up to now may be answered no more
+    run.ended           ends of runs: see `leave`
 
 Each is ended by a commit on the condition that its time is over still. So any number of processes may sweep at once:
 one ends it, and what was extended or resumed meanwhile is left. A few at a time, so that they share the barriers.
@@ -16,19 +20,21 @@ from typing import Literal
 from holdfast.kernel.commit import Absent, Committed, Found, Head, Read, Unchanged, View
 from holdfast.kernel.work import Work
 from holdfast.model.moment import order_of
-from holdfast.services import session
+from holdfast.services import run, session
 
 BATCH = 32
 """Sessions ended at once."""
 
-Why = Literal["session", "ended"]
-"""Whose time is over: of a session that expired, or of one that has ended."""
+Why = Literal["session", "ended", "checkpoint", "fork", "run", "interaction"]
+"""Whose time is over: of a session that expired, or of one that has ended; of a checkpoint or a fork that was begun and
+never finished; of a run that has ended; of a question."""
 
 
 async def due(work: Work, why: Why, *, until_us: int, after: Found | None, limit: int) -> tuple[Found, ...]:
     """Entries that were due by that time, those longest ago first."""
     hi = order_of(until_us + 1)
-    return await work.find(session.DUE, why, hi=hi, after=None if after is None else after.cursor, limit=limit)
+    index, value = (run.ENDED, "") if why == "run" else (session.DUE, why)
+    return await work.find(index, value, hi=hi, after=None if after is None else after.cursor, limit=limit)
 
 
 async def expire_due(work: Callable[[], Work], found: Found) -> bool:
@@ -87,6 +93,22 @@ async def each(
     if problems:
         raise problems[0]
     return taken, goes_on and taken > 0
+
+
+async def beyond(work: Work, most: int) -> list[Found]:
+    """Runs that have ended, of each scope those beyond so many that ended last. Cost: all entries there are of such."""
+    counts: dict[str, int] = {}
+    too_many: list[Found] = []
+    after: Found | None = None
+    while page := await work.find(
+        run.ENDED, "", after=None if after is None else after.cursor, limit=1000, reverse=True
+    ):
+        for found in page:
+            counts[found.scope] = counts.get(found.scope, 0) + 1
+            if counts[found.scope] > most:
+                too_many.append(found)
+        after = page[-1]
+    return too_many
 
 
 async def count(work: Callable[[], Work], why: Why, *, until_us: int) -> int:

@@ -45,9 +45,14 @@ _claims = msgspec.json.Decoder(ClaimRecord)
 _tickets = msgspec.json.Decoder(Ticket)
 
 
+def prefix_of(run: str) -> str:
+    """What the keys of the claim of a run, and of the tickets for it, start with."""
+    return f"{RUNS}{escaped(run)}/"
+
+
 def of_run(run: str) -> str:
     """The key of the claim of a run."""
-    return f"{RUNS}{escaped(run)}/held"
+    return f"{prefix_of(run)}held"
 
 
 def run_of(cell: str) -> str:

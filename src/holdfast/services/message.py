@@ -3,14 +3,14 @@ of ten cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from holdfast.errors import Corrupt, InvalidValue, shown
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Cell, Range
+from holdfast.kernel.commit import ORDINAL_DIGITS, SEQ_DIGITS, Cell, Range, stamp
 from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.work import Work
@@ -20,9 +20,16 @@ from holdfast.model.moment import to_datetime
 AREA = "message/"
 """What the keys of all messages start with; a stamp completes it."""
 
+HIDDEN = "hidden"
+"""The key of the intervals of messages that are hidden, for their session was restored: `[[41, 57]]`, those of the
+commits 42 to 57."""
+
 Order = Literal["oldest", "newest"]
 
+Interval = tuple[int, int]
+
 _decoder = msgspec.json.Decoder(MessageRecord)
+_intervals = msgspec.json.Decoder(tuple[Interval, ...])
 
 
 def new_record(
@@ -47,17 +54,74 @@ def append(work: Work, scope: str, record: MessageRecord, *, value_bytes_max: in
 
 
 async def page(
-    work: Work, scope: str, *, limit: int, before: str | None, after: str | None, order: Order
+    work: Work,
+    scope: str,
+    *,
+    limit: int,
+    before: str | None,
+    after: str | None,
+    order: Order,
+    version: int | None = None,
 ) -> tuple[Message, ...]:
-    """Messages strictly between two cursors, from the `order` end."""
+    """Messages strictly between two cursors, from the `order` end, but for those that are hidden; with a `version`,
+    those that were hidden after it are shown."""
     newest = order == "newest"
     start, stop = (before, after) if newest else (after, before)
-    wanted = Range(AREA, limit, AREA + start if start is not None else None, newest)
-    messages = tuple(decode(cell) for cell in await work.range(scope, wanted))
-    if stop is None:
-        return messages
-    # One that is staged stands beyond every cursor: within when reading down to `stop`, outside when reading up to it.
-    return tuple(m for m in messages if ((m.cursor or STAGED) > stop if newest else (m.cursor or STAGED) < stop))
+    messages: list[Message] = []
+    while len(messages) < limit:
+        wanted = Range(AREA, limit - len(messages), AREA + start if start is not None else None, newest)
+        cells = await work.range(scope, wanted, along=(HIDDEN,))
+        hidden = await hidden_in(work, scope, version)
+        start = None
+        for cell in cells:
+            cursor = cell.key.removeprefix(AREA)
+            # One that is staged stands beyond every cursor: within when reading down to `stop`, outside when up to it.
+            if stop is not None and (cursor <= stop if newest else cursor >= stop):
+                return tuple(messages)
+            start = cursor
+            over = _beyond(cursor, hidden, newest=newest)
+            if over is not None:
+                start = over
+                break
+            messages.append(decode(cell))
+        else:
+            if len(cells) < wanted.limit:
+                break
+    return tuple(messages)
+
+
+async def hidden_in(work: Work, scope: str, version: int | None = None) -> tuple[Interval, ...]:
+    """The intervals of messages that are hidden, of those that were at that version."""
+    cell = await work.get(scope, HIDDEN)
+    intervals = () if cell is None else intervals_of(cell.value)
+    return intervals if version is None else tuple([one for one in intervals if one[1] < version])
+
+
+def intervals_of(raw: bytes) -> tuple[Interval, ...]:
+    """The intervals that a value tells of."""
+    try:
+        return _intervals.decode(raw)
+    except codec.UNREADABLE as problem:
+        raise Corrupt(f"intervals of hidden messages that cannot be read: {problem}") from problem
+
+
+def hide(work: Work, scope: str, intervals: Sequence[Interval]) -> None:
+    """Stage which messages are hidden."""
+    if intervals:
+        work.put(scope, HIDDEN, msgspec.json.encode(intervals))
+    else:
+        work.delete(scope, HIDDEN)
+
+
+def _beyond(cursor: str, hidden: Sequence[Interval], *, newest: bool) -> str | None:
+    """Where to read on, if what stands there is hidden."""
+    if not hidden or cursor.startswith(STAGED):
+        return None
+    seq = int(cursor[:SEQ_DIGITS])
+    for after, until in hidden:
+        if after < seq <= until:
+            return stamp(after + 1, 0) if newest else stamp(until, 10**ORDINAL_DIGITS - 1)
+    return None
 
 
 def decode(cell: Cell) -> Message:

@@ -5,7 +5,6 @@
                                                 index run.status    value: its status   the same; and so for workflow,
                                                                                         session and user
                                                 index run.ended     value ""            order: ended, then the run
-                                                index run.past      value: its scope    the same: the history of one
     graph/<run>/00000001        specifications of nodes, some hundred in each
     node/<run>/<node>           what a node did
 
@@ -16,7 +15,7 @@ on does not touch it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
 import msgspec
@@ -41,8 +40,8 @@ ID, ALL = "run.id", "run.all"
 NAMED = ("status", "workflow", "session", "user")
 """The fields by which runs are listed; the index of each is called run.<field>."""
 
-ENDED, PAST = "run.ended", "run.past"
-"""The indexes of runs that have ended: of all, and of each scope."""
+ENDED = "run.ended"
+"""The index of runs that have ended."""
 
 PART_BYTES = 100_000
 """So many bytes of specifications stand in one cell, about."""
@@ -54,13 +53,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Loaded(Struct, frozen=True):
-    """A run as one read found it, with the versions of what was found."""
+    """A run as one read found it, with the versions of what was found, and what `more` was asked for."""
 
     record: RunRecord
     version: int
     specs: Mapping[str, NodeSpec]
     nodes: Mapping[str, NodeRecord]
     versions: Mapping[str, int]
+    more: tuple[tuple[Cell, ...], ...] = ()
 
 
 def scope_of(run: str) -> str:
@@ -156,18 +156,27 @@ def _parts(specs: Iterable[SpecRecord]) -> list[list[SpecRecord]]:
 def put(work: Work, scope: str, record: RunRecord) -> None:
     """Stage the record with its index entries, and the change that tells of it."""
     raw = _encode(record)
-    work.put(scope, AREA + record.id, raw, entries=_entries(scope, record))
+    work.put(scope, AREA + record.id, raw, entries=_entries(record))
     work.note(scope, "run", "set", record.id, raw)
 
 
-def _entries(scope: str, record: RunRecord) -> tuple[Entry, ...]:
+def _entries(record: RunRecord) -> tuple[Entry, ...]:
     order = f"{order_of(record.started_us)}.{record.id}"
     entries = [Entry(ID, record.id, ""), Entry(ALL, "", order)]
     entries += [Entry(f"run.{name}", told, order) for name in NAMED if (told := getattr(record, name)) is not None]
-    if record.ended_us is not None:
-        ended = f"{order_of(record.ended_us)}.{record.id}"
-        entries += [Entry(ENDED, "", ended), Entry(PAST, scope, ended)]
-    return tuple(entries)
+    return (*entries, *_ended(record))
+
+
+def _ended(record: RunRecord) -> tuple[Entry, ...]:
+    if record.ended_us is None:
+        return ()
+    return (Entry(ENDED, "", f"{order_of(record.ended_us)}.{record.id}"),)
+
+
+def leave(work: Work, scope: str, record: RunRecord) -> None:
+    """Stage that a run that has ended is gone from now on: found by nobody but who removes what it consisted of."""
+    work.put(scope, AREA + record.id, _encode(msgspec.structs.replace(record, leaving=True)), entries=_ended(record))
+    work.note(scope, "run", "delete", record.id)
 
 
 def put_node(work: Work, scope: str, run: str, node: str, record: NodeRecord, *, seen: int | None) -> None:
@@ -191,15 +200,15 @@ def unchanged(work: Work, scope: str, run: str, version: int) -> None:
 # --- reading --------------------------------------------------------------------------------------
 
 
-async def load(work: Work, scope: str, run: str) -> Loaded:
-    """A run with everything that is kept of its nodes, in one read. Raises NotFound."""
+async def load(work: Work, scope: str, run: str, *, more: Sequence[Range] = ()) -> Loaded:
+    """A run with everything that is kept of its nodes, and what `more` is asked for, in one read. Raises NotFound."""
     key = key_of(run)
     ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX))
-    view = (await work.peek([Read(scope, (key,), ranges)]))[0]
+    view = (await work.peek([Read(scope, (key,), (*ranges, *more))]))[0]
     cell = view.cells.get(key)
     if cell is None or (record := decode(cell)).leaving:
         raise missing_run(run)
-    graph, kept = view.ranges
+    graph, kept, *rest = view.ranges
     prefix = len(node_prefix(run))
     specs = {spec.name: spec_of(spec) for part in graph for spec in _decoded(_specs, part)}
     return Loaded(
@@ -208,6 +217,7 @@ async def load(work: Work, scope: str, run: str) -> Loaded:
         specs,
         {cell.key[prefix:]: decode_node(cell) for cell in kept},
         {cell.key[prefix:]: cell.version for cell in kept},
+        tuple(rest),
     )
 
 

@@ -254,6 +254,12 @@ def put(work: Work, record: SessionRecord) -> None:
     work.tell(scope, line("session", "set", record.id, raw, ""))
 
 
+def announce(work: Work, record: SessionRecord) -> None:
+    """Tell of a session that is being made in several commits, in the first one: whose a life is, its first record
+    says. Nothing of it is there before `create` is staged."""
+    work.tell(scope_of(record.id), line("session", "set", record.id, _encode(record), ""))
+
+
 def living_of(record: SessionRecord, now_us: int) -> Living:
     """What `alive` tells of a session that begins to live now."""
     return Living(record.deadline(now_us), record.user, record.status.is_open, record.created_us)

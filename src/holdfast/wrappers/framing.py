@@ -106,6 +106,9 @@ class Frames(Protocol):
 class Framing(Around):
     """The kernel inside, its bytes kept as `frames` has it."""
 
+    encrypts = False
+    """Whether what is kept is encrypted."""
+
     def __init__(self, inside: Kernel, frames: Frames | None = None, *, compresses: Compresses = everything) -> None:
         super().__init__(inside)
         self.traits = lowered(inside.traits, by=1, each=1)

@@ -31,6 +31,8 @@ from holdfast.wrappers.sealed import Entropy, SealedFrames
 class Sealing(Framing):
     """The kernel inside, encrypted. Made by `open`."""
 
+    encrypts = True
+
     def __init__(self, writer: Writer, seal: Seal, ring: Ring, *, entropy: Entropy, compresses: Compresses) -> None:
         inside = writer.kernel
         traits = lowered(inside.traits, by=SEALED_BYTES_MAX, each=KIB)

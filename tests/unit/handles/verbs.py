@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from holdfast import Session, State
+from holdfast.handles.checkpoints import SessionCheckpoints
 from holdfast.handles.messages import Messages
 from holdfast.handles.own_area import Area
 from holdfast.handles.past import Past, PastMessages, PastValues
@@ -82,6 +83,11 @@ SESSION: dict[str, Try] = {
     "Session.transact": lambda s: s.transact(lambda tx: tx.state.set("secret", 1)),
     "Session.transaction": lambda s: entered(s.transaction()),
     "Session.turn": lambda s: entered(s.turn(request_id="r")),
+    "Session.fork": lambda s: s.fork(),
+    "SessionCheckpoints.checkpoint": lambda s: s.checkpoint(),
+    "SessionCheckpoints.checkpoints": lambda s: s.checkpoints(),
+    "SessionCheckpoints.restore": lambda s: s.restore("x"),
+    "SessionCheckpoints.diff": lambda s: s.diff("x"),
     "Session.claim": lambda s: entered(s.claim()),
     "Past.events": lambda s: s.at(2).events(),
     "PastValues.all": lambda s: s.at(2).state.all(),
@@ -111,4 +117,4 @@ def verbs(kind: type) -> set[str]:
     return {f"{kind.__name__}.{name}" for name in names}
 
 
-NOUNS = (SessionSurface, Session, State, Messages, Runtime, Area, Past, PastValues, PastMessages)
+NOUNS = (SessionSurface, Session, SessionCheckpoints, State, Messages, Runtime, Area, Past, PastValues, PastMessages)

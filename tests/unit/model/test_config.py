@@ -20,6 +20,7 @@ from holdfast.model.config import (
     SweepConfig,
     TelemetryConfig,
     TurnsConfig,
+    VariablesConfig,
 )
 
 NUMBERS: dict[str, type] = {
@@ -28,6 +29,7 @@ NUMBERS: dict[str, type] = {
     "limits.commit_bytes_max": Limits,
     "state.value_bytes_max": StateConfig,
     "messages.value_bytes_max": MessagesConfig,
+    "variables.value_bytes_max": VariablesConfig,
     "runtime.batch_size": RuntimeConfig,
     "runtime.checkpoint_every": RuntimeConfig,
     "changes.retention_count": ChangesConfig,
@@ -42,6 +44,7 @@ CHOICES: dict[str, type] = {
     "state.compression": StateConfig,
     "runtime.compression": RuntimeConfig,
     "changes.values": ChangesConfig,
+    "variables.syntax": VariablesConfig,
 }
 DURATIONS: dict[str, type] = {
     "session.default_ttl": SessionConfig,
@@ -56,6 +59,8 @@ DURATIONS: dict[str, type] = {
 }
 SWITCHES: dict[str, type] = {
     "session.extend_on_access": SessionConfig,
+    "variables.templating": VariablesConfig,
+    "variables.validate_types": VariablesConfig,
     "cache.enabled": CacheConfig,
     "runtime.streaming": RuntimeConfig,
     "telemetry.enabled": TelemetryConfig,
@@ -91,6 +96,13 @@ def test_a_persistence_that_there_is_not_is_refused(value: Any) -> None:
     assert refused.value.path == "runtime.persistence"
 
 
+@pytest.mark.parametrize("value", ["API_KEY", ["API_KEY"], None, (1,), ("",)])
+def test_what_is_no_tuple_of_names_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        Config(variables=VariablesConfig(environment=value))
+    assert refused.value.path == "variables.environment"
+
+
 @pytest.mark.parametrize("part", Config.__struct_fields__)
 @pytest.mark.parametrize("value", [None, 3, {}, "x", Config()])
 def test_a_part_of_another_type_is_refused_by_its_name(part: str, value: Any) -> None:
@@ -117,7 +129,7 @@ def test_a_switch_that_is_neither_true_nor_false_is_refused_by_its_name(name: st
 def test_every_field_there_is_is_checked() -> None:
     parts = set(Config.__struct_fields__) - {"budget"}  # which checks itself: see test_budget
     fields = {f"{part}.{field}" for part in parts for field in getattr(Config(), part).__struct_fields__}
-    assert fields == {*NUMBERS, *DURATIONS, *SWITCHES, *CHOICES, "runtime.persistence"}
+    assert fields == {*NUMBERS, *DURATIONS, *SWITCHES, *CHOICES, "runtime.persistence", "variables.environment"}
 
 
 def test_no_bound_is_none_for_retention_alone() -> None:

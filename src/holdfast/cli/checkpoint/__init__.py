@@ -1,0 +1,1 @@
+"""`holdfast checkpoint`: one command, one file."""

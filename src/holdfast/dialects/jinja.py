@@ -1,0 +1,352 @@
+"""The dialect `jinja`, read by jinja2 and filled in by its sandbox, narrowed to values.
+
+    {{ name }} {% for day in trip.days %}{{ loop.index }}: {{ day | upper }}{% endfor %} {% if paid %}…{% endif %}
+
+What a template may be made of is a list (`_ALLOWED`), and anything else is refused before it is compiled: macros, calls
+but for `range`, includes, imports, inheritance, blocks. `a.b` and `a["b"]` are keys and indexes, never attributes. What
+makes loops, or text out of text, is counted while it runs: loops in `counted`, `~` in `joined`, `+` and `*` in
+`call_binop`, output piece by piece. The namespaces are written without their dollar, `vars.city`, `flow.state.cart`,
+`session.user`, and hide variables of these names, which are `vars.session` and so on.
+
+Tried and rejected: minijinja, a sixth of the time and with fuel for instructions, but what a template may be made of
+cannot be looked at from Python, and forty times `{% set a = a ~ a %}` ends the process for want of memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jinja2 import Template, Undefined, nodes, pass_context
+from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.filters import FILTERS
+from jinja2.meta import find_undeclared_variables
+from jinja2.runtime import Context, LoopContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from holdfast.dialects.dialect import (
+    FLOW,
+    NESTED_MAX,
+    ROUNDS_MAX,
+    SESSION,
+    VARS,
+    Fuel,
+    Missing,
+    Path,
+    absent,
+    as_text,
+    found,
+    kept,
+    named,
+    places_of,
+    refused,
+)
+from holdfast.errors import HoldfastError, TemplateError
+
+NAMESPACES: Mapping[str, str] = {"vars": VARS, "flow": FLOW, "session": SESSION}
+
+INT_BITS_MAX = 128
+"""Bits of a whole number that a template makes."""
+
+_ALLOWED = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign, nodes.Name, nodes.Const),
+    *(nodes.List, nodes.Dict, nodes.Pair, nodes.Tuple, nodes.Getattr, nodes.Getitem, nodes.Slice, nodes.Filter),
+    *(nodes.Test, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos, nodes.CondExpr),
+    *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Concat, nodes.Keyword),
+)
+_OF_LOOP = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length", "depth", "depth0"})
+_FUEL = "$fuel"  # no template can write such a name
+_COUNTED, _JOINED, _PLACED = "$counted", "$joined", "$placed"
+_SAFE = (
+    *("default", "d", "upper", "lower", "capitalize", "title", "trim", "length", "count", "first", "last"),
+    *("int", "float", "abs", "sort", "min", "max"),
+)
+
+
+class _Values(ImmutableSandboxedEnvironment):
+    """The sandbox, in which there is nothing but values."""
+
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, LoopContext):
+            return getattr(obj, attribute) if attribute in _OF_LOOP else self.undefined(obj=obj, name=attribute)
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        kind = type(obj)
+        if isinstance(argument, slice) and kind in (list, str):
+            return obj[argument]
+        if kind is dict and type(argument) is str:
+            return obj[argument] if argument in obj else self.undefined(obj=obj, name=argument)
+        if kind in (list, str, tuple) and type(argument) is int and -len(obj) <= argument < len(obj):
+            return obj[argument]
+        return self.undefined(obj=obj, name=str(argument)[:80])
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        return obj is _range
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "+" and type(left) is type(right) and type(left) in (str, list):
+            fuel = _fuel(context)
+            size = len(left) + len(right)
+            fuel.text(size) if type(left) is str else fuel.round(size)
+            return left + right
+        if type(left) not in (int, float) or type(right) not in (int, float):
+            raise TemplateError(f"{operator} is for numbers (and + for two texts or two lists); ~ joins texts")
+        value = self.binop_table[operator](left, right)
+        if type(value) is int and value.bit_length() > INT_BITS_MAX:
+            raise TemplateError(f"a number of more than {INT_BITS_MAX} bits")
+        return value
+
+
+class _Missing(Undefined):
+    """What is missing: no in a condition, nothing in a loop and in a text."""
+
+
+class _Refused(_Missing):
+    """The same where that is an error: it can be asked whether it is there, and nothing else."""
+
+    def _is_absent(self, *_: Any) -> Any:
+        raise absent(str(self._undefined_name))
+
+    __str__ = __iter__ = __len__ = __eq__ = __add__ = __radd__ = _is_absent
+    __hash__ = Undefined.__hash__
+
+
+def _fuel(context: Context) -> Fuel:
+    fuel: Fuel = context[_FUEL]
+    return fuel
+
+
+@pass_context
+def _counted(context: Context, value: Any) -> Sequence[Any]:
+    """What a loop goes through."""
+    if isinstance(value, Undefined):
+        return list(value)
+    if not isinstance(value, (list, tuple, dict, str, range)):
+        raise TemplateError("a loop goes through a list, an object or a text")
+    _fuel(context).round(len(value))
+    return list(value)
+
+
+@pass_context
+def _joined(context: Context, values: Sequence[Any], between: str = "") -> str:
+    """Texts put together."""
+    if not isinstance(values, (list, tuple, str)) or type(between) is not str:
+        raise TemplateError("join takes a list, and a text to stand between")
+    texts = list(map(_final, values))
+    _fuel(context).text(sum(map(len, texts)) + len(between) * max(len(texts) - 1, 0))
+    return between.join(texts)
+
+
+@pass_context
+def _replaced(context: Context, value: Any, old: Any, new: Any) -> str:
+    """A text with another one in the place of a part of it."""
+    text, part, instead = _final(value), _final(old), _final(new)
+    _fuel(context).text(len(text) + text.count(part) * len(instead))
+    return text.replace(part, instead)
+
+
+@pass_context
+def _placed(context: Context, value: Any, path: str) -> Any:
+    """What stands in a place that is a path and nothing else."""
+    return kept(path, context["$missing"]) if isinstance(value, Undefined) else value
+
+
+def _final(value: Any) -> str:
+    """How a value stands in the text."""
+    if isinstance(value, Undefined):
+        return str(value)
+    return as_text(list(value) if isinstance(value, (tuple, range)) else value)
+
+
+def _reversed(value: Any) -> Any:
+    if not isinstance(value, (list, tuple, str, range)):
+        raise TemplateError("reverse takes a list or a text")
+    return value[::-1] if isinstance(value, str) else list(reversed(value))
+
+
+def _rounded(value: Any, digits: int = 0) -> float:
+    if type(value) not in (int, float) or type(digits) is not int or not 0 <= digits <= 18:
+        raise TemplateError("round takes a number, and how many digits are to stay")
+    return round(float(value), digits)
+
+
+def _range(*bounds: int) -> range:
+    wanted = range(*bounds)
+    if len(wanted) > ROUNDS_MAX:
+        raise TemplateError(f"a range of more than {ROUNDS_MAX:,}", rounds=len(wanted))
+    return wanted
+
+
+def _environment(undefined: type[Undefined]) -> _Values:
+    environment = _Values(undefined=undefined, finalize=_final, optimized=False, autoescape=False, cache_size=0)
+    environment.globals = {"range": _range}
+    filters: dict[str, Callable[..., Any]] = {name: FILTERS[name] for name in _SAFE}
+    own = {
+        _COUNTED: _counted,
+        _JOINED: _joined,
+        _PLACED: _placed,
+        "join": _joined,
+        "replace": _replaced,
+        "reverse": _reversed,
+    }
+    environment.filters = {**filters, **own, "round": _rounded, "string": _final, "tojson": as_text}
+    return environment
+
+
+_LENIENT, _STRICT = _environment(_Missing), _environment(_Refused)
+
+
+class Jinja:
+    """The dialect."""
+
+    def compile(self, text: str) -> JinjaTemplate:
+        """See `Dialect.compile`."""
+        places = places_of(text, "{{", "{%")
+        try:
+            return JinjaTemplate(_LENIENT.parse(text), places)
+        except HoldfastError:
+            raise
+        except Exception as problem:
+            raise refused(problem) from problem
+
+
+class JinjaTemplate:
+    """See `Compiled`."""
+
+    def __init__(self, tree: nodes.Template, places: int) -> None:
+        self._places = places
+        _check(tree, 0)
+        free = find_undeclared_variables(tree)
+        self.paths: Sequence[Path] = tuple(dict.fromkeys(_paths(tree, free)))
+        """See `Compiled.paths`."""
+        self._single = _single(tree)
+        _prepare(tree)
+        code = _LENIENT.compile(tree)
+        self._templates: dict[Missing, Template] = {
+            "keep": Template.from_code(_LENIENT, code, _LENIENT.globals),
+            "empty": Template.from_code(_LENIENT, code, _LENIENT.globals),
+            "error": Template.from_code(_STRICT, code, _STRICT.globals),
+        }
+
+    def render(self, values: Mapping[str, Any], missing: Missing) -> str:
+        """See `Compiled.render`."""
+        fuel = Fuel(self._places)
+        names = {name: values[root] for name, root in NAMESPACES.items() if root in values}
+        template = self._templates[missing]
+        parts: list[str] = []
+        try:
+            for part in template.generate({**values, **names, _FUEL: fuel, "$missing": missing}):
+                fuel.text(len(part))
+                parts.append(part)
+        except HoldfastError:
+            raise
+        except UndefinedError as problem:
+            raise absent(str(problem)[:200]) from problem
+        except SecurityError as problem:
+            raise TemplateError("only range can be called in a template of variables") from problem
+        except Exception as problem:
+            raise refused(problem) from problem
+        return "".join(parts)
+
+    def value(self, values: Mapping[str, Any], missing: Missing) -> Any:
+        """See `Compiled.value`."""
+        if self._single is None:
+            return self.render(values, missing)
+        value = found(dict(values), self._single)
+        if type(value) in (str, int, float, bool, list, dict, type(None)):
+            return value
+        return None if missing == "empty" else self.render(values, missing)
+
+
+def _check(node: nodes.Node, depth: int) -> None:
+    """Raise TemplateError for anything that is not on the list."""
+    is_range = isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == "range"
+    if not isinstance(node, _ALLOWED) and not is_range:
+        what = type(node).__name__.lower()
+        raise TemplateError(f"line {node.lineno}: {what} is not for templates of variables", line=node.lineno)
+    if isinstance(node, nodes.For) and node.recursive:
+        raise TemplateError(f"line {node.lineno}: a loop cannot be recursive", line=node.lineno)
+    if isinstance(node, (nodes.List, nodes.Dict)) and any(node.find_all((nodes.Name, nodes.Filter))):
+        # Lists of lists that share their parts are small in memory and endless to compare or to write.
+        raise TemplateError(
+            f"line {node.lineno}: a list or object in a template is made of constants", line=node.lineno
+        )
+    if isinstance(node, nodes.Tuple) and node.ctx == "load":
+        raise TemplateError(f"line {node.lineno}: a tuple is not for templates of variables", line=node.lineno)
+    if isinstance(node, nodes.Filter) and not _is_known(node):
+        raise TemplateError(f"line {node.lineno}: there is no filter {node.name!r}", line=node.lineno)
+    if isinstance(node, (nodes.If, nodes.For)):
+        depth += 1
+        if depth > NESTED_MAX:
+            raise TemplateError(f"more than {NESTED_MAX} blocks are in each other")
+    for child in node.iter_child_nodes():
+        _check(child, depth)
+
+
+def _is_known(node: nodes.Filter) -> bool:
+    return not node.name.startswith("$") and node.name in _LENIENT.filters and node.node is not None
+
+
+def _paths(node: nodes.Node, free: set[str]) -> Iterator[Path]:
+    path = _path(node)
+    if path:
+        if path[0] in free:
+            yield (NAMESPACES.get(str(path[0]), path[0]), *path[1:])
+        return
+    for child in node.iter_child_nodes():
+        yield from _paths(child, free)
+
+
+def _path(node: nodes.Node) -> Path:
+    """The path that a node is, if it is one."""
+    steps: list[str | int] = []
+    while True:
+        if isinstance(node, nodes.Getattr):
+            steps.append(node.attr)
+        elif (
+            isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and type(node.arg.value) in (str, int)
+        ):
+            steps.append(node.arg.value)
+        else:
+            break
+        node = node.node
+    if not all(type(step) in (str, int) for step in steps):
+        return ()
+    return (node.name, *reversed(steps)) if isinstance(node, nodes.Name) and node.ctx == "load" else ()
+
+
+def _single(tree: nodes.Template) -> Path | None:
+    """The path that a template is, if it is that and nothing else."""
+    if len(tree.body) != 1 or not isinstance(tree.body[0], nodes.Output) or len(tree.body[0].nodes) != 1:
+        return None
+    path = _path(tree.body[0].nodes[0])
+    return (NAMESPACES.get(str(path[0]), path[0]), *path[1:]) if path else None
+
+
+def _prepare(node: nodes.Node) -> None:
+    """Let what runs be counted, and each place say what it is."""
+    for child in node.iter_child_nodes():
+        _prepare(child)
+    if isinstance(node, nodes.For):
+        node.iter = _filter(node.iter, _COUNTED)
+    elif isinstance(node, nodes.Output):
+        node.nodes = [
+            _filter(one, _PLACED, nodes.Const(named(path))) if (path := _path(one)) else one for one in node.nodes
+        ]
+    for name in node.fields:
+        value = getattr(node, name)
+        if isinstance(value, nodes.Concat):
+            setattr(node, name, _concat(value))
+        elif isinstance(value, list):
+            setattr(node, name, [_concat(one) if isinstance(one, nodes.Concat) else one for one in value])
+
+
+def _concat(node: nodes.Concat) -> nodes.Filter:
+    return _filter(nodes.List(node.nodes, lineno=node.lineno), _JOINED)
+
+
+def _filter(node: Any, name: str, *args: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(node, name, list(args), [], None, None, lineno=node.lineno)

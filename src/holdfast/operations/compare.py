@@ -1,0 +1,58 @@
+"""What a checkpoint shows as one JSON document, to be compared: `s.diff`.
+
+    {"session": {"metadata": {…}, "tags": […]}, "state": {"cart": […]}, "state:prefs": {…}, "runtime": {…}, "user": {…}}
+
+A namespace of state stands beside the default one, under its name. Bytes of an area of one's own are told by their
+number and digest. Messages and events are not in it: a checkpoint knows their place only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from holdfast.kernel import codec
+from holdfast.kernel.keys import unescaped
+from holdfast.model.checkpoint import KEYS
+from holdfast.model.patch import PatchOperation, patch_of
+from holdfast.services import session, variable
+from holdfast.services.checkpoint import Content, Kept
+
+
+def compare(before: Content, after: Content, *, user: bool) -> tuple[PatchOperation, ...]:
+    """What makes the one become the other; with what they show of the user's scope, where both have it."""
+    documents = [document(content.cells) for content in (before, after)]
+    if user:
+        for found, content in zip(documents, (before, after), strict=True):
+            found["user"] = document(content.user_cells)
+    return patch_of(*documents)
+
+
+def document(cells: Mapping[str, Kept]) -> dict[str, Any]:
+    """The document of these cells."""
+    found: dict[str, Any] = {}
+    for key, kept in cells.items():
+        raw = kept.value
+        if raw is None:
+            continue
+        if key == session.CELL:
+            record = session.decode_raw(raw)
+            found["session"] = {"metadata": record.metadata, "tags": [*record.tags]}
+        elif key not in KEYS:
+            area, _, name = key.partition("/")
+            if area in ("state", "temp"):
+                namespace, _, name = name.partition("/")
+                area = f"{area}:{unescaped(namespace)}" if namespace else area
+            found.setdefault(area, {})[name] = _shown(area, raw)
+    return found
+
+
+def _shown(area: str, raw: bytes) -> Any:
+    if area == "variable":
+        return variable.shown(raw)
+    return _digest(raw) if area == "area" else codec.decode(raw)
+
+
+def _digest(raw: bytes) -> dict[str, Any]:
+    return {"bytes": len(raw), "digest": blake2b(raw, digest_size=16).hexdigest()}

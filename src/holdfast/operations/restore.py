@@ -1,0 +1,128 @@
+"""Restoring a checkpoint: one commit that makes a scope what it was, and takes a checkpoint of what it is.
+
+    what is there        is read like a checkpoint that is taken now, which the commit stores
+    what was there       is read from the checkpoint
+    what differs         is written; each value is told to followers as any other write
+    messages since       are hidden by an interval, and shown again by restoring the checkpoint taken beforehand
+    questions since      are cancelled; those that were answered stay so (`restored_interaction`)
+
+The commit rests on the scope's head: whatever anybody else wrote since it was read, it is refused and made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from holdfast.kernel.commit import ORDINAL_DIGITS, HeadAt, Range, Read, stamp
+from holdfast.kernel.keys import unescaped
+from holdfast.kernel.work import Work
+from holdfast.model.checkpoint import (
+    KEYS,
+    CheckpointRecord,
+    difference,
+    hidden_after,
+    restored_session,
+)
+from holdfast.model.event import RESTORED, EventRecord
+from holdfast.services import checkpoint, event, message, session, variable
+from holdfast.services.checkpoint import Gathered, Kept, Standing
+
+INTERACTIONS = "interaction/"
+"""What the keys of questions start with: `restored_interaction` says what becomes of them."""
+
+
+class Restore(Struct, frozen=True):
+    """What is to be restored: the checkpoint, with the user's state or without. `id` is that of the entry in the event
+    log; `streaming`: whether runtime state is told to followers."""
+
+    record: CheckpointRecord
+    id: str
+    user: bool
+    streaming: bool
+
+
+async def stage(work: Work, scope: str, wanted: Restore, before: Gathered, standing: Standing) -> None:
+    """Stage the restore of a scope whose present state is `before`, which was gathered after that look.
+
+    Raises Conflict where what was looked at has changed already, NotFound if the checkpoint was dropped.
+    """
+    record, at_us = wanted.record, work.now_us
+    now = await checkpoint.shown(work, scope, before, standing)
+    then = await checkpoint.contents(work, scope, record)
+    work.require(scope, HeadAt(before.record.seq))
+    checkpoint.put(work, scope, before, standing)
+    _write(work, scope, now.cells, then.cells, record, streaming=wanted.streaming)
+    if wanted.user and record.user is not None and before.record.user is not None:
+        user = record.user.scope
+        work.ask(user, "create")
+        work.require(user, HeadAt(before.record.user.seq))
+        _write(work, user, now.user_cells, then.user_cells, record, streaming=wanted.streaming)
+    if session.is_scope(scope):
+        hidden = message.HIDDEN
+        await _hide(work, scope, then.cells.get(hidden), now.cells.get(hidden), record, before.record)
+        told = {"checkpoint": record.id, "label": record.label, "version": record.seq, "before": before.record.id}
+        event.append(work, scope, EventRecord(wanted.id, RESTORED, at_us, told))
+    checkpoint.note(work, scope, record, before=before.record.id)
+
+
+def _write(
+    work: Work,
+    scope: str,
+    now: Mapping[str, Kept],
+    then: Mapping[str, Kept],
+    record: CheckpointRecord,
+    *,
+    streaming: bool,
+) -> None:
+    """Stage what differs; what expires has as long to live as it had then."""
+    wanted = difference(_values(now), _values(then))
+    for key, value in wanted.puts.items():
+        if key == session.CELL:
+            _put_session(work, value, now[key].value or b"")
+        elif key not in KEYS and not key.startswith(INTERACTIONS):
+            expires_us = then[key].expires_us
+            work.put(scope, key, value, ttl_us=None if expires_us is None else expires_us - record.at_us)
+            _tell(work, scope, key, value, streaming=streaming)
+    for key in wanted.deletes:
+        if key not in KEYS and not key.startswith(INTERACTIONS):
+            work.delete(scope, key)
+            _tell(work, scope, key, None, streaming=streaming)
+
+
+def _values(cells: Mapping[str, Kept]) -> dict[str, bytes]:
+    return {key: kept.value for key, kept in cells.items() if kept.value is not None}
+
+
+def _put_session(work: Work, then: bytes, now: bytes) -> None:
+    present = session.decode_raw(now)
+    restored = restored_session(session.decode_raw(then), present, at_us=work.now_us)
+    if restored != present:
+        session.put(work, restored)
+
+
+def _tell(work: Work, scope: str, key: str, value: bytes | None, *, streaming: bool) -> None:
+    """Tell followers what became of a key, as a write of it would have."""
+    area, _, name = key.partition("/")
+    op = "delete" if value is None else "set"
+    if area in ("state", "temp"):
+        namespace, _, name = name.partition("/")
+        work.note(scope, area, op, name, value, unescaped(namespace))
+    elif area == "runtime" and streaming:
+        work.note(scope, area, op, name, value)
+    elif area == "variable":
+        variable.note(work, scope, key, value)
+
+
+async def _hide(
+    work: Work, scope: str, then: Kept | None, now: Kept | None, record: CheckpointRecord, before: CheckpointRecord
+) -> None:
+    """Stage that messages are hidden which came after the checkpoint, if there are any, and only they are besides those
+    that were hidden then."""
+    since = Range(message.AREA, 1, message.AREA + stamp(record.seq, 10**ORDINAL_DIGITS - 1))
+    came = bool((await work.peek([Read(scope, (), (since,))]))[0].ranges[0])
+    was = () if then is None or then.value is None else message.intervals_of(then.value)
+    hidden = hidden_after(was, (record.seq, before.seq) if came else None)
+    if hidden != (() if now is None or now.value is None else message.intervals_of(now.value)):
+        message.hide(work, scope, hidden)
