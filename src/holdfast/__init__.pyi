@@ -4,8 +4,13 @@ The errors are in `holdfast.errors`; those that a caller usually meets are here 
 """
 
 from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, HoldfastError, LeaseLost, NotFound
+from holdfast.handles.atomic_step import AtomicStep
 from holdfast.handles.changes import Changes
 from holdfast.handles.claim import Claim
+from holdfast.handles.interaction import Interaction
+from holdfast.handles.run import Run
+from holdfast.handles.run_claim import RunClaim
+from holdfast.handles.run_node import RunNode
 from holdfast.handles.session import Session
 from holdfast.handles.state import State
 from holdfast.handles.surface import SessionSurface
@@ -20,9 +25,11 @@ from holdfast.model.config import (
     CacheConfig,
     ChangesConfig,
     Config,
+    InteractionsConfig,
     Limits,
     MessagesConfig,
     RetentionConfig,
+    RunsConfig,
     RuntimeConfig,
     SessionConfig,
     StateConfig,
@@ -34,9 +41,12 @@ from holdfast.model.config import (
 from holdfast.model.context import Context
 from holdfast.model.event import Event
 from holdfast.model.health import Health
+from holdfast.model.interaction import Answer
 from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
+from holdfast.model.node import Node, NodeSpec, NodeStatus, Retry, ask
 from holdfast.model.page import Page
+from holdfast.model.run import RunStatus
 from holdfast.model.runtime import Buffered
 from holdfast.model.scope import Scope
 from holdfast.model.session_stats import SessionStats
@@ -49,6 +59,8 @@ from holdfast.model.variable import Variable
 __all__ = [
     "UNSET",
     "AlreadyExists",
+    "Answer",
+    "AtomicStep",
     "Budget",
     "BudgetExceeded",
     "Buffered",
@@ -69,16 +81,27 @@ __all__ = [
     "History",
     "Holdfast",
     "HoldfastError",
+    "Interaction",
+    "InteractionsConfig",
     "KeyRing",
     "LeaseLost",
     "Limits",
     "Message",
     "MessagesConfig",
+    "Node",
+    "NodeSpec",
+    "NodeStatus",
     "NotFound",
     "Page",
     "PastValue",
     "Progress",
     "RetentionConfig",
+    "Retry",
+    "Run",
+    "RunClaim",
+    "RunNode",
+    "RunStatus",
+    "RunsConfig",
     "RuntimeConfig",
     "Scope",
     "Session",
@@ -102,4 +125,5 @@ __all__ = [
     "Variables",
     "VariablesConfig",
     "Why",
+    "ask",
 ]

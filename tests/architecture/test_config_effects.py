@@ -20,6 +20,9 @@ _BUDGET = "unit/handles/test_budget.py"
 _BUFFERS = "unit/handles/test_runtime_buffers.py"
 _CACHING = "unit/wrappers/test_caching.py"
 
+_RUN = "unit/handles/test_run.py"
+_LEAVING = "unit/handles/test_run_leaving.py"
+
 _LIMIT = (_HOLD, "test_each_limit_takes_what_is_at_it_and_refuses_one_more")
 _ASKED = (_BUDGET, "test_a_session_gets_what_is_given_and_the_configured_budget_for_the_rest")
 _RETENTION = (_HOLD, "test_retention_is_what_a_sweep_leaves_of_the_log")
@@ -62,6 +65,11 @@ SHOWN: dict[str, tuple[str, str]] = {
     "runtime.checkpoint_every": _TOGETHER,
     "runtime.streaming": (_BUFFERS, "test_streaming_off_keeps_runtime_state_out_of_the_stream"),
     "runtime.compression": _COMPRESSION,
+    "runs.track_nodes": (_RUN, "test_without_tracking_nodes_are_told_and_not_kept"),
+    "runs.keep_outputs": (_RUN, "test_without_outputs_nodes_are_kept_and_what_they_came_to_is_not"),
+    "runs.resumable": (_RUN, "test_a_run_that_is_not_resumable_ends_where_it_was_paused"),
+    "runs.history_max": (_LEAVING, "test_of_a_session_the_last_so_many_runs_that_ended_are_kept"),
+    "runs.finished_ttl": (_LEAVING, "test_of_a_session_the_last_so_many_runs_that_ended_are_kept"),
     "interactions.enabled": _ASKING,
     "interactions.default_timeout": _ASKING,
     "interactions.concurrent_max": _ASKING,

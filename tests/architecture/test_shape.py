@@ -16,12 +16,16 @@ TOLD_WITH: Mapping[str, str] = {
     "duration": "config",
     "erasure": "holdfast",
     "exposition": "stats",
+    "form": "interaction",
+    "graph": "run",
     "moment": "config",
+    "node": "run",
     "page": "session",
     "patch": "checkpoint",
     "session_filter": "session",
     "settings": "config",
     "status": "session",
+    "step": "run",
     "sweep": "holdfast",
 }
 

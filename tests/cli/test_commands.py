@@ -5,11 +5,17 @@ import sys
 
 import pytest
 
-from holdfast.cli.app import Checkpoints, Main, Sessions, States
+from holdfast.cli.app import Checkpoints, Main, Sessions, States, Variables
 from holdfast.cli.commands import Entry, load
 from tests.cli.program import environment, invoke
 
-TABLES = {"": Main.table, "session": Sessions.table, "state": States.table, "checkpoint": Checkpoints.table}
+TABLES = {
+    "": Main.table,
+    "session": Sessions.table,
+    "state": States.table,
+    "var": Variables.table,
+    "checkpoint": Checkpoints.table,
+}
 ENTRIES = [entry for table in TABLES.values() for entry in table.values()]
 
 IMPORTED = """

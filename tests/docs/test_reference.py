@@ -10,9 +10,11 @@ import pytest
 import holdfast
 from holdfast.handles.checkpoints import ScopeCheckpoints, SessionCheckpoints
 from holdfast.handles.face import Principal
+from holdfast.handles.interactions import Interactions, RunInteractions
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
 from holdfast.handles.own_area import Area
+from holdfast.handles.runs import Runs, SessionRuns
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.templates import Templates
@@ -37,9 +39,21 @@ TOLD: dict[str, tuple[type, ...]] = {
     "event": (holdfast.Event,),
     "health": (holdfast.Health,),
     "holdfast": (holdfast.Holdfast, Principal, ErasureReport),
+    "interaction": (holdfast.Interaction, holdfast.Answer, Interactions, RunInteractions),
     "kernel": (Kernel,),
     "keyring": (holdfast.KeyRing, Rekeyed),
     "message": (holdfast.Message, Messages),
+    "run": (
+        SessionRuns,
+        Runs,
+        holdfast.Run,
+        holdfast.RunClaim,
+        holdfast.AtomicStep,
+        holdfast.RunNode,
+        holdfast.Node,
+        holdfast.NodeSpec,
+        holdfast.Retry,
+    ),
     "runtime": (Runtime,),
     "scope": (holdfast.Scope,),
     "session": (Sessions, holdfast.Session, holdfast.Page),

@@ -54,6 +54,17 @@ class States(Commands):
     }
 
 
+class Variables(Commands):
+    """`holdfast var`."""
+
+    table: ClassVar = {
+        "list": Entry("holdfast.cli.var.list", "list_variables", "List those that are seen from a scope."),
+        "get": Entry("holdfast.cli.var.get", "get_variable", "Show the value of one at the nearest level."),
+        "set": Entry("holdfast.cli.var.set", "set_variable", "Set one.", TakesNegativeNumbers),
+        "rm": Entry("holdfast.cli.var.rm", "remove_variables", "Remove some of one level."),
+    }
+
+
 class Checkpoints(Commands):
     """`holdfast checkpoint`."""
 
@@ -87,8 +98,13 @@ program.add_typer(
     help="State of any scope, written kind/id: session/7f0c, user/ada, agent/helper, global/flags.\n\n"
     "\b\nholdfast -s app.db state get user/ada\nholdfast -s app.db state set user/ada name --text Ada",
 )
-
-
+program.add_typer(
+    typer.Typer(cls=Variables, no_args_is_help=True, rich_markup_mode=None),
+    name="var",
+    short_help="Variables: list, get, set, remove.",
+    help="Variables of a session, a user, a global namespace or a run: list, get, set, remove.\n\n"
+    "\b\nholdfast -s app.db var list session/ID\nholdfast -s app.db var set user/ada city --text Kyoto",
+)
 program.add_typer(
     typer.Typer(cls=Checkpoints, no_args_is_help=True, rich_markup_mode=None),
     name="checkpoint",

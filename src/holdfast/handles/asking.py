@@ -98,9 +98,7 @@ async def asked(
     """A question, checked. Raises InvalidValue, InvalidId, TooLarge, MissingExtra, and Disabled where none is asked."""
     config, limit = store.config.interactions, store.limits.value_bytes_max
     if not config.enabled:
-        raise Disabled(
-            "questions to people are switched off: Config.interactions.enabled", switch="interactions.enabled"
-        )
+        raise Disabled("questions to people are turned off (interactions.enabled)", switch="interactions.enabled")
     text = session.checked_text(prompt, "prompt", limit)
     if not text:
         raise InvalidValue("prompt must say what is asked", path="prompt")

@@ -15,10 +15,9 @@ from holdfast.handles.runs import Runs
 from holdfast.handles.sessions import Sessions
 from holdfast.handles.state import State, scope_name, state_of
 from holdfast.handles.store import Store
-from holdfast.handles.surface import variables_of
 from holdfast.handles.transaction import Transaction, repeat
 from holdfast.handles.unit import Alone, Target
-from holdfast.handles.variables import Variables
+from holdfast.handles.variables import Variables, variables_of
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
 from holdfast.kernel.keys import check_name

@@ -19,6 +19,7 @@ from holdfast.kernel.work import Work
 from holdfast.model.session import SessionRecord
 from holdfast.operations import fork as operation
 from holdfast.operations.fork import Item, Origin
+from holdfast.operations.restore import put_back
 from holdfast.services import session
 
 CHUNK = 1000
@@ -142,7 +143,10 @@ class _Forking:
     def _put(self, work: Work, chunk: list[Item]) -> None:
         streaming = self._store.config.runtime.streaming
         for item in chunk:
-            operation.put(work, self._scope, item, streaming=streaming)
+            if item.key is None:
+                operation.put_message(work, self._scope, item.value)
+            else:
+                put_back(work, self._scope, item.key, item.value, ttl_us=item.ttl_us, streaming=streaming)
 
     def _work(self) -> Work:
         """A unit for which the scope is there although no session lives in it."""

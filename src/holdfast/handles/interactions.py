@@ -107,7 +107,7 @@ async def answer_to(
         is_new = model.check_answer(record, given, digest=digest, now_us=now_us)
         return record.answered(given) if is_new else record
 
-    record = await _settled(store, target, asked.run, asked.id, judge, by=by)
+    record = await _settled(store, target, asked, judge, by=by)
     if record.status is not model.InteractionStatus.ANSWERED or record.given is None:
         raise model.expired(record)
     return answer_of(record, record.given)
@@ -116,19 +116,22 @@ async def answer_to(
 async def _settled(
     store: Store,
     target: Target,
-    run: str,
-    id: str,
+    asked: InteractionRecord,
     judge: Callable[[InteractionRecord, int], InteractionRecord],
     *,
     by: str | None = None,
 ) -> InteractionRecord:
     """What a question becomes, committed with what follows from that, in the name of whoever answers."""
-    key, entry = interaction.key_of(run, id), store.ids.uuid7(store.now_us())
-    why = {"answer": id} if by is None or store.why().by is not None else {"answer": id, "by": by}
+    key, entry = interaction.key_of(asked.run, asked.id), store.ids.uuid7(store.now_us())
+    why = {"answer": asked.id}
+    if by is not None and store.why().by is None:
+        why["by"] = by
     with cause.acting(**why):
         settled, _ = await Beside(store).change(
             target,
-            lambda work: settle(work, target.scope, key, lambda record: judge(record, work.now_us), id=entry),
+            lambda work: settle(
+                work, target.scope, key, lambda record: judge(record, work.now_us), id=entry, node=asked.node
+            ),
         )
     return settled.record
 
@@ -213,7 +216,7 @@ class Interactions:
 
     async def _changed(self, id: str, judge: Callable[[InteractionRecord, int], InteractionRecord]) -> Interaction:
         target, record = await self._found(id)
-        return Interaction(self._whole, target, await _settled(self._whole, target, record.run, id, judge))
+        return Interaction(self._whole, target, await _settled(self._whole, target, record, judge))
 
     async def pending(
         self,

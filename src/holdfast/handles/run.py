@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from holdfast.errors import InvalidTransition, InvalidValue, NotFound, shown
 from holdfast.handles.measured import measured
@@ -79,13 +80,6 @@ class Run(RunAsks):
     def _told(self, name: str, given: Any) -> Told:
         """What is told of a node, checked and encoded."""
         given = given if isinstance(given, Mapping) else {"status": given}
-        if name not in self._board.specs:
-            known = ", ".join([*self._board.specs][:20]) or "none"
-            raise NotFound(
-                f"the run {self.id!r} has no node {shown(name)}; it has {known}",
-                remedy="Name one of its nodes, or add it: `await run.add_nodes({…})`.",
-                node=name,
-            )
         if unknown := [key for key in given if key not in ("status", "input", "output", "error")]:
             raise InvalidValue(
                 f"of a node status, input, output and error are told, not {shown(unknown[0])}", path=name
@@ -102,6 +96,7 @@ class Run(RunAsks):
 
     def _advance(self, work: Work, told: Mapping[str, Told], *, then: Move | None = None) -> Staged:
         """Stage what is told of nodes, and a move of the run with it. The board is as it was after it."""
+        self._check_known(told)
         board, record = self._board, self._record
         kept: dict[str, NodeRecord] = {}
         questions: dict[str, InteractionRecord] = {}
@@ -116,8 +111,11 @@ class Run(RunAsks):
                 elif after.status is NodeStatus.FAILED and not spec.optional:
                     record = self._fails(work, record, name, after)
                 kept[name] = after
+                turns = self._turns(name, after)
                 if len(told) > 1:
                     board.put(name, after)
+                if turns and record is self._record:
+                    record = replace(record, updated_us=work.now_us)
         finally:
             if len(told) > 1:
                 self._put_back(before)
@@ -126,6 +124,16 @@ class Run(RunAsks):
         elif record.asked:
             record = self._waits_after(record, kept, work.now_us)
         return self._stage(work, Staged(record, kept, questions=questions))
+
+    def _check_known(self, told: Mapping[str, Told]) -> None:
+        for name in told:
+            if name not in self._board.specs:
+                known = ", ".join([*self._board.specs][:20]) or "none"
+                raise NotFound(
+                    f"the run {self.id!r} has no node {shown(name)}; it has {known}",
+                    remedy="Name one of its nodes, or add it: `await run.add_nodes({…})`.",
+                    node=name,
+                )
 
     def _check(self, record: RunRecord, name: str, told: Told) -> RunRecord:
         """Raise InvalidTransition for what may not be told now; returns the record, which runs once a node does."""
@@ -141,11 +149,11 @@ class Run(RunAsks):
     def _after(self, name: str, told: Told, at_us: int) -> NodeRecord:
         before, spec = self._board.record(name), self._board.specs[name]
         keeps = self._record.keeps_outputs
+        ends = told.status in (NodeStatus.COMPLETED, NodeStatus.FAILED)
+        if told.status is NodeStatus.RUNNING or (ends and not before.is_open):
+            before = before.begun(at_us=at_us, token=self._token, input=told.input if keeps else None)
         if told.status is NodeStatus.RUNNING:
-            seen = self._board.seen_by(name)
-            return before.begun(at_us=at_us, token=self._token, input=told.input if keeps else None, seen=seen)
-        if before.attempt == 0:
-            before = before.begun(at_us=at_us, token=self._token, input=None, seen=self._board.seen_by(name))
+            return before
         if told.status is NodeStatus.COMPLETED:
             return before.completed(at_us=at_us, output=told.output if keeps else None)
         if told.status is NodeStatus.FAILED:
@@ -157,6 +165,12 @@ class Run(RunAsks):
             return before.given_back() if status is NodeStatus.RUNNING else before.set_to(told.status, at_us=at_us)
         return before.set_to(told.status, at_us=at_us)
 
+    def _turns(self, name: str, after: NodeRecord) -> bool:
+        """Whether what was judged by what was seen of that node may be wrong now: it is out, or in another round. Then
+        the record is written with it, on which every write rests. All else only lets others begin."""
+        out = after.status in (NodeStatus.SKIPPED, NodeStatus.FAILED)
+        return out or after.round != self._board.round(name)
+
     def _fails(self, work: Work, record: RunRecord, name: str, after: NodeRecord) -> RunRecord:
         """The record of the run after a node failed for good."""
         told = {"node": name, "error": codec.decode(bytes(after.error))}
@@ -164,6 +178,9 @@ class Run(RunAsks):
 
     async def _emit(self, told: Mapping[str, Told]) -> None:
         """Tell followers of nodes of which nothing is kept."""
+        if not told.keys() <= self._board.specs.keys():
+            await self.refresh()
+        self._check_known(told)
         for name, one in told.items():
             value = {"run": self.id, "status": one.status.value, "output": codec.decode(one.output or b"null")}
             line = change.emitted("run", name, value)
@@ -232,11 +249,12 @@ class Run(RunAsks):
         return self
 
     async def resume(self) -> Self:
-        """Let it go on, and its paused nodes: it is pending until somebody takes it up. A node that waits for an answer
-        stays paused, and with it the run if nothing else can go on. Raises InvalidTransition unless it is paused and
-        resumable."""
+        """Let it go on, and its paused nodes: it is pending until somebody takes it up. Raises InvalidTransition unless
+        it is paused and resumable. It looks first: the nodes that others paused go on as well. A node that waits for an
+        answer stays paused, and with it the run if nothing else can go on."""
 
         def stage(work: Work) -> Staged:
+            model.check_paused(self._record)
             moved = self._record.moved(RunStatus.RUNNING if self._token else RunStatus.PENDING, at_us=work.now_us)
             paused = [name for name, status in self._board.statuses.items() if status is NodeStatus.PAUSED]
             records = {name: self._board.record(name) for name in paused}
@@ -247,6 +265,7 @@ class Run(RunAsks):
             }
             return self._stage(work, Staged(self._waits_after(moved, back, work.now_us), back))
 
+        await self.refresh()
         await self._judged(stage)
         return self
 

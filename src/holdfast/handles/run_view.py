@@ -27,8 +27,8 @@ class RunView:
         self._record: RunRecord = loaded.record
         self._version = loaded.version
         self._versions = dict(loaded.versions)
-        cells = loaded.more[0] if loaded.more else ()
-        self._questions = {(one := interaction.decode(cell)).id: (one, cell.version) for cell in cells}
+        asked = [(interaction.decode(cell), cell.version) for cell in loaded.beside]
+        self._questions = {record.id: (record, version) for record, version in asked}
         self._board = Board(loaded.specs, loaded.nodes, token=self._token)
 
     def __repr__(self) -> str:

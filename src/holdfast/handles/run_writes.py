@@ -9,7 +9,7 @@ from typing import Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdfast.errors import Conflict, InvalidTransition, LimitReached
+from holdfast.errors import Conflict, InvalidTransition, InvalidValue, LimitReached, NotFound
 from holdfast.handles.fence import lease_lost, token_of
 from holdfast.handles.measured import measured
 from holdfast.handles.run_view import RunView
@@ -55,11 +55,10 @@ class RunWrites(RunView):
     """A run that can be looked at anew, and written."""
 
     def __init__(self, unit: Unit, target: Target, loaded: Loaded) -> None:
-        super().__init__(unit.store, loaded)
         self._unit = Beside(unit.store) if isinstance(unit, Alone) else unit
         self._target = target
-        self._staged: set[str] = set() if self._version else {""}
-        """What was staged in this unit and not committed yet: nodes, and "" for the record."""
+        self._landed = 0  # the seq of the last commit that is known to have been made with this handle
+        super().__init__(unit.store, loaded)
         self._results: dict[str, bytes] = {}
         if token := token_of(unit.store, target.scope, claim.of_run(self.id)):
             self._hold(token)
@@ -70,36 +69,45 @@ class RunWrites(RunView):
         self._board.hold(token)
 
     async def refresh(self) -> Self:
-        """See what others did; returns itself. One read."""
-        scope, more = self._target.scope, (interaction.all_of(self.id),)
-        self._saw(await self._unit.read(self._target, lambda work: run.load(work, scope, self.id, more=more)))
-        return self
+        """See what others did; returns itself. One read; another if something was written with this handle meanwhile,
+        so that what it shows never goes back."""
+        while True:
+            landed = self._landed
+            loaded = await looked(self._unit, self._target, self.id)
+            if landed == self._landed or self._landed <= loaded.seq:
+                self._saw(loaded)
+                return self
+
+    def _saw(self, loaded: Loaded) -> None:
+        super()._saw(loaded)
+        self._staged = {name for name, version in self._versions.items() if not version}
+        """What was staged in this unit and not committed yet: nodes, and "" for the record."""
+        if not self._version:
+            self._staged.add("")
 
     async def _look_at(self, node: str) -> None:
         """Take note of the record and of what is kept of one node, as they are now. One read."""
         scope, own, key = self._target.scope, run.key_of(self.id), run.node_key(self.id, node)
         cells = await self._unit.read(self._target, lambda work: work.get_many(scope, (own, key)))
-        self._saw_record(cells.get(own))
+        await self._saw_record(cells.get(own))
         cell = cells.get(key)
         if cell is not None and cell.version > self._versions.get(node, 0):
             self._versions[node] = cell.version
             self._board.put(node, run.decode_node(cell))
 
-    def _saw_record(self, cell: Cell | None) -> None:
-        """Take note of the record as it is now. Raises NotFound if the run has left."""
+    async def _saw_record(self, cell: Cell | None) -> None:
+        """Look again at all of it if the record was written meanwhile: its version stands for what was seen of nodes as
+        well, on which a write rests. Raises NotFound if the run has left."""
         if cell is None:
             raise run.missing_run(self.id)
         if cell.version > self._version:
-            record = run.decode(cell)
-            if record.leaving:
-                raise run.missing_run(self.id)
-            self._record, self._version = record, cell.version
+            await self.refresh()
 
     async def _look_up(self, key: str) -> bytes | None:
         """What the step of that key came to, if it is done; and the run's record is as it is now. One read."""
         scope, own = self._target.scope, run.key_of(self.id)
         cells = await self._unit.read(self._target, lambda work: work.get_many(scope, (key, own)))
-        self._saw_record(cells.get(own))
+        await self._saw_record(cells.get(own))
         return step.result_in(cells[key]) if key in cells else None
 
     async def _goes_on(self, work: Work) -> Staged:
@@ -174,7 +182,7 @@ class RunWrites(RunView):
             tries: list[Staged] = []
             try:
                 seq = await self._unit.write(self._target, partial(_stage_into, tries, stage))
-            except (InvalidTransition, LimitReached):
+            except (InvalidTransition, InvalidValue, LimitReached, NotFound):
                 if looked:
                     await self._check_held()
                     raise
@@ -191,6 +199,7 @@ class RunWrites(RunView):
 
     def _took(self, staged: Staged, seq: int) -> None:
         """Take note of what was committed at that version (0: staged in a transaction)."""
+        self._landed = max(self._landed, seq)
         if staged.record is not self._record and (seq == 0 or seq > self._version):
             self._record, self._version = staged.record, seq or self._version
             if not seq:
@@ -211,3 +220,9 @@ class RunWrites(RunView):
 
 def _stage_into(tries: list[Staged], stage: Callable[[Work], Staged], work: Work) -> None:
     tries.append(stage(work))
+
+
+async def looked(unit: Unit, target: Target, id: str) -> Loaded:
+    """A run as it is, or as a transaction sees it, which then rests on that. Raises NotFound."""
+    look = run.load if isinstance(unit, Alone) else run.load_in
+    return await unit.read(target, lambda work: look(work, target.scope, id, interaction.all_of(id)))

@@ -11,6 +11,7 @@ from holdfast.errors import AlreadyExists, Conflict, InvalidValue, NotFound, sho
 from holdfast.handles.measured import measured
 from holdfast.handles.recovery import PAGE, recoverable
 from holdfast.handles.run import Run
+from holdfast.handles.run_writes import looked
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target, Unit
 from holdfast.kernel import codec
@@ -21,7 +22,7 @@ from holdfast.model.graph import specs_of
 from holdfast.model.page import Page
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.operations import runs_page
-from holdfast.services import interaction, run, session
+from holdfast.services import run, session
 from holdfast.services.run import Loaded
 
 
@@ -134,9 +135,8 @@ async def started(
 async def fetched(unit: Unit, target: Target, id: str) -> Run | None:
     """The run of that id in that scope."""
     run.check_id(id)
-    more = (interaction.all_of(id),)
     try:
-        return Run(unit, target, await unit.read(target, lambda work: run.load(work, target.scope, id, more=more)))
+        return Run(unit, target, await looked(unit, target, id))
     except NotFound as problem:
         if problem.facts.get("run") == id:
             return None

@@ -16,7 +16,7 @@ from holdfast.handles.messages import Messages
 from holdfast.handles.own_area import Area
 from holdfast.handles.runs import SessionRuns
 from holdfast.handles.runtime import Runtime
-from holdfast.handles.state import State, scope_name, state_of
+from holdfast.handles.state import State, state_of
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target, Together, Unit
 from holdfast.handles.variables import Variables
@@ -39,16 +39,6 @@ from holdfast.operations.extend import extend
 from holdfast.operations.move import Move, end, move
 from holdfast.services import change, event, session
 from holdfast.services.state import Place
-
-
-def variables_of(unit: Unit, scope: Scope) -> Variables:
-    """The variables of any scope. Raises InvalidId for one that cannot be."""
-    name = scope_name(scope)
-    if unit.store.principal is not None:
-        unit.store.principal.check(scope)
-    run = scope.id if scope.kind == "run" else None
-    target = Target(name, "must_exist" if scope.kind == "session" else "create")
-    return Variables(unit, target, Standpoint(name, run=run))
 
 
 @measured("session", store="_unit.store")

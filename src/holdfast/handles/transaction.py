@@ -18,9 +18,9 @@ from holdfast.handles.crowding import arrived
 from holdfast.handles.expiry import make_way
 from holdfast.handles.state import State, state_of
 from holdfast.handles.store import Store
-from holdfast.handles.surface import SessionSurface, Update, variables_of
+from holdfast.handles.surface import SessionSurface, Update
 from holdfast.handles.unit import Target, Together, check_attempts, check_callable, pause, refuse_inside
-from holdfast.handles.variables import Variables
+from holdfast.handles.variables import Variables, variables_of
 from holdfast.kernel.commit import Committed
 from holdfast.model.budget import Account, Budget
 from holdfast.model.duration import Duration

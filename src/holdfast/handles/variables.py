@@ -14,6 +14,7 @@ from holdfast.dialects.dialect import ABSENT, FLOW, SESSION, VARS, Compiled, Mis
 from holdfast.errors import Disabled, InvalidValue, Unsupported, shown
 from holdfast.handles.levels import Standpoint
 from holdfast.handles.measured import measured
+from holdfast.handles.state import scope_name
 from holdfast.handles.unit import Target, Together, Unit
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
@@ -191,9 +192,10 @@ class Variables:
         """
         stands = self._stands.of(run, node, workflow)
         places = self._places(stands) if level is None else [self._place(level, stands)]
-        together = isinstance(self._unit, Together)
+        together, whose = isinstance(self._unit, Together), level is None and self._unit.store.principal is None
         found = await self._unit.read(
-            self._target, lambda work: everything(work, self._target.scope, places, together=together)
+            self._target,
+            lambda work: everything(work, self._target.scope, places, together=together, whose=whose),
         )
         return [self._told(place, name, cell, reveal=reveal) for place, name, cell in found]
 
@@ -365,3 +367,13 @@ class Variables:
         if place.scope == self._target.scope:
             return self._target
         return Target(place.scope, "create")
+
+
+def variables_of(unit: Unit, scope: Scope) -> Variables:
+    """The variables of any scope. Raises InvalidId for one that cannot be."""
+    name = scope_name(scope)
+    if unit.store.principal is not None:
+        unit.store.principal.check(scope)
+    run = scope.id if scope.kind == "run" else None
+    target = Target(name, "must_exist" if scope.kind == "session" else "create")
+    return Variables(unit, target, Standpoint(name, run=run))

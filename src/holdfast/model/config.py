@@ -277,6 +277,21 @@ class Config(Struct, frozen=True, kw_only=True):
         for name, kind in _PARTS.items():
             if not isinstance(part := getattr(self, name), kind):
                 raise TypeError(f"Config.{name} must be a {kind.__name__}, not {shown(part)}")
+        self._check_numbers()
+        self._check_durations()
+        self._check_switches()
+        if self.runtime.persistence not in PERSISTENCE:
+            raise InvalidValue(
+                f"runtime.persistence must be one of {', '.join(PERSISTENCE)}, not {shown(self.runtime.persistence)}",
+                path="runtime.persistence",
+            )
+        _check_choice("state.compression", self.state.compression, COMPRESSION)
+        _check_choice("variables.syntax", self.variables.syntax, SYNTAXES)
+        _check_names("variables.environment", self.variables.environment)
+        _check_choice("runtime.compression", self.runtime.compression, COMPRESSION)
+        _check_choice("changes.values", self.changes.values, VALUES)
+
+    def _check_numbers(self) -> None:
         for name, number in {
             "limits.value_bytes_max": self.limits.value_bytes_max,
             "limits.operations_max": self.limits.operations_max,
@@ -304,21 +319,13 @@ class Config(Struct, frozen=True, kw_only=True):
                 f"interactions.concurrent_max is at most {CONCURRENT_MAX}, not {self.interactions.concurrent_max}",
                 path="interactions.concurrent_max",
             )
-        if self.runtime.persistence not in PERSISTENCE:
-            raise InvalidValue(
-                f"runtime.persistence must be one of {', '.join(PERSISTENCE)}, not {shown(self.runtime.persistence)}",
-                path="runtime.persistence",
-            )
+
+    def _check_durations(self) -> None:
         to_seconds(self.runtime.flush_every, "runtime.flush_every")
         to_seconds(self.state.temp_ttl, "state.temp_ttl")
         to_seconds(self.sweep.every, "sweep.every")
         if self.turns.answers_ttl is not None:
             to_seconds(self.turns.answers_ttl, "turns.answers_ttl")
-        _check_choice("state.compression", self.state.compression, COMPRESSION)
-        _check_choice("variables.syntax", self.variables.syntax, SYNTAXES)
-        _check_names("variables.environment", self.variables.environment)
-        _check_choice("runtime.compression", self.runtime.compression, COMPRESSION)
-        _check_choice("changes.values", self.changes.values, VALUES)
         for name, duration in {
             "changes.retention_age": self.changes.retention_age,
             "session.default_ttl": self.session.default_ttl,
@@ -330,6 +337,8 @@ class Config(Struct, frozen=True, kw_only=True):
         }.items():
             if duration is not None:
                 to_seconds(duration, name)
+
+    def _check_switches(self) -> None:
         switches: dict[str, object] = {
             "session.extend_on_access": self.session.extend_on_access,
             "runtime.streaming": self.runtime.streaming,

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from typing import Any
 
 from holdfast.errors import InvalidValue, shown
 from holdfast.model.duration import to_us
-from holdfast.model.node import NEW, NodeRecord, NodeSpec, NodeStatus, Retry
+from holdfast.model.node import NodeRecord, NodeSpec, NodeStatus, Retry
 
 NODES_MAX = 10_000
 """Nodes of one run at most."""
@@ -118,47 +119,54 @@ class Board:
         """The nodes that wait for that one."""
         return self._dependents[node]
 
+    def round(self, node: str) -> int:
+        """How often a node is gone through, this time included."""
+        record = self.records.get(node)
+        return 1 if record is None else record.round + (node in self._stale)
+
     def record(self, node: str) -> NodeRecord:
         """What is kept of a node, if it holds still; else what it begins anew from."""
         record = self.records.get(node)
-        if record is None:
-            return NEW
-        return record.again() if node in self._stale else record
+        if record is None or node in self._stale:
+            return NodeRecord(NodeStatus.READY, round=self.round(node), seen=self._seen_by(node))
+        return record
 
     def put(self, node: str, record: NodeRecord) -> None:
         """Take note of what is kept of a node now, and of all that follows."""
-        before = self.records.get(node)
-        was = self.statuses[node]
+        was = self._state(node)
         self.records[node] = record
-        self._judge([node])
-        if self.statuses[node] != was or (before is not None and before.round != record.round):
-            self._judge(self._behind(node))
+        self._settle(node, was)
 
     def forget(self, node: str) -> None:
         """Take it that nothing is kept of a node."""
+        was = self._state(node)
         self.records.pop(node, None)
-        self._judge([node, *self._behind(node)])
+        self._settle(node, was)
 
     def hold(self, token: int) -> None:
         """The run is held by that claim from now on."""
         self.token = token
         self._judge([name for name, record in self.records.items() if record.status is NodeStatus.RUNNING])
 
-    def seen_by(self, node: str) -> dict[str, int]:
+    def _seen_by(self, node: str) -> dict[str, int]:
         """In which rounds those are that a node depends on, as it begins; those in their first are left out."""
-        rounds = {other: self.record(other).round for other in self.specs[node].after}
+        rounds = {other: self.round(other) for other in self.specs[node].after}
         return {other: round for other, round in rounds.items() if round != 1}
 
     def ready(self, now_us: int) -> list[str]:
         """The frontier: the nodes that may begin now, in an order in which they could be done one by one."""
-        due = [name for name in self._ready if (self.record(name).next_us or 0) <= now_us]
+        due = [name for name in self._ready if (self._next_us(name) or 0) <= now_us]
         return sorted(due, key=self._order.__getitem__)
 
     @property
     def next_us(self) -> int | None:
         """When the next of the ready nodes that pause before another try may begin; None if none does."""
-        times = [next_us for name in self._ready if (next_us := self.record(name).next_us) is not None]
+        times = [next_us for name in self._ready if (next_us := self._next_us(name)) is not None]
         return min(times, default=None)
+
+    def _next_us(self, node: str) -> int | None:
+        record = self.records.get(node)
+        return None if record is None or node in self._stale else record.next_us
 
     @property
     def is_idle(self) -> bool:
@@ -180,16 +188,23 @@ class Board:
         ]
         return max(begun)[3] if begun else None
 
-    def _behind(self, node: str) -> list[str]:
-        """Everything that depends on a node, in order."""
-        found: set[str] = set()
-        waiting = [node]
+    def _state(self, node: str) -> tuple[NodeStatus, int]:
+        """All that those depend on that depend on a node."""
+        return self.statuses[node], self.round(node)
+
+    def _settle(self, node: str, was: tuple[NodeStatus, int]) -> None:
+        """Say anew what a node is, of which something else is kept, and what is behind it as far as that changes."""
+        waiting, met = [(self._order[node], node)], {node}
         while waiting:
-            for other in self._dependents[waiting.pop()]:
-                if other not in found:
-                    found.add(other)
-                    waiting.append(other)
-        return sorted(found, key=self._order.__getitem__)
+            name = heappop(waiting)[1]
+            before = was if name == node else self._state(name)
+            self._judge([name])
+            if self._state(name) == before:
+                continue
+            for other in self._dependents[name]:
+                if other not in met:
+                    met.add(other)
+                    heappush(waiting, (self._order[other], other))
 
     def _judge(self, names: Iterable[str]) -> None:
         """Say anew what those nodes are, which come in order."""
@@ -228,10 +243,4 @@ class Board:
 
     def _is_stale(self, node: str, record: NodeRecord) -> bool:
         """Whether one that it depends on is in another round than the one it was seen in, or on its way there."""
-        for other in self.specs[node].after:
-            if other in self._stale:
-                return True
-            kept = self.records.get(other)
-            if kept is not None and kept.round != record.seen.get(other, 1):
-                return True
-        return False
+        return any(self.round(other) != record.seen.get(other, 1) for other in self.specs[node].after)

@@ -205,13 +205,18 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
     output: Raw = NULL
     error: Raw = NULL
 
-    def begun(self, *, at_us: int, token: int, input: bytes | None, seen: Mapping[str, int]) -> NodeRecord:
-        """It runs: another try."""
+    @property
+    def is_open(self) -> bool:
+        """Whether its last try began and did not end: it may have been paused in the midst of it."""
+        return self.started_us is not None and self.ended_us is None
+
+    def begun(self, *, at_us: int, token: int, input: bytes | None) -> NodeRecord:
+        """It runs: another try; or the same again, if it was paused in the midst of it."""
+        same = self.is_open and self.status is not NodeStatus.RUNNING
         return replace(
             self,
             status=NodeStatus.RUNNING,
-            attempt=self.attempt + 1,
-            seen=seen,
+            attempt=self.attempt if same else self.attempt + 1,
             next_us=None,
             started_us=at_us,
             ended_us=None,
@@ -255,7 +260,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
 
     def again(self) -> NodeRecord:
         """It begins another round, with all its tries."""
-        return NodeRecord(NodeStatus.READY, round=self.round + 1)
+        return NodeRecord(NodeStatus.READY, round=self.round + 1, seen=self.seen)
 
     def asking(self, question: str, *, runs: bool) -> NodeRecord:
         """It waits for one more answer. If it `runs`, that try is not over: it goes on when it begins again."""
@@ -268,9 +273,6 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
         ended = at_us if status is NodeStatus.SKIPPED else self.ended_us
         return replace(self, status=status, ended_us=ended, next_us=None)
 
-
-NEW = NodeRecord(NodeStatus.READY)
-"""A node that has done nothing yet."""
 
 _MOVES: Mapping[NodeStatus, frozenset[NodeStatus]] = {
     NodeStatus.WAITING: frozenset({NodeStatus.SKIPPED, NodeStatus.PAUSED}),

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
+
+from holdfast.model.variable import MASK
 
 
 class PatchOperation(Struct, frozen=True, omit_defaults=True):
@@ -22,9 +25,21 @@ class PatchOperation(Struct, frozen=True, omit_defaults=True):
     value: Any | UnsetType = UNSET
 
 
+class Masked(Struct, frozen=True):
+    """A value that is compared and not shown: a patch has MASK in its place."""
+
+    raw: bytes
+
+
 def patch_of(before: Any, after: Any) -> tuple[PatchOperation, ...]:
     """What makes `before` become `after`, in the order of the paths; nothing where they are the same."""
-    return tuple(_steps(before, after, ""))
+    return tuple([replace(step, value=_shown(step.value)) for step in _steps(before, after, "")])
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shown(inner) for key, inner in value.items()}
+    return MASK if isinstance(value, Masked) else value
 
 
 def _steps(before: Any, after: Any, path: str) -> Iterator[PatchOperation]:

@@ -140,6 +140,18 @@ def check_move(record: RunRecord, to: RunStatus) -> None:
     )
 
 
+def check_paused(record: RunRecord) -> None:
+    """Raise InvalidTransition unless the run is paused."""
+    if record.status is not _PAUSED:
+        raise InvalidTransition(
+            f"the run {record.id} is {record.status}; only one that is paused is resumed",
+            remedy="Refresh the run to see where it is: `await run.refresh()`.",
+            status=record.status,
+            to=_RUNNING,
+            allowed=MOVES[record.status],
+        )
+
+
 def check_works(record: RunRecord) -> None:
     """Raise InvalidTransition unless work of the run may be kept: it is pending or running."""
     if record.status in (_PENDING, _RUNNING):

@@ -3,7 +3,8 @@
     {"session": {"metadata": {…}, "tags": […]}, "state": {"cart": […]}, "state:prefs": {…}, "runtime": {…}, "user": {…}}
 
 A namespace of state stands beside the default one, under its name. Bytes of an area of one's own are told by their
-number and digest. Messages and events are not in it: a checkpoint knows their place only.
+number and digest; of a secret, and of what comes from the environment, it shows only whether it is another one.
+Messages and events are not in it: a checkpoint knows their place only.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from holdfast.kernel import codec
 from holdfast.kernel.keys import unescaped
 from holdfast.model.checkpoint import KEYS
-from holdfast.model.patch import PatchOperation, patch_of
+from holdfast.model.patch import Masked, PatchOperation, patch_of
 from holdfast.services import session, variable
 from holdfast.services.checkpoint import Content, Kept
 
@@ -40,19 +41,27 @@ def document(cells: Mapping[str, Kept]) -> dict[str, Any]:
             record = session.decode_raw(raw)
             found["session"] = {"metadata": record.metadata, "tags": [*record.tags]}
         elif key not in KEYS:
-            area, _, name = key.partition("/")
-            if area in ("state", "temp"):
-                namespace, _, name = name.partition("/")
-                area = f"{area}:{unescaped(namespace)}" if namespace else area
-            found.setdefault(area, {})[name] = _shown(area, raw)
+            *place, name = _place(key)
+            inside = found
+            for part in place:
+                inside = inside.setdefault(part, {})
+            inside[name] = _shown(place[0], key, raw)
     return found
 
 
-def _shown(area: str, raw: bytes) -> Any:
+def _place(key: str) -> tuple[str, ...]:
+    """Where in the document a cell stands."""
+    area, _, name = key.partition("/")
+    if area in ("state", "temp"):
+        namespace, _, name = name.partition("/")
+        return (f"{area}:{unescaped(namespace)}" if namespace else area, name)
+    return (area, *variable.parted(key)) if area == "variable" else (area, name)
+
+
+def _shown(area: str, key: str, raw: bytes) -> Any:
+    if area == "area":
+        return {"bytes": len(raw), "digest": blake2b(raw, digest_size=16).hexdigest()}
     if area == "variable":
-        return variable.shown(raw)
-    return _digest(raw) if area == "area" else codec.decode(raw)
-
-
-def _digest(raw: bytes) -> dict[str, Any]:
-    return {"bytes": len(raw), "digest": blake2b(raw, digest_size=16).hexdigest()}
+        record = variable.decode_raw(raw, key)
+        return Masked(raw) if record.secret or record.env is not None else codec.decode(bytes(record.value))  # type: ignore[arg-type]
+    return codec.decode(raw)

@@ -20,14 +20,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from holdfast.kernel.commit import SEQ_DIGITS, Committed, Entry, Found, Head, Range, Read
-from holdfast.kernel.keys import unescaped
 from holdfast.kernel.limits import PAGE_BYTES, PAGE_MAX, may_go_on
 from holdfast.kernel.work import Work
 from holdfast.model.checkpoint import KEYS
 from holdfast.model.event import START, EventRecord
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
-from holdfast.services import checkpoint, event, message, session, variable
+from holdfast.services import checkpoint, event, message, session
 from holdfast.services.checkpoint import Content, Kept
 
 MARK = "fork"
@@ -137,21 +136,10 @@ def _hidden(kept: Kept | None) -> tuple[message.Interval, ...]:
     return () if kept is None or kept.value is None else message.intervals_of(kept.value)
 
 
-def put(work: Work, scope: str, item: Item, *, streaming: bool) -> None:
-    """Stage one item, and tell followers of it as of any other write."""
-    if item.key is None:
-        work.append(scope, message.AREA, item.value)
-        work.note(scope, "message", "append", None, item.value)
-        return
-    work.put(scope, item.key, item.value, ttl_us=item.ttl_us)
-    area, _, name = item.key.partition("/")
-    if area in ("state", "temp"):
-        namespace, _, name = name.partition("/")
-        work.note(scope, area, "set", name, item.value, unescaped(namespace))
-    elif area == "runtime" and streaming:
-        work.note(scope, area, "set", name, item.value)
-    elif area == "variable":
-        variable.note(work, scope, item.key, item.value)
+def put_message(work: Work, scope: str, raw: bytes) -> None:
+    """Stage a message as it was kept, behind those that are there."""
+    work.append(scope, message.AREA, raw)
+    work.note(scope, "message", "append", None, raw)
 
 
 def create(work: Work, record: SessionRecord, origin: Origin, *, entry: str) -> None:

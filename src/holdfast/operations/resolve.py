@@ -180,10 +180,15 @@ def _plain(value: Any) -> Any:
 
 
 async def everything(
-    work: Work, home: str, places: Sequence[Place], *, together: bool
+    work: Work, home: str, places: Sequence[Place], *, together: bool, whose: bool = False
 ) -> list[tuple[Place, str, Cell]]:
     """Every variable at these places, with its name: in the order of the places, then by name. Read as `find` reads,
     and again where a level has more than a page. Raises NotFound as it does."""
+    if whose and session.is_scope(home) and not any(place.level == "user" for place in places):
+        read = await _read(work, home, {home: [session.CELL]}, together=together)
+        record = read.get((home, session.CELL))
+        user = None if record is None else session.decode(record).user
+        places = places if user is None else _with_user(places, Place("user", f"user/{user}"))
     inside = [place for place in places if together and (place.scope == home or place.scope in work.touched)]
     ranges: dict[str, list[Range]] = {}
     for place in places:

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from holdfast.kernel.commit import ORDINAL_DIGITS, HeadAt, Range, Read, stamp
-from holdfast.kernel.keys import unescaped
 from holdfast.kernel.work import Work
 from holdfast.model.checkpoint import (
     KEYS,
@@ -26,7 +25,7 @@ from holdfast.model.checkpoint import (
     restored_session,
 )
 from holdfast.model.event import RESTORED, EventRecord
-from holdfast.services import checkpoint, event, message, session, variable
+from holdfast.services import checkpoint, event, message, runtime, session, state, variable
 from holdfast.services.checkpoint import Gathered, Kept, Standing
 
 INTERACTIONS = "interaction/"
@@ -83,12 +82,28 @@ def _write(
             _put_session(work, value, now[key].value or b"")
         elif key not in KEYS and not key.startswith(INTERACTIONS):
             expires_us = then[key].expires_us
-            work.put(scope, key, value, ttl_us=None if expires_us is None else expires_us - record.at_us)
-            _tell(work, scope, key, value, streaming=streaming)
+            ttl_us = None if expires_us is None else expires_us - record.at_us
+            put_back(work, scope, key, value, ttl_us=ttl_us, streaming=streaming)
     for key in wanted.deletes:
         if key not in KEYS and not key.startswith(INTERACTIONS):
-            work.delete(scope, key)
-            _tell(work, scope, key, None, streaming=streaming)
+            put_back(work, scope, key, None, streaming=streaming)
+
+
+def put_back(
+    work: Work, scope: str, key: str, raw: bytes | None, *, streaming: bool, ttl_us: int | None = None
+) -> None:
+    """Stage a cell as it was kept, or without a value that it is gone, and tell followers as of any other write."""
+    area = key.partition("/")[0]
+    if area in ("state", "temp"):
+        state.put_back(work, scope, key, raw, ttl_us=ttl_us)
+    elif area == "runtime":
+        runtime.put_back(work, scope, key, raw, streaming=streaming)
+    elif area == "variable":
+        variable.put_back(work, scope, key, raw)
+    elif raw is None:
+        work.delete(scope, key)
+    else:
+        work.put(scope, key, raw)
 
 
 def _values(cells: Mapping[str, Kept]) -> dict[str, bytes]:
@@ -100,19 +115,6 @@ def _put_session(work: Work, then: bytes, now: bytes) -> None:
     restored = restored_session(session.decode_raw(then), present, at_us=work.now_us)
     if restored != present:
         session.put(work, restored)
-
-
-def _tell(work: Work, scope: str, key: str, value: bytes | None, *, streaming: bool) -> None:
-    """Tell followers what became of a key, as a write of it would have."""
-    area, _, name = key.partition("/")
-    op = "delete" if value is None else "set"
-    if area in ("state", "temp"):
-        namespace, _, name = name.partition("/")
-        work.note(scope, area, op, name, value, unescaped(namespace))
-    elif area == "runtime" and streaming:
-        work.note(scope, area, op, name, value)
-    elif area == "variable":
-        variable.note(work, scope, key, value)
 
 
 async def _hide(

@@ -31,13 +31,22 @@ class Settled(Struct, frozen=True):
 
 
 async def settle(
-    work: Work, scope: str, key: str, judge: Callable[[InteractionRecord], InteractionRecord], *, id: str
+    work: Work,
+    scope: str,
+    key: str,
+    judge: Callable[[InteractionRecord], InteractionRecord],
+    *,
+    id: str,
+    node: str | None = None,
 ) -> Settled:
     """Let `judge` make of a question what it becomes, and stage that with all that follows.
 
-    What it returns unchanged stays as it is. `id` is that of the entry in the event log. Raises NotFound, and what
-    `judge` raises.
+    What it returns unchanged stays as it is. `id` is that of the entry in the event log; the `node` that waits, where
+    it is known, saves a read. Raises NotFound, and what `judge` raises.
     """
+    asking = interaction.run_of(key)
+    nodes = () if node is None else (run.node_key(asking, node),)
+    await work.get_many(scope, (key, run.key_of(asking), *nodes))  # all in one read
     before, _ = await interaction.read(work, scope, key)
     after = judge(before)
     if after is before:
@@ -82,6 +91,8 @@ async def _move_on(work: Work, scope: str, record: InteractionRecord) -> None:
         await cancel_others(work, scope, after, but=record.id)
     elif freed and whole.waits:
         after = whole.moved(RunStatus.PENDING, at_us=work.now_us)
+    elif record.lets in ("skip", "fail"):  # what others judged by is no more, as in `Run.progress`
+        after = replace(whole, updated_us=work.now_us)
     else:
         return
     run.put(work, scope, after)

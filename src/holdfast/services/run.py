@@ -15,7 +15,7 @@ on does not touch it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, overload
 
 import msgspec
@@ -53,14 +53,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Loaded(Struct, frozen=True):
-    """A run as one read found it, with the versions of what was found, and what `more` was asked for."""
+    """A run as one read found it, with the versions of what was found (0: staged in the unit that read), the seq of its
+    scope then, and the cells that were asked for beside."""
 
     record: RunRecord
     version: int
     specs: Mapping[str, NodeSpec]
     nodes: Mapping[str, NodeRecord]
     versions: Mapping[str, int]
-    more: tuple[tuple[Cell, ...], ...] = ()
+    seq: int = 0
+    beside: tuple[Cell, ...] = ()
 
 
 def scope_of(run: str) -> str:
@@ -200,25 +202,34 @@ def unchanged(work: Work, scope: str, run: str, version: int) -> None:
 # --- reading --------------------------------------------------------------------------------------
 
 
-async def load(work: Work, scope: str, run: str, *, more: Sequence[Range] = ()) -> Loaded:
-    """A run with everything that is kept of its nodes, and what `more` is asked for, in one read. Raises NotFound."""
+async def load(work: Work, scope: str, run: str, beside: Range) -> Loaded:
+    """A run with everything that is kept of its nodes, and what stands `beside`, as the store has it: one read, no
+    condition. Raises NotFound."""
     key = key_of(run)
-    ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX))
-    view = (await work.peek([Read(scope, (key,), (*ranges, *more))]))[0]
-    cell = view.cells.get(key)
+    ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX), beside)
+    view = (await work.peek([Read(scope, (key,), ranges)]))[0]
+    return _loaded(run, view.cells.get(key), *view.ranges, seq=view.head.seq)
+
+
+async def load_in(work: Work, scope: str, run: str, beside: Range) -> Loaded:
+    """The same as the unit sees it, which its commit then rests on. Raises NotFound."""
+    cell = await work.get(scope, key_of(run))
+    found = [await work.all(scope, prefix) for prefix in (graph_prefix(run), node_prefix(run), beside.prefix)]
+    return _loaded(run, cell, *found)
+
+
+def _loaded(
+    run: str, cell: Cell | None, graph: Iterable[Cell], kept: Iterable[Cell], beside: Iterable[Cell], *, seq: int = 0
+) -> Loaded:
     if cell is None or (record := decode(cell)).leaving:
         raise missing_run(run)
-    graph, kept, *rest = view.ranges
     prefix = len(node_prefix(run))
+    nodes, versions = {}, {}
+    for one in kept:
+        name = one.key[prefix:]
+        nodes[name], versions[name] = decode_node(one), one.version
     specs = {spec.name: spec_of(spec) for part in graph for spec in _decoded(_specs, part)}
-    return Loaded(
-        record,
-        cell.version,
-        specs,
-        {cell.key[prefix:]: decode_node(cell) for cell in kept},
-        {cell.key[prefix:]: cell.version for cell in kept},
-        tuple(rest),
-    )
+    return Loaded(record, cell.version, specs, nodes, versions, seq, tuple(beside))
 
 
 async def read(work: Work, scope: str, run: str) -> tuple[RunRecord, int]:

@@ -29,6 +29,16 @@ def put(work: Work, scope: str, values: Mapping[str, bytes], *, streaming: bool)
             work.note(scope, "runtime", "set", key, raw)
 
 
+def put_back(work: Work, scope: str, key: str, raw: bytes | None, *, streaming: bool) -> None:
+    """Stage a cell as it was kept, under its whole key; without a value, that it is gone."""
+    if raw is None:
+        work.delete(scope, key)
+    else:
+        work.put(scope, key, raw)
+    if streaming:
+        work.note(scope, "runtime", "delete" if raw is None else "set", key.removeprefix(AREA), raw)
+
+
 def puts(values: Mapping[str, bytes]) -> list[Put]:
     """The same as cells, for a commit that is made already."""
     return [Put(AREA + key, raw) for key, raw in values.items()]

@@ -85,6 +85,16 @@ async def clear_area(work: Work, scope: str, area: Literal["state", "temp"], lim
     return len(cells)
 
 
+def put_back(work: Work, scope: str, key: str, raw: bytes | None, *, ttl_us: int | None = None) -> None:
+    """Stage a cell as it was kept, under its whole key; without a value, that it is gone."""
+    area, namespace, name = key.split("/", 2)
+    if raw is None:
+        work.delete(scope, key)
+    else:
+        work.put(scope, key, raw, ttl_us=ttl_us)
+    work.note(scope, area, "delete" if raw is None else "set", name, raw, unescaped(namespace))
+
+
 async def everything(work: Work, place: Place) -> dict[str, Cell]:
     """Every cell by its key, in key order, as one cut. Raises Conflict if the scope kept changing meanwhile."""
     return {cell.key.removeprefix(place.prefix): cell for cell in await work.all(place.scope, place.prefix)}

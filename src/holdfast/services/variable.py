@@ -13,11 +13,9 @@ from the environment, it tells only that it was set.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-from msgspec import UNSET, Struct
-from msgspec.structs import force_setattr, replace
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from holdfast.errors import Corrupt, InvalidValue
 from holdfast.kernel import codec
@@ -76,10 +74,15 @@ def encode(record: VariableRecord) -> bytes:
 
 def decode(cell: Cell) -> VariableRecord:
     """The variable in a cell."""
+    return decode_raw(cell.value, cell.key)
+
+
+def decode_raw(raw: bytes, key: str) -> VariableRecord:
+    """The variable in the value of the cell of that key."""
     try:
-        return _decoder.decode(cell.value)
+        return _decoder.decode(raw)
     except codec.UNREADABLE as problem:
-        raise Corrupt("a variable that cannot be read", key=cell.key) from problem
+        raise Corrupt("a variable that cannot be read", key=key) from problem
 
 
 def put(work: Work, place: Place, name: str, record: VariableRecord) -> None:
@@ -88,21 +91,20 @@ def put(work: Work, place: Place, name: str, record: VariableRecord) -> None:
     work.note(place.scope, "variable", "set", name, _told(record), place.namespace)
 
 
-def note(work: Work, scope: str, key: str, raw: bytes | None) -> None:
-    """Tell followers what became of the cell of a variable, as a write of it would have."""
+def put_back(work: Work, scope: str, key: str, raw: bytes | None) -> None:
+    """Stage a variable as it was kept, under its whole key; without a value, that it is gone."""
     namespace, name = parted(key)
-    told = None if raw is None else _told(_decoder.decode(raw))
-    work.note(scope, "variable", "delete" if raw is None else "set", name, told, namespace)
+    if raw is None:
+        work.delete(scope, key)
+        work.note(scope, "variable", "delete", name, None, namespace)
+    else:
+        work.put(scope, key, raw)
+        work.note(scope, "variable", "set", name, _told(decode_raw(raw, key)), namespace)
 
 
 def _told(record: VariableRecord) -> bytes | None:
+    """What followers are told of its value."""
     return None if record.secret or record.env is not None else bytes(record.value)  # type: ignore[arg-type]
-
-
-def shown(raw: bytes) -> Any:
-    """The bytes of a cell as they are shown: a secret without its value."""
-    record = _decoder.decode(raw)
-    return codec.decode(encode(replace(record, value=UNSET)) if record.secret else raw)
 
 
 async def delete(work: Work, place: Place, names: tuple[str, ...]) -> int:

@@ -32,6 +32,8 @@ async def fill(hold: Holdfast, user: str, *, id: str | None = None, text: str = 
             await area.delete(f"{names}-key")
             await area.set("stays", c)
         await s.runtime.set(f"{names}-key", c)
+        await s.variables.set(f"{names}-name", [f"{c} {n}" for n in range(300)], level="run", run=f"{names}-run")
+        await hold.variables(Scope.user(user)).set(f"{names}-name", c)
         await hold.state(Scope.user(user), f"{names}-namespace").set(f"{names}-key", c)
         await s.messages.add("user", f"{c} says", metadata={"m": c})
         await s.log(f"{c}-type", {"what": c})

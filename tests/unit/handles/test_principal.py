@@ -71,14 +71,21 @@ IN_TRANSACTION: dict[str, tuple[Try, Any]] = {
 
 TRANSACTION: dict[str, tuple[Try, Any]] = {
     "state": (lambda tx: tx.state(BO).get("secret"), NotFound),
+    "variables": (lambda tx: tx.variables(BO).get("secret"), NotFound),
     "session": (lambda tx: tx.session("bos").messages.list(), NotFound),
 }
 
 FACE: dict[str, tuple[Try, Any]] = {
     "state": (lambda ada: ada.state(BO).get("secret"), NotFound),
+    "variables": (lambda ada: ada.variables(BO).get("secret"), NotFound),
     "state_many": (lambda ada: ada.state_many([Scope.session("adas"), BO]), NotFound),
     "set_many": (lambda ada: ada.set_many({BO: {"secret": 1}}), NotFound),
     "transact": (lambda ada: ada.transact(lambda tx: tx.session("bos").state.set("secret", 1)), NotFound),
+    "checkpoint": (lambda ada: ada.checkpoint(BO), NotFound),
+    "checkpoints": (lambda ada: ada.checkpoints(BO), NotFound),
+    "restore": (lambda ada: ada.restore("theirs"), NotFound),
+    "diff": (lambda ada: ada.diff("theirs"), NotFound),
+    "drop_checkpoint": (lambda ada: ada.drop_checkpoint("theirs"), NotFound),
     "changes": (lambda ada: _first(ada.changes([BO], after="beginning")), NotFound),
 }
 

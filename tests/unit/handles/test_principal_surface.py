@@ -65,6 +65,7 @@ async def filled(hold: Holdfast, id: str, user: str | None) -> Session:
     s = await hold.sessions.create(id=id, user=user, agent="guide", metadata={"secret": SECRET}, ttl="1d")
     await s.state.update({"secret": SECRET, "field": {"secret": SECRET}})
     await s.runtime.set("secret", SECRET)
+    await s.variables.set("secret", SECRET)
     await s.messages.add("user", SECRET)
     await s.log("noted", {"secret": SECRET})
     await s.area("a").write({"k": SECRET.encode()})

@@ -16,6 +16,7 @@ from holdfast.handles.fence import held
 from holdfast.handles.unit import open_transactions
 from holdfast.kernel.limits import KIB
 from holdfast.model.config import Limits
+from holdfast.model.variable import MASK
 from tests.unit.stores import Stores, together
 
 
@@ -315,3 +316,41 @@ async def test_what_is_kept_is_restored_through_another_opening_with_smaller_lim
     assert same is not None
     await same.restore(first.id)
     assert len(await s.state.keys()) == 20
+
+
+async def test_variables_come_back_and_followers_hear_of_them(s: Session) -> None:
+    await s.variables.set("city", "Kyoto")
+    await s.variables.set("home", 1)
+    first = await s.checkpoint()
+    await s.variables.set("city", "Oslo")
+    await s.variables.set("spare", 1)
+    assert await s.variables.clear("home") == 1
+    before = (await s.state.snapshot()).version
+    steps = {step.path: step for step in await s.diff(first.id)}
+    assert steps["/variable/session/city"].value == "Oslo"
+    await s.restore(first.id)
+    async with s.changes(after=before, kinds={"variable"}) as changes:
+        told = [await anext(changes) for _ in range(3)]
+    assert [(one.op, one.key, one.value, one.namespace) for one in told] == [
+        ("set", "city", "Kyoto", "session"),
+        ("set", "home", 1, "session"),
+        ("delete", "spare", None, "session"),
+    ]
+    assert await s.variables.get("city") == "Kyoto"
+    assert await (await s.fork()).variables.get("city") == "Kyoto"
+
+
+async def test_a_diff_tells_that_a_secret_is_another_one_and_no_more(tmp_path: Path) -> None:
+    """Secrets never appear in what is shown."""
+    stores = Stores("encrypted", tmp_path)
+    hold = await stores.open()
+    s = await hold.sessions.create(id="s")
+    await s.variables.set("token", "hush-1", secret=True)
+    first = await s.checkpoint()
+    await s.variables.set("token", "hush-2", secret=True)
+    patch = await s.diff(first.id)
+    assert [(step.op, step.path, step.value) for step in patch] == [("replace", "/variable/session/token", MASK)]
+    assert "hush" not in str(await s.diff((await s.checkpoint()).id, first.id))
+    await s.restore(first.id)
+    assert await s.variables.get("token") == "hush-1"
+    await stores.close()

@@ -219,3 +219,40 @@ def test_the_settings_of_runs_are_checked() -> None:
     """Like all others."""
     with pytest.raises(InvalidValue, match=r"runs\.history_max"):
         Config(runs=RunsConfig(history_max=0))
+
+
+async def test_tries_are_counted_by_what_failed_whoever_tells_of_it(s: Session, clock: ManualClock) -> None:
+    """A pause takes none, and one that was never told to begin is one all the same."""
+    run = await s.runs.start("trip", nodes={"pay": NodeSpec(retry=Retry(1, delay="1s"), optional=True)})
+    await run.progress("pay", "paused")
+    await run.progress("pay", "ready")
+    await run.progress("pay", "running")
+    await run.progress("pay", "paused")
+    await run.progress("pay", "running")
+    assert run.nodes["pay"].attempt == 1
+    await run.progress("pay", "failed")
+    await run.progress("pay", "failed")
+    assert (run.nodes["pay"].status, run.nodes["pay"].attempt) == (NodeStatus.FAILED, 2)
+
+
+async def test_only_a_paused_run_is_resumed(s: Session) -> None:
+    """One that runs is not taken back to where nobody has it."""
+    run = await s.runs.start("trip", nodes=TRIP)
+    await run.progress("search", "running")
+    with pytest.raises(InvalidTransition, match="is running; only one that is paused is resumed"):
+        await run.resume()
+    assert run.status is RunStatus.RUNNING
+
+
+async def test_rounds_count_once_each_also_in_the_midst_of_other_loops(s: Session) -> None:
+    """A node that goes through another round by itself keeps in mind in which round those before it are."""
+    run = await s.runs.start(
+        "draft", nodes={"write": [], "aside": [], "check": NodeSpec(("write", "aside"), join="any")}
+    )
+    await run.progress({"write": "completed", "aside": "completed"})
+    await run.progress("aside", "ready")
+    await run.progress("check", "running")
+    assert run.nodes["check"].status is NodeStatus.RUNNING
+    await run.progress("check", "completed")
+    await run.progress("check", "ready")
+    assert (run.nodes["check"].round, run.nodes["check"].status) == (2, NodeStatus.READY)

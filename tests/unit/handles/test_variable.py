@@ -193,7 +193,9 @@ async def test_scopes_other_than_sessions_have_variables_of_their_own(hold: Hold
     assert await hold.variables(Scope.global_("flags")).resolve("{{ a }} {{ b }}") == "flags {{ b }}"
     s = await hold.sessions.create(id="s", user="ada")
     assert await s.variables.resolve("{{ a }}") == "user"
-    assert await hold.variables(Scope.session("s")).resolve("{{ a }}") == "user"
+    theirs = hold.variables(Scope.session("s"))
+    assert await theirs.resolve("{{ a }}") == await theirs.get("a") == "user"
+    assert [one.level for one in await theirs.list()] == ["user", "global", "global"]
 
 
 async def test_parallel_writers_of_different_variables_both_land(hold: Holdfast) -> None:

@@ -16,6 +16,7 @@ from holdfast.handles.own_area import Area
 from holdfast.handles.past import Past, PastMessages, PastValues
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.surface import SessionSurface
+from holdfast.handles.variables import Variables
 
 Try = Callable[[Any], Awaitable[Any]]
 
@@ -62,6 +63,13 @@ SURFACE: dict[str, Try] = {
     "State.history": lambda s: s.state.history("secret"),
     "State.why": lambda s: s.state.why("secret"),
     "State.diff": lambda s: s.state.diff(),
+    "Variables.set": lambda s: s.variables.set("secret", 1),
+    "Variables.set_many": lambda s: s.variables.set_many({"secret": 1}),
+    "Variables.get": lambda s: s.variables.get("secret"),
+    "Variables.list": lambda s: s.variables.list(reveal=True),
+    "Variables.clear": lambda s: s.variables.clear(),
+    "Variables.resolve": lambda s: s.variables.resolve("{{ secret }} {{ $flow.state.secret }} {{ $session.user }}"),
+    "Variables.value": lambda s: s.variables.value("{{ $session.metadata }}"),
     "Messages.add": lambda s: s.messages.add("user", "x"),
     "Messages.add_many": lambda s: s.messages.add_many([{"role": "user", "content": "x"}]),
     "Messages.list": lambda s: s.messages.list(),
@@ -102,6 +110,7 @@ SESSION: dict[str, Try] = {
 NOT_TRIED = {
     "SessionSurface.id", "SessionSurface.area", "Session.at",  # only name what is tried
     "SessionSurface.user_state",  # hers: that of the user she is
+    "SessionSurface.variables", "Variables.dependencies",  # name what is tried, and what a template says
     "Session.changes",  # tells of her life and no other: see test_principal
     "State.place", "Area.limits",  # what is configured
     "Runtime.flush",  # of what she wrote
@@ -117,4 +126,7 @@ def verbs(kind: type) -> set[str]:
     return {f"{kind.__name__}.{name}" for name in names}
 
 
-NOUNS = (SessionSurface, Session, SessionCheckpoints, State, Messages, Runtime, Area, Past, PastValues, PastMessages)
+NOUNS = (
+    SessionSurface, Session, SessionCheckpoints, State, Variables, Messages, Runtime, Area,
+    Past, PastValues, PastMessages,
+)  # fmt: skip

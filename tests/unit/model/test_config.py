@@ -14,6 +14,7 @@ from holdfast.model.config import (
     Limits,
     MessagesConfig,
     RetentionConfig,
+    RunsConfig,
     RuntimeConfig,
     SessionConfig,
     StateConfig,
@@ -37,6 +38,7 @@ NUMBERS: dict[str, type] = {
     "session.live_max": SessionConfig,
     "changes.queue_max": ChangesConfig,
     "sweep.budget": SweepConfig,
+    "runs.history_max": RunsConfig,
     "cache.entries_max": CacheConfig,
     "cache.bytes_max": CacheConfig,
 }
@@ -56,6 +58,7 @@ DURATIONS: dict[str, type] = {
     "changes.retention_age": ChangesConfig,
     "cache.ttl": CacheConfig,
     "retention.age": RetentionConfig,
+    "runs.finished_ttl": RunsConfig,
 }
 SWITCHES: dict[str, type] = {
     "session.extend_on_access": SessionConfig,
@@ -63,6 +66,9 @@ SWITCHES: dict[str, type] = {
     "variables.validate_types": VariablesConfig,
     "cache.enabled": CacheConfig,
     "runtime.streaming": RuntimeConfig,
+    "runs.track_nodes": RunsConfig,
+    "runs.keep_outputs": RunsConfig,
+    "runs.resumable": RunsConfig,
     "telemetry.enabled": TelemetryConfig,
     "telemetry.opentelemetry": TelemetryConfig,
 }

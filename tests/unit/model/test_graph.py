@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.errors import InvalidValue
 from holdfast.model.graph import NODES_MAX, Board, specs_of
-from holdfast.model.node import NEW, NodeRecord, NodeSpec, NodeStatus, Retry
+from holdfast.model.node import NodeRecord, NodeSpec, NodeStatus, Retry
 
 DONE = NodeRecord(NodeStatus.COMPLETED, 1)
 FAILED = NodeRecord(NodeStatus.FAILED, 1)
@@ -87,12 +87,12 @@ def test_a_run_has_so_many_nodes_and_no_more() -> None:
 def test_a_node_that_is_to_be_tried_again_is_ready_when_its_pause_is_over() -> None:
     """Not before; and the board tells when the next is due."""
     spec = NodeSpec(retry=Retry(2, delay="10s", factor=3))
-    first = NEW.begun(at_us=0, token=0, input=None, seen={}).failed(spec, at_us=5, error=b'"no"')
+    first = NodeRecord(NodeStatus.READY).begun(at_us=0, token=0, input=None).failed(spec, at_us=5, error=b'"no"')
     seen = Board({"a": spec}, {"a": first})
     assert (seen.ready(10_000_004), seen.next_us, seen.ready(10_000_005)) == ([], 10_000_005, ["a"])
-    second = first.begun(at_us=20, token=0, input=None, seen={}).failed(spec, at_us=20, error=b"1")
+    second = first.begun(at_us=20, token=0, input=None).failed(spec, at_us=20, error=b"1")
     assert second.next_us == 30_000_020
-    third = second.begun(at_us=40, token=0, input=None, seen={}).failed(spec, at_us=40, error=b"1")
+    third = second.begun(at_us=40, token=0, input=None).failed(spec, at_us=40, error=b"1")
     assert (third.status, third.attempt, third.next_us) == (NodeStatus.FAILED, 3, None)
 
 
@@ -105,7 +105,7 @@ def test_another_round_of_a_node_makes_all_behind_it_wait_again() -> None:
     assert seen.statuses["right"] is NodeStatus.COMPLETED
     seen.put("left", seen.record("left").completed(at_us=1, output=None))
     assert seen.ready(0) == ["end"]
-    begun = seen.record("end").begun(at_us=2, token=0, input=None, seen=seen.seen_by("end"))
+    begun = seen.record("end").begun(at_us=2, token=0, input=None)
     assert (begun.round, begun.seen) == (2, {"left": 2})
     seen.put("end", begun.completed(at_us=3, output=None))
     assert seen.is_done
@@ -113,7 +113,7 @@ def test_another_round_of_a_node_makes_all_behind_it_wait_again() -> None:
 
 def test_what_ran_under_an_older_claim_was_interrupted_and_is_ready() -> None:
     """Who takes a run over begins it again; who holds it still does not."""
-    running = NEW.begun(at_us=1, token=7, input=None, seen={})
+    running = NodeRecord(NodeStatus.READY).begun(at_us=1, token=7, input=None)
     seen = Board({"a": NodeSpec()}, {"a": running}, token=7)
     assert seen.ready(1) == []
     seen.hold(9)
@@ -135,7 +135,7 @@ def test_a_board_that_was_told_step_by_step_is_as_one_that_was_read(seed: int) -
         name = chance.choice(names)
         record, status = seen.record(name), seen.statuses[name]
         if status is NodeStatus.READY:
-            record = record.begun(at_us=moment, token=0, input=None, seen=seen.seen_by(name))
+            record = record.begun(at_us=moment, token=0, input=None)
         elif status is NodeStatus.RUNNING:
             ends = [record.completed(at_us=moment, output=None), record.failed(NodeSpec(), at_us=moment, error=b"1")]
             record = chance.choice(ends)
