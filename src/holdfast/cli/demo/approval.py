@@ -12,15 +12,13 @@ import sys
 from collections import Counter
 from typing import NamedTuple
 
-from holdfast import Holdfast, Session
+from holdfast import Holdfast, Interaction, Run, Session
 from holdfast.cli.demo.child import Child
 from holdfast.cli.demo.count import Totals
 from holdfast.cli.demo.ledger import APP, Ledger
 from holdfast.cli.demo.proof import Figure
 from holdfast.cli.demo.publisher import NODES, RUN, text_of
 from holdfast.cli.demo.screen import Screen
-from holdfast.handles.interaction import Interaction
-from holdfast.handles.run import Run
 
 TERMINAL_S = 20.0
 """How long a person at the terminal has to answer."""
@@ -128,6 +126,10 @@ async def prove(act: Act) -> Figure:
         wrong.append(f"published is {published!r}")
     says = f"asked once, {run.output} once, {'published' if run.output == 'approved' else 'held back'} once"
     killed = (
-        f"; killed {entries['killed']} times while it waited" if entries["killed"] != 1 else "; killed as it waited"
+        f"; killed {_times(entries['killed'])} while it waited" if entries["killed"] != 1 else "; killed as it waited"
     )
     return Figure("an approval outlives the process that asked", not wrong, "; ".join(wrong) or says + killed)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
