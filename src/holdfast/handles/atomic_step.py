@@ -30,9 +30,10 @@ class AtomicStep(RunBlock):
 
     _called = Called("atomic step", "run.atomic_step(…)", "step")
 
-    def __init__(self, run: RunWrites, name: str, identity: str) -> None:
+    def __init__(self, run: RunWrites, name: str, identity: str, idempotency_key: str) -> None:
         super().__init__(run, name)
         self._identity = identity
+        self._idempotency_key = idempotency_key
         self._key = step.key_of(run.id, identity)
         self._result = b"null"
         self._staged: Staged | None = None
@@ -52,7 +53,7 @@ class AtomicStep(RunBlock):
     def idempotency_key(self) -> str:
         """What tells this step from every other, for systems outside that can be told: the same however often it is
         tried."""
-        return self._identity
+        return self._idempotency_key
 
     async def __aenter__(self) -> Self:
         if self._state != "new":

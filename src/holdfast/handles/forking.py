@@ -73,6 +73,7 @@ class _Forking:
         self._record = record
         self._scope = session.scope_of(record.id)
         self._entry = store.ids.uuid7(record.created_us)
+        self._runs = {run: store.ids.uuid7(record.created_us) for run in operation.runs_of(origin)}
         self._epoch = self._version = 0
 
     async def run(self) -> Head:
@@ -103,7 +104,7 @@ class _Forking:
         bytes_max = min(CHUNK_BYTES, traits.commit_bytes_max // 2)
         chunk: list[Item] = []
         size = 0
-        async for item in operation.items(self._store.work, self._origin):
+        async for item in operation.items(self._store.work, self._origin, self._record, self._runs):
             if chunk and (len(chunk) == most or size + item.bytes > bytes_max):
                 yield chunk
                 chunk, size = [], 0

@@ -16,9 +16,6 @@ from holdfast.model.moment import to_datetime
 from holdfast.operations import restore as operation
 from holdfast.services import checkpoint, claim
 
-RUN_CLAIMS = "run-claim/"
-"""What the keys of the claims of runs start with."""
-
 PARTS_MAX = 8
 """So many parts of the checkpoint taken beforehand go with the restore; of a larger one a first is taken by itself, and
 then there is little left."""
@@ -102,17 +99,16 @@ class _Restoring:
         """The claims that end with the restore: those of who is not heard of any more and, by force, of everybody.
         Raises Busy for one that lives."""
         store, scope = self._store, self._target.scope
-        read = Read(scope, (claim.CELL,), (Range(RUN_CLAIMS, PAGE_MAX),))
+        read = Read(scope, (claim.CELL,), (Range(claim.RUNS, PAGE_MAX),))
         view = (await work.peek([read]))[0]
         fenced = []
-        for cell in (*(cell for key, cell in view.cells.items() if key == claim.CELL), *view.ranges[0]):
-            if cell.key == claim.CELL and holds(store, scope):
-                continue  # this very task, whose commit carries the fence
+        for cell in (*view.cells.values(), *view.ranges[0]):
+            if not claim.is_claim(cell.key) or holds(store, scope, cell=cell.key):
+                continue  # held by this very task, whose commit carries the fence
             held = claim.decode(cell)
             if not self._force and not await keeper_of(store).is_dead(scope, cell, held):
-                what = scope if cell.key == claim.CELL else f"the run {cell.key.removeprefix(RUN_CLAIMS)} in {scope}"
                 raise Busy(
-                    f"{what} is held by {claim.whom(held)}",
+                    f"{claim.named(scope, cell.key)} is held by {claim.whom(held)}",
                     remedy="Wait until it is done, or restore with force=True, which takes it away from who holds it.",
                     scope=scope,
                     worker=held.worker,

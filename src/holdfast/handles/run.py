@@ -261,7 +261,7 @@ class Run(RunAsks):
             back = {
                 name: before.set_to(NodeStatus.READY, at_us=work.now_us)
                 for name, before in records.items()
-                if not before.asks
+                if not self._still_open(before)
             }
             return self._stage(work, Staged(self._waits_after(moved, back, work.now_us), back))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from holdfast.errors import Conflict, InvalidTransition, NotFound, shown
 from holdfast.handles.asking import Asked, asked, check_room, counted, failure_question
 from holdfast.handles.interaction import Interaction
@@ -181,10 +183,15 @@ class RunAsks(RunSteps):
     def _waiting(self, node: str, id: str) -> dict[str, NodeRecord]:
         """What is kept of a node that waits for that answer from now on; nothing if it does already, or is done."""
         status, before = self._board.statuses[node], self._board.record(node)
+        before = replace(before, asks=self._still_open(before))
         waits = status is NodeStatus.PAUSED and id in before.asks
         if waits or status in (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED):
             return {}
-        return {node: before.asking(id, runs=status is NodeStatus.RUNNING)}
+        return {node: before.asking(id)}
+
+    def _still_open(self, node: NodeRecord) -> tuple[str, ...]:
+        """The questions that a node waits for, and that are there: a restore or a fork may have brought it without."""
+        return tuple([id for id in node.asks if id in self._questions and self._questions[id][0].is_pending])
 
     def _rested(self, record: RunRecord, kept: Mapping[str, NodeRecord], at_us: int) -> RunRecord:
         """The record of a run with these nodes: paused, if all that is left of it waits for answers."""
@@ -207,7 +214,7 @@ class RunAsks(RunSteps):
     def _waits_after(self, record: RunRecord, kept: Mapping[str, NodeRecord], at_us: int) -> RunRecord:
         """The record of a run after its nodes went on: paused, if only what waits for answers is left."""
         waiting = any(one.asks for one in kept.values()) or any(
-            one.node is None or self._board.record(one.node).asks for one in self._open if one.required
+            one.node is None or self._still_open(self._board.record(one.node)) for one in self._open if one.required
         )
         return self._rested(record, kept, at_us) if waiting else record
 
@@ -219,7 +226,7 @@ class RunAsks(RunSteps):
         assert spec.on_failure is not None
         wanted = failure_question(spec.on_failure, record, name, failed)
         question = wanted.record(record, name, failed.round, optional=spec.optional, at_us=work.now_us)
-        return counted(record), failed.asking(question.id, runs=False), question
+        return counted(record), failed.asking(question.id), question
 
 
 def _check_asks(record: RunRecord) -> None:

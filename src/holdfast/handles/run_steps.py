@@ -57,11 +57,13 @@ class RunSteps(RunWrites):
     def idempotency_key(self, name: str, *args: Any, key: Any = None, version: Any = None) -> str:
         """What tells this step of this run from every other, for systems outside that can be told: the same however
         often it is tried, and in any process."""
-        return self._identity(name, args, key, version)
+        arguments, salt = [*args] if key is None else key, f"{self._record.salt}/{self.id}"
+        return step_identity(name, arguments=arguments, version=version, salt=salt)
 
     def _identity(self, name: str, args: Sequence[Any], key: Any, version: Any) -> str:
+        """What tells it from every other of this run, and of those that were forked from it: they remember it too."""
         arguments = [*args] if key is None else key
-        return step_identity(name, arguments=arguments, version=version, salt=f"{self._record.salt}/{self.id}")
+        return step_identity(name, arguments=arguments, version=version, salt=self._record.salt)
 
     @overload
     async def step(
@@ -105,7 +107,8 @@ class RunSteps(RunWrites):
         It is told from others by its name, `key` and `version`. See `AtomicStep`.
         """
         self._check_alone("atomic_step")
-        return AtomicStep(self, name, self._identity(name, (), key, version))
+        told = self.idempotency_key(name, key=key, version=version)
+        return AtomicStep(self, name, self._identity(name, (), key, version), told)
 
     @overload
     async def atomic(

@@ -34,12 +34,17 @@ class Since(Struct, frozen=True):
 
 
 class Wanted(Struct, frozen=True):
-    """The cells of a scope under some prefixes and keys: all or, if it can be told, those written `since`."""
+    """The cells of a scope under some prefixes and keys: all or, if it can be told, those written `since`.
+
+    `along` is a key to be asked for with each read and not to be told: one for which no cache answers that may be old,
+    or the log would be followed to a head of before.
+    """
 
     scope: str
     prefixes: tuple[str, ...]
     keys: tuple[str, ...] = ()
     since: Since | None = None
+    along: str | None = None
 
 
 class Cut(Struct, frozen=True):
@@ -67,7 +72,7 @@ async def cut(reads: Reads, wanted: Sequence[Wanted], heads: Sequence[Head]) -> 
             await one.follow(reads)
         at_us = reads.now_us
         asked = [tuple(sorted(one.unread)[:PAGE_MAX]) for one in growing]
-        views = await reads.peek([Read(one.scope, keys) for one, keys in zip(growing, asked, strict=True)])
+        views = await reads.peek([one.read(keys) for one, keys in zip(growing, asked, strict=True)])
         settled = [one.take(view, keys) for one, view, keys in zip(growing, views, asked, strict=True)]
         if all(settled):
             return [one.cut(at_us) for one in growing]
@@ -120,6 +125,11 @@ class _Growing:
                     pages[prefix] = cells[-1].key
                 else:
                     del pages[prefix]
+
+    def read(self, keys: tuple[str, ...]) -> Read:
+        """What asks for these keys."""
+        along = self._wanted.along
+        return Read(self.scope, keys if along is None else (*keys, along))
 
     def take(self, view: View, keys: tuple[str, ...]) -> bool:
         """Take what was read of these keys; whether nothing is left, and nothing came after."""

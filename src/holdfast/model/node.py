@@ -262,11 +262,10 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
         """It begins another round, with all its tries."""
         return NodeRecord(NodeStatus.READY, round=self.round + 1, seen=self.seen)
 
-    def asking(self, question: str, *, runs: bool) -> NodeRecord:
-        """It waits for one more answer. If it `runs`, that try is not over: it goes on when it begins again."""
+    def asking(self, question: str) -> NodeRecord:
+        """It waits for one more answer. A try that is under way goes on when it begins again."""
         asks = self.asks if question in self.asks else (*self.asks, question)
-        attempt = max(self.attempt - 1, 0) if runs else self.attempt
-        return replace(self, status=NodeStatus.PAUSED, asks=asks, attempt=attempt, next_us=None)
+        return replace(self, status=NodeStatus.PAUSED, asks=asks, next_us=None)
 
     def set_to(self, status: NodeStatus, *, at_us: int) -> NodeRecord:
         """It is skipped, or paused."""

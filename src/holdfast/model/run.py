@@ -68,7 +68,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     waits       it is paused since it waits for answers, and goes on with the next one
     asked       how many questions it put to people
     salt        makes the identities of its steps, and the ids of its questions, which stand in keys, unlike those of
-                other runs
+                other runs, but for its forks
     """
 
     id: str
@@ -115,6 +115,18 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
             output=self.output if output is None else Raw(output),
             error=self.error if error is None else Raw(error),
         )
+
+    def forked(self, id: str, *, session: str, at_us: int) -> RunRecord:
+        """The run as a fork of its session has it, under an id of its own: one that is open is paused, so that nobody
+        takes it up who was not asked to."""
+        record = replace(self, id=id, session=session, updated_us=at_us)
+        if self.status in (_PENDING, _RUNNING):
+            record = replace(record, status=_PAUSED, pause_reason=FORKED)
+        return record
+
+
+FORKED = "forked"
+"""Why a run is paused that was open when its session was forked."""
 
 
 def check_move(record: RunRecord, to: RunStatus) -> None:

@@ -12,7 +12,7 @@ that is being filled. What a crash leaves, a sweep removes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -26,13 +26,14 @@ from holdfast.model.checkpoint import KEYS
 from holdfast.model.event import START, EventRecord
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
-from holdfast.services import checkpoint, event, message, session
+from holdfast.services import checkpoint, event, message, run, session, variable
 from holdfast.services.checkpoint import Content, Kept
 
 MARK = "fork"
 """The key of the cell that says that a session is being made."""
 
-_NEVER_FORKED = ("graph/", "interaction/", "node/", "run/", "step/", "variable/node/", "variable/run/")
+_OF_RUNS = ("graph/", "node/", "run/", "step/")
+_QUESTIONS = "interaction/"
 
 
 class Mark(Struct, frozen=True, array_like=True):
@@ -112,11 +113,27 @@ def record_of(origin: Origin, id: str, *, at_us: int) -> SessionRecord:
     )
 
 
-async def items(work: Callable[[], Work], origin: Origin) -> AsyncIterator[Item]:
-    """All that is taken over: cells in the order of their keys, then the messages in theirs."""
+def runs_of(origin: Origin) -> list[str]:
+    """The runs of then."""
+    return [key.removeprefix(run.AREA) for key in origin.content.cells if key.startswith(run.AREA)]
+
+
+async def items(
+    work: Callable[[], Work], origin: Origin, record: SessionRecord, ids: Mapping[str, str]
+) -> AsyncIterator[Item]:
+    """All that the session of that record takes over: cells, then the messages in their order. Each run gets the id
+    given for its own; questions stay behind."""
     for key, kept in origin.content.cells.items():
-        if key not in KEYS and kept.value is not None and not key.startswith(_NEVER_FORKED):
-            yield Item(key, kept.value, None if kept.expires_us is None else kept.expires_us - origin.at_us)
+        raw = kept.value
+        if key in KEYS or raw is None or key.startswith(_QUESTIONS):
+            continue
+        ttl_us = None if kept.expires_us is None else kept.expires_us - origin.at_us
+        if key.startswith(_OF_RUNS):
+            yield Item(*run.of_another(key, raw, ids, session=record.id, at_us=record.created_us))
+        elif key.startswith(variable.AREA):
+            yield Item(variable.of_another(key, ids), raw)
+        else:
+            yield Item(key, raw, ttl_us)
     hidden = _hidden(origin.content.cells.get(message.HIDDEN))
     wanted = Range(message.AREA, PAGE_MAX, bytes_max=PAGE_BYTES)
     while True:

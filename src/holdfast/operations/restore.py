@@ -25,7 +25,7 @@ from holdfast.model.checkpoint import (
     restored_session,
 )
 from holdfast.model.event import RESTORED, EventRecord
-from holdfast.services import checkpoint, event, message, runtime, session, state, variable
+from holdfast.services import checkpoint, event, message, run, runtime, session, state, variable
 from holdfast.services.checkpoint import Gathered, Kept, Standing
 
 INTERACTIONS = "interaction/"
@@ -98,6 +98,8 @@ def put_back(
         state.put_back(work, scope, key, raw, ttl_us=ttl_us)
     elif area == "runtime":
         runtime.put_back(work, scope, key, raw, streaming=streaming)
+    elif area in ("run", "graph", "node", "step"):
+        run.put_back(work, scope, key, raw)
     elif area == "variable":
         variable.put_back(work, scope, key, raw)
     elif raw is None:

@@ -125,7 +125,7 @@ async def gather(
         or (last.user is None) != (user is None)
     ):
         last = None
-    wanted = [Wanted(scope, AREAS, KEYS, None if last is None else Since(last.seq, last.epoch))]
+    wanted = [Wanted(scope, AREAS, KEYS, None if last is None else Since(last.seq, last.epoch), along=LAST)]
     if user is not None:
         since = None if last is None or last.user is None else Since(last.user.seq, last.user.epoch)
         wanted.append(Wanted(user, OF_USER, (), since))

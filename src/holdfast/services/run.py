@@ -24,7 +24,7 @@ from msgspec import Struct
 from holdfast.errors import Corrupt, NotFound
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Absent, Cell, Entry, Range, Read, Unchanged
-from holdfast.kernel.keys import check_name, escaped
+from holdfast.kernel.keys import check_name, escaped, unescaped
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model.moment import order_of
@@ -192,6 +192,36 @@ def put_node(work: Work, scope: str, run: str, node: str, record: NodeRecord, *,
     raw = _encode(record)
     work.put(scope, key, raw)
     work.note(scope, "run", "set", run, raw, node)
+
+
+def put_back(work: Work, scope: str, key: str, raw: bytes | None) -> None:
+    """Stage a cell of a run as it was kept, under its whole key; without a value, that it is gone. With what stands in
+    indexes, and the change that tells of it."""
+    area, _, name = key.partition("/")
+    if area == "run" and raw is not None:
+        record = decode(Cell(key, raw, 0))
+        leave(work, scope, record) if record.leaving else put(work, scope, record)
+        return
+    if raw is None:
+        work.delete(scope, key)
+    else:
+        work.put(scope, key, raw)
+    op = "delete" if raw is None else "set"
+    if area == "run":
+        work.note(scope, "run", op, name)
+    elif area == "node":
+        run, _, node = name.partition("/")
+        work.note(scope, "run", op, unescaped(run), raw, node)
+
+
+def of_another(key: str, raw: bytes, ids: Mapping[str, str], *, session: str, at_us: int) -> tuple[str, bytes]:
+    """Key and value of a cell of a run as the run of another session has it, whose id is the one given for its own."""
+    area, _, name = key.partition("/")
+    if area == "run":
+        record = decode(Cell(key, raw, 0)).forked(ids[name], session=session, at_us=at_us)
+        return AREA + record.id, _encode(record)
+    run, _, rest = name.partition("/")
+    return f"{area}/{escaped(ids[unescaped(run)])}/{rest}", raw
 
 
 def unchanged(work: Work, scope: str, run: str, version: int) -> None:

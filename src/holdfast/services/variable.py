@@ -13,6 +13,8 @@ from the environment, it tells only that it was set.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -20,7 +22,7 @@ from msgspec.structs import force_setattr
 from holdfast.errors import Corrupt, InvalidValue
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Range
-from holdfast.kernel.keys import check_name, escaped
+from holdfast.kernel.keys import check_name, escaped, unescaped
 from holdfast.kernel.work import Work
 from holdfast.model.variable import Level, VariableRecord
 
@@ -58,6 +60,16 @@ class Place(Struct, frozen=True):
     def key(self, name: str) -> str:
         """The key of the cell of a variable."""
         return self.prefix + name
+
+
+def run_prefix(run: str) -> str:
+    """What the keys of the variables of a run start with."""
+    return f"{AREA}run/{escaped(run)}/"
+
+
+def node_prefix(run: str) -> str:
+    """What the keys of the variables of its nodes start with."""
+    return f"{AREA}node/{escaped(run)}/"
 
 
 def checked_name(name: str) -> str:
@@ -100,6 +112,14 @@ def put_back(work: Work, scope: str, key: str, raw: bytes | None) -> None:
     else:
         work.put(scope, key, raw)
         work.note(scope, "variable", "set", name, _told(decode_raw(raw, key)), namespace)
+
+
+def of_another(key: str, ids: Mapping[str, str]) -> str:
+    """The key of a variable as another session has it, in which each of these runs has the id given for its own."""
+    level, *names = key.removeprefix(AREA).split("/", 2)
+    if level in ("node", "run"):
+        names[0] = escaped(ids[unescaped(names[0])])
+    return "/".join([AREA + level, *names])
 
 
 def _told(record: VariableRecord) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from holdfast.errors import InvalidId
 from holdfast.model.checkpoint import DEPTH_MAX
 from holdfast.model.config import ChangesConfig
 from holdfast.model.patch import PatchOperation
+from tests.unit.handles.canary import CANARY
 from tests.unit.stores import Stores
 
 
@@ -261,6 +263,40 @@ async def test_nobody_elses_are_found_by_a_principal(hold: Holdfast, s: Session)
     assert [one.id for one in await ada.checkpoints(Scope.session("s"))] == [taken.id]
     await ada.restore(taken.id)
     await ada.drop_checkpoint(user.id)
+
+
+async def test_no_old_answer_of_a_cache_gets_into_a_checkpoint(tmp_path: Path) -> None:
+    """Where a cache is only bounded, what another process wrote a moment ago is there all the same."""
+    stores = Stores("weakest", tmp_path)
+    here, there = await stores.open(), await stores.open()
+    scope = Scope.user("ada")
+    for n in range(3):
+        await here.state(scope).update({"a": n, "b": n})
+        taken = await there.checkpoint(scope)
+        assert taken.cells == 2
+        await here.restore(taken.id)
+        assert (await here.state(scope).snapshot()).values == {"a": n, "b": n}
+        assert (await there.checkpoint(scope)).cells == 0
+    assert len(await there.checkpoints(scope)) == 9
+    await stores.close()
+
+
+async def test_what_is_kept_is_encrypted_like_anything_else(tmp_path: Path) -> None:
+    """No value that a checkpoint keeps is in the clear, nor its label."""
+    stores = Stores("encrypted", tmp_path)
+    hold = await stores.open()
+    s = await hold.sessions.create(id="s")
+    await s.state.set("secret", CANARY)
+    taken = await s.checkpoint(label=CANARY)
+    await s.state.set("secret", "other")
+    await s.restore(taken.id)
+    assert await s.state.get("secret") == CANARY
+    plain = await stores.plain()
+    stored = [one.cell.value for one in await plain.stored("session/s")]
+    assert any(b"checkpoint" in one.cell.key.encode() for one in await plain.stored("session/s"))
+    assert not [value for value in stored if CANARY.encode() in value]
+    assert not [record for record in await plain.log("session/s") if CANARY.encode() in record.body]
+    await stores.close()
 
 
 async def test_a_label_is_a_name(s: Session) -> None:

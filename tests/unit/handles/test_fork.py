@@ -242,3 +242,27 @@ async def test_one_that_was_given_up_cannot_be_finished(tmp_path: Path) -> None:
     assert await hold.sessions.get("f") is None
     await slow.close()
     await stores.close()
+
+
+async def test_its_runs_are_paused_under_ids_of_their_own(hold: Holdfast, s: Session) -> None:
+    """Nobody takes up what goes on in the other session; resumed, a run is where it was then."""
+    run = await s.runs.start("trip", nodes={"search": [], "pay": ["search"]}, input={"to": "KIX"})
+    await run.progress("search", "completed", output=1)
+    asked = []
+    await run.step("price", lambda to: asked.append(to) or 900, "KIX")
+    await s.variables.set("n", 1, level="run", run=run.id)
+    await s.variables.set("n", 2, level="node", run=run.id, node="pay")
+    taken = await s.checkpoint()
+    await run.progress("pay", "completed")
+    fork = await s.fork(at=taken.id)
+    [copy] = (await fork.runs.list()).items
+    assert copy.id != run.id
+    assert (copy.session, copy.status, copy.pause_reason, copy.input) == (fork.id, "paused", "forked", {"to": "KIX"})
+    assert (await fork.variables.get("n", run=copy.id), await s.variables.get("n", run=run.id)) == (1, 1)
+    assert await fork.variables.get("n", run=copy.id, node="pay") == 2
+    await copy.resume()
+    assert copy.ready_nodes() == ["pay"]
+    assert (await copy.step("price", lambda to: asked.append(to), "KIX"), asked) == (900, ["KIX"])
+    assert copy.idempotency_key("book") != run.idempotency_key("book")  # the outside world is told of both
+    await copy.progress("pay", "failed", error="x")
+    assert (await run.refresh()).nodes["pay"].status == "completed"

@@ -354,3 +354,39 @@ async def test_a_diff_tells_that_a_secret_is_another_one_and_no_more(tmp_path: P
     await s.restore(first.id)
     assert await s.variables.get("token") == "hush-1"
     await stores.close()
+
+
+async def test_runs_are_where_they_were_and_found_where_they_are(hold: Holdfast, s: Session) -> None:
+    """A run that was started since is gone, from the lists too; one that went on takes up where it was."""
+    run = await s.runs.start("trip", nodes={"search": [], "pay": ["search"]})
+    await run.progress("search", "completed", output=1)
+    await s.variables.set("n", 1, level="run", run=run.id)
+    first = await s.checkpoint()
+    await run.progress("pay", "completed")
+    await run.complete("done")
+    later = await s.runs.start("other", nodes=["a"])
+    undo = await s.restore(first.id)
+    seen = await hold.runs.get(run.id)
+    assert seen is not None
+    assert (seen.status, seen.ready_nodes(), seen.nodes["search"].output) == ("running", ["pay"], 1)
+    assert await hold.runs.get(later.id) is None
+    assert [one.id for one in (await hold.runs.list(status="running")).items] == [run.id]
+    assert (await hold.runs.list(status="completed")).items == ()
+    await s.restore(undo.id)
+    assert {one.id for one in (await s.runs.list()).items} == {run.id, later.id}
+    assert (await run.refresh()).output == "done"
+
+
+async def test_while_a_run_is_held_its_session_is_not_restored_unless_forced(stores: Stores, s: Session) -> None:
+    run = await s.runs.start("trip", nodes=["a"])
+    first = await s.checkpoint()
+    other = await (await stores.open()).runs.get(run.id)
+    assert other is not None
+    with pytest.raises(LeaseLost):
+        async with other.claim(worker="w1"):
+            await other.progress("a", "completed")
+            with pytest.raises(Busy, match=run.id):
+                await s.restore(first.id)
+            await s.restore(first.id, force=True)
+            await other.complete()
+    assert (await run.refresh()).ready_nodes() == ["a"]

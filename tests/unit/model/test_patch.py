@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 
 from holdfast.model.patch import PatchOperation, patch_of, same
 
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.text("a/~é", max_size=2),
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text("a/~é", max_size=2),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab/~", max_size=2), inner, max_size=4),
     max_leaves=12,
 )
