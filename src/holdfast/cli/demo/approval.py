@@ -125,9 +125,7 @@ async def prove(act: Act) -> Figure:
     if published != (run.input if run.output == "approved" else None):
         wrong.append(f"published is {published!r}")
     says = f"asked once, {run.output} once, {'published' if run.output == 'approved' else 'held back'} once"
-    killed = (
-        f"; killed {_times(entries['killed'])} while it waited" if entries["killed"] != 1 else "; killed as it waited"
-    )
+    killed = f"; killed {_times(entries['killed'])} while it waited"
     return Figure("an approval outlives the process that asked", not wrong, "; ".join(wrong) or says + killed)
 
 
