@@ -238,6 +238,7 @@ async def load(work: Work, scope: str, run: str, beside: Range) -> Loaded:
     key = key_of(run)
     ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX), beside)
     view = (await work.peek([Read(scope, (key,), ranges)]))[0]
+    work.part(scope).see(view.head)  # a handle of one life of the scope never shows what is in another
     return _loaded(run, view.cells.get(key), *view.ranges, seq=view.head.seq)
 
 

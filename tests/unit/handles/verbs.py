@@ -11,9 +11,11 @@ from typing import Any
 
 from holdfast import Session, State
 from holdfast.handles.checkpoints import SessionCheckpoints
+from holdfast.handles.event_log import EventLog
 from holdfast.handles.messages import Messages
 from holdfast.handles.own_area import Area
 from holdfast.handles.past import Past, PastMessages, PastValues
+from holdfast.handles.runs import SessionRuns
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.surface import SessionSurface
 from holdfast.handles.variables import Variables
@@ -41,10 +43,10 @@ SURFACE: dict[str, Try] = {
     "SessionSurface.touch": lambda s: s.touch(),
     "SessionSurface.emit": lambda s: s.emit("k", 1),
     "SessionSurface.iterate": lambda s: entered(s.iterate()),
-    "SessionSurface.log": lambda s: s.log("noted"),
+    "EventLog.log": lambda s: s.log("noted"),
     "SessionSurface.log_tool_call": lambda s: s.log_tool_call("search"),
-    "SessionSurface.log_learning": lambda s: s.log_learning("x"),
-    "SessionSurface.events": lambda s: s.events(),
+    "EventLog.log_learning": lambda s: s.log_learning("x"),
+    "EventLog.events": lambda s: s.events(),
     "SessionSurface.agent_state": lambda s: _named(s, "agent_state"),
     "Area.get": lambda s: s.area("a").get(["k"]),
     "Area.page": lambda s: s.area("a").page(),
@@ -91,6 +93,11 @@ SESSION: dict[str, Try] = {
     "Session.transact": lambda s: s.transact(lambda tx: tx.state.set("secret", 1)),
     "Session.transaction": lambda s: entered(s.transaction()),
     "Session.turn": lambda s: entered(s.turn(request_id="r")),
+    "Session.pause_runs": lambda s: s.pause_runs(),
+    "Session.resume_runs": lambda s: s.resume_runs(),
+    "SessionRuns.start": lambda s: s.runs.start("trip", id="new"),
+    "SessionRuns.list": lambda s: s.runs.list(),
+    "SessionRuns.get": lambda s: s.runs.get("r1"),
     "Session.fork": lambda s: s.fork(),
     "SessionCheckpoints.checkpoint": lambda s: s.checkpoint(),
     "SessionCheckpoints.checkpoints": lambda s: s.checkpoints(),
@@ -127,6 +134,6 @@ def verbs(kind: type) -> set[str]:
 
 
 NOUNS = (
-    SessionSurface, Session, SessionCheckpoints, State, Variables, Messages, Runtime, Area,
+    EventLog, SessionSurface, Session, SessionRuns, SessionCheckpoints, State, Variables, Messages, Runtime, Area,
     Past, PastValues, PastMessages,
 )  # fmt: skip
