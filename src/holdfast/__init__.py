@@ -11,6 +11,7 @@ import importlib
 _HOMES = {
     "UNSET": "model.change",
     "AlreadyExists": "errors",
+    "Answer": "model.interaction",
     "AtomicStep": "handles.atomic_step",
     "Budget": "model.budget",
     "BudgetExceeded": "errors",
@@ -32,6 +33,8 @@ _HOMES = {
     "History": "model.state",
     "Holdfast": "hold",
     "HoldfastError": "errors",
+    "Interaction": "handles.interaction",
+    "InteractionsConfig": "model.config",
     "KeyRing": "model.keyring",
     "LeaseLost": "errors",
     "Limits": "model.config",
@@ -74,6 +77,7 @@ _HOMES = {
     "Variables": "handles.variables",
     "VariablesConfig": "model.config",
     "Why": "model.state",
+    "ask": "model.node",
 }
 
 __all__ = list(_HOMES)

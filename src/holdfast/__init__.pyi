@@ -7,6 +7,7 @@ from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, Holdf
 from holdfast.handles.atomic_step import AtomicStep
 from holdfast.handles.changes import Changes
 from holdfast.handles.claim import Claim
+from holdfast.handles.interaction import Interaction
 from holdfast.handles.run import Run
 from holdfast.handles.run_claim import RunClaim
 from holdfast.handles.run_node import RunNode
@@ -24,6 +25,7 @@ from holdfast.model.config import (
     CacheConfig,
     ChangesConfig,
     Config,
+    InteractionsConfig,
     Limits,
     MessagesConfig,
     RetentionConfig,
@@ -39,9 +41,10 @@ from holdfast.model.config import (
 from holdfast.model.context import Context
 from holdfast.model.event import Event
 from holdfast.model.health import Health
+from holdfast.model.interaction import Answer
 from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
-from holdfast.model.node import Node, NodeSpec, NodeStatus, Retry
+from holdfast.model.node import Node, NodeSpec, NodeStatus, Retry, ask
 from holdfast.model.page import Page
 from holdfast.model.run import RunStatus
 from holdfast.model.runtime import Buffered
@@ -56,6 +59,7 @@ from holdfast.model.variable import Variable
 __all__ = [
     "UNSET",
     "AlreadyExists",
+    "Answer",
     "AtomicStep",
     "Budget",
     "BudgetExceeded",
@@ -77,6 +81,8 @@ __all__ = [
     "History",
     "Holdfast",
     "HoldfastError",
+    "Interaction",
+    "InteractionsConfig",
     "KeyRing",
     "LeaseLost",
     "Limits",
@@ -119,4 +125,5 @@ __all__ = [
     "Variables",
     "VariablesConfig",
     "Why",
+    "ask",
 ]

@@ -195,6 +195,42 @@ class Conflict(HoldfastError, RuntimeError):
     remedy = "Read again and repeat; `mutate` and `transact` do that for you."
 
 
+class LimitReached(HoldfastError, RuntimeError):
+    """There are as many of something as there may be at once; `limit` says how many."""
+
+    code = "limit_reached"
+    retryable = True
+    remedy = "Wait until some are done, or raise the limit that the message names."
+
+
+class AlreadyAnswered(HoldfastError, RuntimeError):
+    """The question has an answer, and this is another one; `answer` is the one it has."""
+
+    code = "already_answered"
+    remedy = "Take the answer that it has. The same answer again returns that, and changes nothing."
+
+
+class NotAssignee(HoldfastError, PermissionError):
+    """The question is for others to answer; `assignees` says for whom."""
+
+    code = "not_assignee"
+    remedy = "Say who answers: `by=` one of its assignees. Or give it to somebody else: `hold.interactions.reassign`."
+
+
+class InteractionExpired(HoldfastError, TimeoutError):
+    """The question could be answered until a time that is past; what then counts as the answer has been recorded."""
+
+    code = "interaction_expired"
+    remedy = "See what counted as the answer: `await hold.interactions.get(id)`. Ask again with a longer timeout."
+
+
+class InteractionCancelled(HoldfastError, RuntimeError):
+    """The question was withdrawn: it was cancelled, or its run ended, or its session was deleted."""
+
+    code = "interaction_cancelled"
+    remedy = "Ask another one under another `key`, if there is still something to decide."
+
+
 class Busy(HoldfastError, BlockingIOError):
     """Somebody else holds the session: at once with "reject", after `wait` with "queue".
 

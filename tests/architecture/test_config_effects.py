@@ -28,6 +28,7 @@ _ASKED = (_BUDGET, "test_a_session_gets_what_is_given_and_the_configured_budget_
 _RETENTION = (_HOLD, "test_retention_is_what_a_sweep_leaves_of_the_log")
 _COMPRESSION = (_HOLD, "test_compression_decides_whether_long_values_take_less_room")
 _VARIABLE = "unit/handles/test_variable.py"
+_ASKING = ("unit/handles/test_interaction.py", "test_the_switches_of_the_configuration_work")
 _TOGETHER = (_BUFFERS, "test_so_many_writes_are_committed_together")
 _BOUNDS = (_CACHING, "test_the_bounds_of_the_configuration_are_those_of_the_cache")
 
@@ -69,6 +70,10 @@ SHOWN: dict[str, tuple[str, str]] = {
     "runs.resumable": (_RUN, "test_a_run_that_is_not_resumable_ends_where_it_was_paused"),
     "runs.history_max": (_LEAVING, "test_of_a_session_the_last_so_many_runs_that_ended_are_kept"),
     "runs.finished_ttl": (_LEAVING, "test_of_a_session_the_last_so_many_runs_that_ended_are_kept"),
+    "interactions.enabled": _ASKING,
+    "interactions.default_timeout": _ASKING,
+    "interactions.concurrent_max": _ASKING,
+    "interactions.keep_history": _ASKING,
     "changes.retention_age": _RETENTION,
     "changes.retention_count": _RETENTION,
     "changes.queue_max": (_HOLD, "test_queue_max_bounds_what_a_follower_keeps_waiting"),

@@ -16,6 +16,7 @@ TOLD_WITH: Mapping[str, str] = {
     "duration": "config",
     "erasure": "holdfast",
     "exposition": "stats",
+    "form": "interaction",
     "graph": "run",
     "moment": "config",
     "node": "run",

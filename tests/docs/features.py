@@ -10,7 +10,18 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from holdfast import CacheConfig, ChangesConfig, Config, Holdfast, RuntimeConfig, Scope, Session, SessionConfig, Usage
+from holdfast import (
+    CacheConfig,
+    ChangesConfig,
+    Config,
+    Holdfast,
+    Interaction,
+    RuntimeConfig,
+    Scope,
+    Session,
+    SessionConfig,
+    Usage,
+)
 from holdfast.backends.memory import MemoryKernel
 from holdfast.testing.clock import ManualClock, SeededIds, settle
 from tests.docs.counting import Count, CountingKernel
@@ -443,6 +454,43 @@ async def _(stage: Stage) -> None:
     await stage.s.variables.set_many({"a": 1, "b": 2, "c": 3})
     stage.begin()
     await stage.s.variables.clear()
+
+
+# --- questions ------------------------------------------------------------------------------------
+
+
+async def question(stage: Stage) -> Interaction:
+    run = await stage.s.runs.start("trip", id="r1", nodes=["pay"])
+    await run.progress("pay", "running")
+    stage.begin()
+    return await run.ask(VALUE, node="pay", assignees=["bo"], timeout="2h")
+
+
+@feature("run.ask, for one person, with a timeout")
+async def _(stage: Stage) -> None:
+    await question(stage)
+
+
+@feature("interactions.answer, of which the run is paused")
+async def _(stage: Stage) -> None:
+    asked = await question(stage)
+    stage.begin()
+    await stage.hold.interactions.answer(asked.id, "approved", by="bo")
+
+
+@feature("interactions.pending, one of one person")
+async def _(stage: Stage) -> None:
+    await question(stage)
+    stage.begin()
+    await stage.hold.interactions.pending(assignee="bo")
+
+
+@feature("question.wait, answered already")
+async def _(stage: Stage) -> None:
+    asked = await question(stage)
+    await stage.hold.interactions.answer(asked.id, "approved", by="bo")
+    stage.begin()
+    await asked.wait()
 
 
 @feature("runtime.set, 100 bytes")

@@ -10,6 +10,7 @@ import pytest
 import holdfast
 from holdfast.handles.checkpoints import ScopeCheckpoints, SessionCheckpoints
 from holdfast.handles.face import Principal
+from holdfast.handles.interactions import Interactions, RunInteractions
 from holdfast.handles.iteration import Iteration
 from holdfast.handles.messages import Messages
 from holdfast.handles.own_area import Area
@@ -38,6 +39,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     "event": (holdfast.Event,),
     "health": (holdfast.Health,),
     "holdfast": (holdfast.Holdfast, Principal, ErasureReport),
+    "interaction": (holdfast.Interaction, holdfast.Answer, Interactions, RunInteractions),
     "kernel": (Kernel,),
     "keyring": (holdfast.KeyRing, Rekeyed),
     "message": (holdfast.Message, Messages),

@@ -3,21 +3,25 @@ runs, which leave when they have ended long enough ago."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
 
-from holdfast.errors import Closed
+from holdfast.errors import Closed, NotFound
 from holdfast.handles.crowding import thin_out
 from holdfast.handles.erasure import carry_on
+from holdfast.handles.interaction import time_out
 from holdfast.handles.keeper import remove_dead_beats
 from holdfast.handles.store import Store
-from holdfast.kernel.commit import Retention, Swept
+from holdfast.handles.unit import Target
+from holdfast.kernel.commit import Found, Retention, Swept
 from holdfast.kernel.work import Work
 from holdfast.model.duration import to_us
 from holdfast.model.sweep import SweepReport, added
 from holdfast.operations import checkpoint, fork, sweep
 from holdfast.operations.leave import leave
+from holdfast.services import interaction
 
 
 async def make_way(store: Store, scope: str) -> bool:
@@ -43,6 +47,7 @@ async def sweep_step(store: Store, *, retention_us: int | None) -> tuple[SweepRe
         _expire,
         partial(_retire, retention_us=retention_us),
         _let_runs_leave,
+        _time_out,
         _remove_dead_beats,
         _thin_out,
         _carry_on,
@@ -89,6 +94,21 @@ async def _let_runs_leave(store: Store) -> SweepReport:
     return SweepReport(runs=left, more=more)
 
 
+async def _time_out(store: Store) -> SweepReport:
+    """Questions that nobody answered in time. One that is gone meanwhile, or was answered, is left."""
+
+    async def take(_: Callable[[], Work], found: Found) -> bool:
+        target = Target(found.scope, "must_exist")
+        try:
+            return await time_out(store, target, interaction.run_of(found.key), found.key.rpartition("/")[2])
+        except NotFound:
+            return False
+
+    now_us, most = store.now_us(), store.config.sweep.budget
+    done, more = await sweep.each(_works(store), "interaction", take, until_us=now_us, most=most)
+    return SweepReport(timed_out=done, more=more)
+
+
 async def _remove_dead_beats(store: Store) -> SweepReport:
     await remove_dead_beats(store)
     return SweepReport()
@@ -117,10 +137,12 @@ async def _sweep_store(store: Store) -> SweepReport:
 
 
 async def count_due(store: Store, *, retention_us: int | None) -> SweepReport:
-    """How many sessions a sweep would end, and how many runs would leave since they ended long enough ago."""
+    """How many sessions a sweep would end, how many questions, and how many runs would leave since they ended long
+    enough ago."""
     now_us, kept_for = store.now_us(), store.config.runs.finished_ttl
     work = _works(store)
     report = SweepReport(await sweep.count(work, "session", until_us=now_us))
+    report = replace(report, timed_out=await sweep.count(work, "interaction", until_us=now_us))
     if retention_us is not None:
         report = replace(report, retired=await sweep.count(work, "ended", until_us=now_us - retention_us))
     if kept_for is not None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from holdfast.errors import Conflict, InvalidValue
 from holdfast.handles.changes import After, Changes, Members
 from holdfast.handles.checkpoints import ScopeCheckpoints
+from holdfast.handles.interactions import Interactions
 from holdfast.handles.measured import measured
 from holdfast.handles.runs import Runs
 from holdfast.handles.sessions import Sessions
@@ -44,6 +45,8 @@ class Face(ScopeCheckpoints):
         """The sessions."""
         self.runs = Runs(store)
         """The runs of workflows, in sessions and alone."""
+        self.interactions = Interactions(store)
+        """What runs ask people."""
 
     def state(self, scope: Scope, namespace: str = "") -> State:
         """The state of any scope, in a namespace of its own if one is named."""

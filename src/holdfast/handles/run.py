@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from holdfast.errors import InvalidTransition, InvalidValue, NotFound, shown
 from holdfast.handles.measured import measured
+from holdfast.handles.run_asks import RunAsks
 from holdfast.handles.run_node import RunNode, Telling
-from holdfast.handles.run_steps import RunSteps
 from holdfast.handles.run_writes import Staged
 from holdfast.kernel import codec
 from holdfast.kernel.live import encode_live
@@ -19,6 +19,7 @@ from holdfast.kernel.work import Work
 from holdfast.model import node as nodes
 from holdfast.model import run as model
 from holdfast.model.graph import specs_of
+from holdfast.model.interaction import InteractionRecord
 from holdfast.model.node import NodeRecord, NodeStatus
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.services import change, session
@@ -37,7 +38,7 @@ class Told(Struct, frozen=True):
 
 
 @measured("run", store="_store")
-class Run(RunSteps):
+class Run(RunAsks):
     """One run of a workflow, in a session or alone.
 
     What it shows is what it last saw, or wrote; `refresh` brings what others did. Its methods judge by that and, where
@@ -98,25 +99,31 @@ class Run(RunSteps):
         self._check_known(told)
         board, record = self._board, self._record
         kept: dict[str, NodeRecord] = {}
+        questions: dict[str, InteractionRecord] = {}
         before = {name: board.records.get(name) for name in told}
         try:
             for name, one in told.items():
                 record = self._check(record, name, one)
-                after = self._after(name, one, work.now_us)
+                after, spec = self._after(name, one, work.now_us), board.specs[name]
+                if after.status is NodeStatus.FAILED and spec.on_failure is not None:
+                    record, after, question = self._asks_instead(work, record, name, after)
+                    questions[question.id] = question
+                elif after.status is NodeStatus.FAILED and not spec.optional:
+                    record = self._fails(work, record, name, after)
                 kept[name] = after
                 turns = self._turns(name, after)
                 if len(told) > 1:
                     board.put(name, after)
-                if after.status is NodeStatus.FAILED and not board.specs[name].optional:
-                    record = self._fails(work, record, name, after)
-                elif turns and record is self._record:
+                if turns and record is self._record:
                     record = replace(record, updated_us=work.now_us)
         finally:
             if len(told) > 1:
                 self._put_back(before)
         if then is not None:
             record = then(record, work)
-        return self._stage(work, Staged(record, kept))
+        elif record.asked:
+            record = self._waits_after(record, kept, work.now_us)
+        return self._stage(work, Staged(record, kept, questions=questions))
 
     def _check_known(self, told: Mapping[str, Told]) -> None:
         for name in told:
@@ -127,13 +134,6 @@ class Run(RunSteps):
                     remedy="Name one of its nodes, or add it: `await run.add_nodes({…})`.",
                     node=name,
                 )
-
-    def _put_back(self, before: Mapping[str, NodeRecord | None]) -> None:
-        for name, was in before.items():
-            if was is None:
-                self._board.forget(name)
-            else:
-                self._board.put(name, was)
 
     def _check(self, record: RunRecord, name: str, told: Told) -> RunRecord:
         """Raise InvalidTransition for what may not be told now; returns the record, which runs once a node does."""
@@ -212,7 +212,9 @@ class Run(RunSteps):
 
     async def _breaks_off(self, node: str, error: Exception | None) -> None:
         if error is None:
-            await self.progress(node, NodeStatus.READY)
+            await self._look_at(node)
+            if not self._board.record(node).asks:  # one that waits for an answer goes on waiting
+                await self.progress(node, NodeStatus.READY)
         else:
             await self.progress(node, NodeStatus.FAILED, error=error)
 
@@ -248,14 +250,20 @@ class Run(RunSteps):
 
     async def resume(self) -> Self:
         """Let it go on, and its paused nodes: it is pending until somebody takes it up. Raises InvalidTransition unless
-        it is paused and resumable. It looks first: the nodes that others paused go on as well."""
+        it is paused and resumable. It looks first: the nodes that others paused go on as well. A node that waits for an
+        answer stays paused, and with it the run if nothing else can go on."""
 
         def stage(work: Work) -> Staged:
             model.check_paused(self._record)
             moved = self._record.moved(RunStatus.RUNNING if self._token else RunStatus.PENDING, at_us=work.now_us)
             paused = [name for name, status in self._board.statuses.items() if status is NodeStatus.PAUSED]
-            back = {name: self._board.record(name).set_to(NodeStatus.READY, at_us=work.now_us) for name in paused}
-            return self._stage(work, Staged(moved, back))
+            records = {name: self._board.record(name) for name in paused}
+            back = {
+                name: before.set_to(NodeStatus.READY, at_us=work.now_us)
+                for name, before in records.items()
+                if not self._still_open(before)
+            }
+            return self._stage(work, Staged(self._waits_after(moved, back, work.now_us), back))
 
         await self.refresh()
         await self._judged(stage)

@@ -8,10 +8,12 @@ from holdfast.errors import NotFound
 from holdfast.handles.block import Block
 from holdfast.handles.event_log import EventLog
 from holdfast.handles.messages import Messages
+from holdfast.handles.run_variables import variables_of_run
 from holdfast.handles.run_writes import BLOCKS, RunWrites
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State, state_of
 from holdfast.handles.unit import Target, refuse_inside
+from holdfast.handles.variables import Variables
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
 from holdfast.model import cause
@@ -25,6 +27,9 @@ class RunBlock(Block, EventLog):
 
     The run itself may be written beside it, which is durable at once.
     """
+
+    _node: str | None = None
+    """The node that it is a try of."""
 
     def __init__(self, run: RunWrites, name: str) -> None:
         super().__init__(run._store)
@@ -58,6 +63,11 @@ class RunBlock(Block, EventLog):
         """What is shown to followers."""
         self.messages = Messages(self._unit, self._target)
         """The conversation."""
+
+    @property
+    def variables(self) -> Variables:
+        """The variables that are seen from here: of the node, if it is one, and from the run."""
+        return variables_of_run(self._unit, self._target, self._run._record, self._node)
 
     @property
     def user_state(self) -> State:

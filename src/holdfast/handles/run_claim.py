@@ -8,7 +8,7 @@ from typing import Self
 
 from holdfast.errors import Closed
 from holdfast.handles.claim import refuse_held
-from holdfast.handles.fence import hold, holds, lease_lost, let_go
+from holdfast.handles.fence import held, hold, holds, lease_lost, let_go
 from holdfast.handles.lease import Lease, Taking, Terms
 from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
@@ -19,7 +19,8 @@ from holdfast.services import claim
 class _Holding:
     """That a run is held, as what is written inside has to know it: the same through pauses, for every task inside."""
 
-    def __init__(self, store: Store, scope: str, cell: str) -> None:
+    def __init__(self, owner: RunClaim, store: Store, scope: str, cell: str) -> None:
+        self.owner = owner
         self.store = store
         self.scope = scope
         self.cell = cell
@@ -55,7 +56,7 @@ class RunClaim:
         self._store = store
         self._target = target
         self._terms = terms
-        self._holding = _Holding(store, target.scope, claim.of_run(run))
+        self._holding = _Holding(self, store, target.scope, claim.of_run(run))
         self._took = took
 
     @property
@@ -121,3 +122,11 @@ class RunClaim:
         """Take it again after a pause, on the same terms, as its block's beginning does."""
         if not self._holding.is_held:
             await self._take()
+
+
+def claim_of(store: Store, scope: str, cell: str) -> RunClaim | None:
+    """The claim by which this task holds the run of that cell; None if it does not."""
+    for one in held.get():
+        if isinstance(one, _Holding) and one.store.writer is store.writer and (one.scope, one.cell) == (scope, cell):
+            return one.owner
+    return None

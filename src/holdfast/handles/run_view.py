@@ -11,6 +11,7 @@ from holdfast.model.graph import Board
 from holdfast.model.moment import to_datetime
 from holdfast.model.node import Node, NodeStatus
 from holdfast.model.run import RunRecord, RunStatus
+from holdfast.services import interaction
 from holdfast.services.run import Loaded
 
 
@@ -26,6 +27,8 @@ class RunView:
         self._record: RunRecord = loaded.record
         self._version = loaded.version
         self._versions = dict(loaded.versions)
+        asked = [(interaction.decode(cell), cell.version) for cell in loaded.beside]
+        self._questions = {record.id: (record, version) for record, version in asked}
         self._board = Board(loaded.specs, loaded.nodes, token=self._token)
 
     def __repr__(self) -> str:

@@ -9,27 +9,32 @@ from typing import Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdfast.errors import Conflict, InvalidTransition, InvalidValue, NotFound
+from holdfast.errors import Conflict, InvalidTransition, InvalidValue, LimitReached, NotFound
 from holdfast.handles.fence import lease_lost, token_of
 from holdfast.handles.measured import measured
+from holdfast.handles.run_variables import variables_of_run
 from holdfast.handles.run_view import RunView
 from holdfast.handles.unit import ATTEMPTS, Alone, Target, Unit, pause
+from holdfast.handles.variables import Variables
 from holdfast.kernel.commit import Cell, Read
 from holdfast.kernel.work import Work
 from holdfast.model import run as model
 from holdfast.model.graph import Board
+from holdfast.model.interaction import InteractionRecord
 from holdfast.model.node import NodeRecord, NodeSpec
 from holdfast.model.run import RunRecord, RunStatus
-from holdfast.services import claim, run, step
+from holdfast.operations.settle import note
+from holdfast.services import claim, interaction, run, step
 from holdfast.services.run import Loaded
 
 
 class Staged(Struct, frozen=True):
-    """What a unit of work makes of a run: its record, and what is kept of nodes; and nodes that are new."""
+    """What a unit of work makes of a run: its record, what is kept of nodes, and questions; and nodes that are new."""
 
     record: RunRecord
     nodes: Mapping[str, NodeRecord] = {}
     added: Mapping[str, NodeSpec] = {}
+    questions: Mapping[str, InteractionRecord] = {}
 
 
 REMEMBERED = 1_000
@@ -64,6 +69,12 @@ class RunWrites(RunView):
         """The run is held by that claim from now on; 0: by none."""
         self._token = token
         self._board.hold(token)
+
+    @property
+    def variables(self) -> Variables:
+        """Its variables, and those that are seen from it: of its workflow, its session, its user, and the global ones.
+        Its templates may use what came of its nodes: `{{ search.output.price }}`."""
+        return variables_of_run(self._unit, self._target, self._record)
 
     async def refresh(self) -> Self:
         """See what others did; returns itself. One read; another if something was written with this handle meanwhile,
@@ -144,7 +155,32 @@ class RunWrites(RunView):
         for name, after in staged.nodes.items():
             seen = None if name in self._staged else self._versions.get(name, 0)
             run.put_node(work, scope, self.id, name, after, seen=seen)
+        if not staged.record.status.is_open and self._questions:
+            staged = replace(staged, questions={**staged.questions, **self._withdrawn(work, staged)})
+        for id, question in staged.questions.items():
+            self._put_question(work, id, question)
         return staged
+
+    def _put_question(self, work: Work, id: str, question: InteractionRecord) -> None:
+        known = self._questions.get(id)
+        interaction.put(work, self._target.scope, question, seen=0 if known is None else known[1] or None)
+        step = "asked" if question.is_pending else question.status.value
+        note(work, self._target.scope, question, id=self._store.ids.uuid7(work.now_us), step=step)
+
+    def _withdrawn(self, work: Work, staged: Staged) -> dict[str, InteractionRecord]:
+        """The open questions of a run that ends, withdrawn. Those that are closed are removed if no history is kept,
+        as far as the commit has room; what is left of them leaves with the run."""
+        scope, room = self._target.scope, self._store.limits.operations_max // 4
+        found = {}
+        for id, (record, _) in self._questions.items():
+            if id in staged.questions:
+                continue
+            if record.is_pending:
+                found[id] = record.cancelled(work.now_us)
+            elif not self._store.config.interactions.keep_history and room > 0:
+                interaction.remove(work, scope, record)
+                room -= 1
+        return found
 
     async def _judged(self, stage: Callable[[Work], Staged]) -> None:
         """Stage by what was seen, and commit. Where somebody else was faster look again, and judge anew; so too where
@@ -154,7 +190,7 @@ class RunWrites(RunView):
             tries: list[Staged] = []
             try:
                 seq = await self._unit.write(self._target, partial(_stage_into, tries, stage))
-            except (InvalidTransition, InvalidValue, NotFound):
+            except (InvalidTransition, InvalidValue, LimitReached, NotFound):
                 if looked:
                     await self._check_held()
                     raise
@@ -186,6 +222,8 @@ class RunWrites(RunView):
             else:
                 self._versions[name] = seq
             self._board.put(name, record)
+        for id, question in staged.questions.items():
+            self._questions[id] = (question, seq)
 
 
 def _stage_into(tries: list[Staged], stage: Callable[[Work], Staged], work: Work) -> None:
@@ -195,4 +233,4 @@ def _stage_into(tries: list[Staged], stage: Callable[[Work], Staged], work: Work
 async def looked(unit: Unit, target: Target, id: str) -> Loaded:
     """A run as it is, or as a transaction sees it, which then rests on that. Raises NotFound."""
     look = run.load if isinstance(unit, Alone) else run.load_in
-    return await unit.read(target, lambda work: look(work, target.scope, id))
+    return await unit.read(target, lambda work: look(work, target.scope, id, interaction.all_of(id)))

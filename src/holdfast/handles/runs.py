@@ -11,6 +11,7 @@ from holdfast.errors import AlreadyExists, Conflict, InvalidValue, NotFound, sho
 from holdfast.handles.measured import measured
 from holdfast.handles.recovery import PAGE, recoverable
 from holdfast.handles.run import Run
+from holdfast.handles.run_variables import begun_with
 from holdfast.handles.run_writes import looked
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target, Unit
@@ -18,12 +19,14 @@ from holdfast.kernel import codec
 from holdfast.kernel.commit import View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
+from holdfast.kernel.work import Work
 from holdfast.model.graph import specs_of
 from holdfast.model.page import Page
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.operations import runs_page
-from holdfast.services import run, session
+from holdfast.services import run, session, variable
 from holdfast.services.run import Loaded
+from holdfast.services.variable import Place
 
 
 @measured("runs", store="_store")
@@ -44,13 +47,15 @@ class SessionRuns:
         id: str | None = None,
         nodes: Mapping[str, Any] | Iterable[str] | None = None,
         input: Any = None,
+        variables: Mapping[str, Any] | None = None,
         on_exists: Literal["fail", "return"] = "fail",
     ) -> Run:
         """Start a run: it is pending, and durable, on return. Without an id it gets a new UUIDv7.
 
         `nodes` says what each waits for: `{"search": [], "pay": ["search"], "tell": NodeSpec(after=["pay"])}`; a cycle
-        or an unknown dependency is refused (InvalidValue). If the id is taken: "fail" raises AlreadyExists, "return"
-        returns the run that is there. Raises NotFound if the session is gone, TooLarge beyond the limits.
+        or an unknown dependency is refused (InvalidValue). `variables` are set at the level of the run. If the id is
+        taken: "fail" raises AlreadyExists, "return" returns the run that is there. Raises NotFound
+        if the session is gone, TooLarge beyond the limits.
         """
         if on_exists not in ("fail", "return"):
             raise InvalidValue(f'on_exists must be "fail" or "return", not {shown(on_exists)}', path="on_exists")
@@ -59,7 +64,16 @@ class SessionRuns:
         owner = session.id_of(self._target.scope)
         return self._one(
             await started(
-                self._unit, self._target, workflow, id, nodes, input, on_exists, session=owner, user=self._user
+                self._unit,
+                self._target,
+                workflow,
+                id,
+                nodes,
+                input,
+                variables,
+                on_exists,
+                session=owner,
+                user=self._user,
             )
         )
 
@@ -93,6 +107,7 @@ async def started(
     id: str | None,
     nodes: Any,
     input: Any,
+    variables: Mapping[str, Any] | None,
     on_exists: str,
     *,
     session: str | None,
@@ -117,9 +132,16 @@ async def started(
         keeps_outputs=config.keep_outputs,
         salt=store.ids.writer(),
     )
+    beginning = begun_with(store, variables)
     made: list[RunRecord] = []
+
+    def stage(work: Work) -> None:
+        made.append(run.create(work, target.scope, record, specs))
+        for name, value in beginning.items():
+            variable.put(work, Place("run", target.scope, run=record.id), name, value)
+
     try:
-        seq = await unit.write(target, lambda work: made.append(run.create(work, target.scope, record, specs)))
+        seq = await unit.write(target, stage)
     except (Conflict, AlreadyExists) as taken:
         found = await fetched(unit, target, record.id)
         if found is not None and on_exists == "return":
@@ -183,6 +205,7 @@ class Runs:
         id: str | None = None,
         nodes: Mapping[str, Any] | Iterable[str] | None = None,
         input: Any = None,
+        variables: Mapping[str, Any] | None = None,
         user: str | None = None,
         on_exists: Literal["fail", "return"] = "fail",
     ) -> Run:
@@ -195,7 +218,9 @@ class Runs:
             check_name(owner, "the user of a run")
         id = run.check_id(self._store.ids.uuid7(self._store.now_us()) if id is None else id)
         target = Target(run.scope_of(id), "create")
-        return await started(self._unit, target, workflow, id, nodes, input, on_exists, session=None, user=owner)
+        return await started(
+            self._unit, target, workflow, id, nodes, input, variables, on_exists, session=None, user=owner
+        )
 
     async def get(self, id: str) -> Run | None:
         """The run of that id, in whichever session; None if there is none, or no longer. Raises Conflict if several

@@ -22,6 +22,8 @@ VALUES = ("inline", "keys")
 
 SYNTAXES = ("simple", "mustache", "handlebars", "jinja")
 """The syntaxes of text templates."""
+CONCURRENT_MAX = 64
+"""Open questions of one run at most: the commit that ends it withdraws all of them."""
 
 _KIB = 1024
 _MIB = 1024 * 1024
@@ -153,6 +155,21 @@ class RunsConfig(Struct, frozen=True, kw_only=True):
     finished_ttl: Duration | None = "24h"
 
 
+class InteractionsConfig(Struct, frozen=True, kw_only=True):
+    """Questions to people.
+
+    enabled         whether runs may ask (True)
+    default_timeout how long a question may be answered that was asked without a timeout (None: as long as its run)
+    concurrent_max  questions of one run that are open at once, up to 64 (32)
+    keep_history    whether questions are kept after their run has ended, as long as the run (True)
+    """
+
+    enabled: bool = True
+    default_timeout: Duration | None = None
+    concurrent_max: int = 32
+    keep_history: bool = True
+
+
 class ChangesConfig(Struct, frozen=True, kw_only=True):
     """The change stream, and so the reach of history. Without both bounds everything is kept.
 
@@ -228,6 +245,7 @@ class Config(Struct, frozen=True, kw_only=True):
     turns: TurnsConfig = TurnsConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     runs: RunsConfig = RunsConfig()
+    interactions: InteractionsConfig = InteractionsConfig()
     changes: ChangesConfig = ChangesConfig()
     retention: RetentionConfig = RetentionConfig()
     sweep: SweepConfig = SweepConfig()
@@ -259,6 +277,21 @@ class Config(Struct, frozen=True, kw_only=True):
         for name, kind in _PARTS.items():
             if not isinstance(part := getattr(self, name), kind):
                 raise TypeError(f"Config.{name} must be a {kind.__name__}, not {shown(part)}")
+        self._check_numbers()
+        self._check_durations()
+        self._check_switches()
+        if self.runtime.persistence not in PERSISTENCE:
+            raise InvalidValue(
+                f"runtime.persistence must be one of {', '.join(PERSISTENCE)}, not {shown(self.runtime.persistence)}",
+                path="runtime.persistence",
+            )
+        _check_choice("state.compression", self.state.compression, COMPRESSION)
+        _check_choice("variables.syntax", self.variables.syntax, SYNTAXES)
+        _check_names("variables.environment", self.variables.environment)
+        _check_choice("runtime.compression", self.runtime.compression, COMPRESSION)
+        _check_choice("changes.values", self.changes.values, VALUES)
+
+    def _check_numbers(self) -> None:
         for name, number in {
             "limits.value_bytes_max": self.limits.value_bytes_max,
             "limits.operations_max": self.limits.operations_max,
@@ -270,6 +303,7 @@ class Config(Struct, frozen=True, kw_only=True):
             "runtime.checkpoint_every": self.runtime.checkpoint_every,
             "changes.queue_max": self.changes.queue_max,
             "runs.history_max": self.runs.history_max,
+            "interactions.concurrent_max": self.interactions.concurrent_max,
             "sweep.budget": self.sweep.budget,
             "session.max_per_user": self.session.max_per_user,
             "session.live_max": self.session.live_max,
@@ -280,21 +314,18 @@ class Config(Struct, frozen=True, kw_only=True):
             unbounded = number is None and name in _UNBOUNDED
             if not unbounded and (type(number) is not int or number < 1):
                 raise InvalidValue(f"{name} must be a positive whole number, not {shown(number)}", path=name)
-        if self.runtime.persistence not in PERSISTENCE:
+        if self.interactions.concurrent_max > CONCURRENT_MAX:
             raise InvalidValue(
-                f"runtime.persistence must be one of {', '.join(PERSISTENCE)}, not {shown(self.runtime.persistence)}",
-                path="runtime.persistence",
+                f"interactions.concurrent_max is at most {CONCURRENT_MAX}, not {self.interactions.concurrent_max}",
+                path="interactions.concurrent_max",
             )
+
+    def _check_durations(self) -> None:
         to_seconds(self.runtime.flush_every, "runtime.flush_every")
         to_seconds(self.state.temp_ttl, "state.temp_ttl")
         to_seconds(self.sweep.every, "sweep.every")
         if self.turns.answers_ttl is not None:
             to_seconds(self.turns.answers_ttl, "turns.answers_ttl")
-        _check_choice("state.compression", self.state.compression, COMPRESSION)
-        _check_choice("variables.syntax", self.variables.syntax, SYNTAXES)
-        _check_names("variables.environment", self.variables.environment)
-        _check_choice("runtime.compression", self.runtime.compression, COMPRESSION)
-        _check_choice("changes.values", self.changes.values, VALUES)
         for name, duration in {
             "changes.retention_age": self.changes.retention_age,
             "session.default_ttl": self.session.default_ttl,
@@ -302,20 +333,22 @@ class Config(Struct, frozen=True, kw_only=True):
             "cache.ttl": self.cache.ttl,
             "retention.age": self.retention.age,
             "runs.finished_ttl": self.runs.finished_ttl,
+            "interactions.default_timeout": self.interactions.default_timeout,
         }.items():
             if duration is not None:
                 to_seconds(duration, name)
-        self._check_switches()
 
     def _check_switches(self) -> None:
         switches: dict[str, object] = {
             "session.extend_on_access": self.session.extend_on_access,
             "runtime.streaming": self.runtime.streaming,
+            "variables.templating": self.variables.templating,
+            "variables.validate_types": self.variables.validate_types,
             "runs.track_nodes": self.runs.track_nodes,
             "runs.keep_outputs": self.runs.keep_outputs,
             "runs.resumable": self.runs.resumable,
-            "variables.templating": self.variables.templating,
-            "variables.validate_types": self.variables.validate_types,
+            "interactions.enabled": self.interactions.enabled,
+            "interactions.keep_history": self.interactions.keep_history,
             "cache.enabled": self.cache.enabled,
             "telemetry.enabled": self.telemetry.enabled,
             "telemetry.opentelemetry": self.telemetry.opentelemetry,
@@ -336,6 +369,7 @@ _PARTS = {
     "turns": TurnsConfig,
     "runtime": RuntimeConfig,
     "runs": RunsConfig,
+    "interactions": InteractionsConfig,
     "changes": ChangesConfig,
     "retention": RetentionConfig,
     "sweep": SweepConfig,

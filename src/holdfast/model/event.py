@@ -11,11 +11,12 @@ from holdfast.model.status import SessionStatus
 
 START, PAUSE, RESUME = "start", "pause", "resume"
 COMPLETE, ERROR, CANCEL, TIMEOUT, CLEANUP = "complete", "error", "cancel", "timeout", "cleanup"
-ITERATION, TOOL_CALL, LEARNING = "iteration", "tool_call", "learning"
+ITERATION, TOOL_CALL, LEARNING, INTERACTION = "iteration", "tool_call", "learning", "interaction"
 RESTORED = "checkpoint_restored"
 
 RESERVED = frozenset(
-    {START, PAUSE, RESUME, COMPLETE, ERROR, CANCEL, TIMEOUT, CLEANUP, ITERATION, TOOL_CALL, LEARNING, RESTORED}
+    {START, PAUSE, RESUME, COMPLETE, ERROR, CANCEL, TIMEOUT, CLEANUP, ITERATION, TOOL_CALL, LEARNING, INTERACTION}
+    | {RESTORED}
 )
 """The types of the library's own entries, which no other entry has."""
 

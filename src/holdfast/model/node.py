@@ -6,7 +6,7 @@ it waits, is ready, or is skipped because of another follows from those it depen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -83,6 +83,28 @@ class Ask(Struct, frozen=True):
     timeout: Duration | None = None
     on_timeout: Literal["retry", "skip", "fail"] = "fail"
     assignees: tuple[str, ...] = ()
+
+
+def ask(
+    prompt: str = "",
+    *,
+    timeout: Duration | None = None,
+    on_timeout: Literal["retry", "skip", "fail"] = "fail",
+    assignees: Iterable[str] = (),
+) -> Ask:
+    """Let a person decide what becomes of a node without tries left: `NodeSpec(on_failure=ask("Try again?"))`.
+
+    Raises InvalidValue for what cannot be asked so.
+    """
+    if not isinstance(prompt, str):
+        raise InvalidValue(f"prompt must be text, not {shown(prompt)}", path="prompt")
+    if on_timeout not in ("retry", "skip", "fail"):
+        raise InvalidValue(f"on_timeout must be retry, skip or fail, not {shown(on_timeout)}", path="on_timeout")
+    if timeout is not None:
+        to_us(timeout, "timeout")
+    if isinstance(assignees, str):
+        raise InvalidValue("assignees must be several names, not one text", path="assignees")
+    return Ask(prompt, timeout, on_timeout, tuple(assignees))
 
 
 class NodeSpec(Struct, frozen=True):
@@ -166,6 +188,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
     round       how often it was gone through, from 1: a loop begins another
     seen        of those it depends on, in which round each was when this one began; those in their first are left out
     next_us     not before then is it to be tried
+    asks        the open questions that it waits for
     token       of the claim under which it was begun: who holds the run by another knows that it was interrupted
     """
 
@@ -176,6 +199,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
     next_us: int | None = None
     started_us: int | None = None
     ended_us: int | None = None
+    asks: tuple[str, ...] = ()
     token: int = 0
     input: Raw = NULL
     output: Raw = NULL
@@ -185,6 +209,14 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
     def is_open(self) -> bool:
         """Whether its last try began and did not end: it may have been paused in the midst of it."""
         return self.started_us is not None and self.ended_us is None
+
+    def with_questions(self, open: Container[str]) -> NodeRecord:
+        """It waits for those of its questions that are open, and for no others: without any it is ready."""
+        asks = tuple([id for id in self.asks if id in open])
+        if asks == self.asks:
+            return self
+        ready = self.status is NodeStatus.PAUSED and not asks
+        return replace(self, asks=asks, status=NodeStatus.READY if ready else self.status)
 
     def begun(self, *, at_us: int, token: int, input: bytes | None) -> NodeRecord:
         """It runs: another try; or the same again, if it was paused in the midst of it."""
@@ -196,6 +228,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
             next_us=None,
             started_us=at_us,
             ended_us=None,
+            asks=(),
             token=token,
             input=self.input if input is None else Raw(input),
             output=NULL,
@@ -212,6 +245,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
             ended_us=at_us,
             output=NULL if output is None else Raw(output),
             error=NULL,
+            asks=(),
         )
 
     def failed(self, spec: NodeSpec, *, at_us: int, error: bytes) -> NodeRecord:
@@ -225,6 +259,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
             next_us=at_us + spec.retry.pause_us(attempt) if more and spec.retry is not None else None,
             ended_us=at_us,
             error=Raw(error),
+            asks=(),
         )
 
     def given_back(self) -> NodeRecord:
@@ -234,6 +269,11 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
     def again(self) -> NodeRecord:
         """It begins another round, with all its tries."""
         return NodeRecord(NodeStatus.READY, round=self.round + 1, seen=self.seen)
+
+    def asking(self, question: str) -> NodeRecord:
+        """It waits for one more answer. A try that is under way goes on when it begins again."""
+        asks = self.asks if question in self.asks else (*self.asks, question)
+        return replace(self, status=NodeStatus.PAUSED, asks=asks, next_us=None)
 
     def set_to(self, status: NodeStatus, *, at_us: int) -> NodeRecord:
         """It is skipped, or paused."""

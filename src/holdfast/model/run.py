@@ -43,6 +43,9 @@ class RunStatus(StrEnum):
 _PENDING, _RUNNING, _PAUSED = RunStatus.PENDING, RunStatus.RUNNING, RunStatus.PAUSED
 _ENDS = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 
+WAITS = "it waits for an answer"
+"""Why a run is paused whose questions are open, while nothing else of it can go on."""
+
 OPEN = frozenset((_PENDING, _RUNNING, _PAUSED))
 """The statuses of a run that has not ended."""
 
@@ -62,7 +65,10 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     nodes       how many it has; their specifications stand in `parts` cells beside the record
     tracks      whether what its nodes do is kept; `keeps_outputs`: and what they came to
     leaving     it has left, and what it consisted of is being removed
-    salt        makes the identities of its steps, which stand in keys, unlike those of other runs, but for its forks
+    waits       it is paused since it waits for answers, and goes on with the next one
+    asked       how many questions it put to people
+    salt        makes the identities of its steps, and the ids of its questions, which stand in keys, unlike those of
+                other runs, but for its forks
     """
 
     id: str
@@ -83,6 +89,8 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     nodes: int = 0
     parts: int = 0
     leaving: bool = False
+    waits: bool = False
+    asked: int = 0
     salt: str = ""
 
     def moved(
@@ -93,6 +101,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
         reason: str | None = None,
         output: bytes | None = None,
         error: bytes | None = None,
+        waits: bool = False,
     ) -> RunRecord:
         """The record after a move. Raises InvalidTransition, naming the moves there are."""
         check_move(self, to)
@@ -102,6 +111,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
             updated_us=at_us,
             ended_us=None if to.is_open else at_us,
             pause_reason=reason if to is _PAUSED else None,
+            waits=waits,
             output=self.output if output is None else Raw(output),
             error=self.error if error is None else Raw(error),
         )
@@ -109,10 +119,17 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     def forked(self, id: str, *, session: str, at_us: int) -> RunRecord:
         """The run as a fork of its session has it, under an id of its own: one that is open is paused, so that nobody
         takes it up who was not asked to."""
-        record = replace(self, id=id, session=session, updated_us=at_us)
-        if self.status in (_PENDING, _RUNNING):
+        record = replace(self, id=id, session=session, updated_us=at_us, waits=False)
+        if self.status in (_PENDING, _RUNNING) or self.waits:
             record = replace(record, status=_PAUSED, pause_reason=FORKED)
         return record
+
+    def restored(self, *, has_questions: bool) -> RunRecord:
+        """The run as a restore brings it back: one that waited for answers goes on where none of its questions is open
+        any more."""
+        if not self.waits or has_questions:
+            return self
+        return replace(self, status=_PENDING, waits=False, pause_reason=None)
 
 
 FORKED = "forked"
@@ -124,6 +141,8 @@ def check_move(record: RunRecord, to: RunStatus) -> None:
     status, moves = record.status, MOVES[record.status]
     if status is _PAUSED and not record.resumable:
         moves = _ENDS
+    elif record.waits:  # somebody may pause it besides: then no answer lets it go on
+        moves = (_PAUSED, *moves)
     if to in moves:
         return
     remedy = "Refresh the run to see where it is, and make one of the moves that the message names."

@@ -17,6 +17,7 @@ class SweepReport(Struct, frozen=True):
     displaced   sessions that it ended since there were more than `Config.session.live_max`
     runs        runs that had ended, and were kept as long and as many as `Config.runs` says
     unfinished  checkpoints and forks that were begun and never finished
+    timed_out   questions that nobody answered in time
     """
 
     expired: int = 0
@@ -28,6 +29,7 @@ class SweepReport(Struct, frozen=True):
     displaced: int = 0
     runs: int = 0
     unfinished: int = 0
+    timed_out: int = 0
 
 
 def added(one: SweepReport, other: SweepReport) -> SweepReport:
@@ -42,6 +44,7 @@ def added(one: SweepReport, other: SweepReport) -> SweepReport:
         one.displaced + other.displaced,
         one.runs + other.runs,
         one.unfinished + other.unfinished,
+        one.timed_out + other.timed_out,
     )
 
 

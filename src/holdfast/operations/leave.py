@@ -16,9 +16,17 @@ from holdfast.kernel.commit import Committed, Found, Range, Read, Unchanged
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model.moment import order_of
-from holdfast.services import claim, run, step
+from holdfast.services import claim, interaction, run, step, variable
 
-PARTS: tuple[Callable[[str], str], ...] = (run.graph_prefix, run.node_prefix, step.prefix_of, claim.prefix_of)
+PARTS: tuple[Callable[[str], str], ...] = (
+    run.graph_prefix,
+    run.node_prefix,
+    step.prefix_of,
+    interaction.prefix_of,
+    claim.prefix_of,
+    variable.run_prefix,
+    variable.node_prefix,
+)
 """What the keys of all parts of a run start with."""
 
 

@@ -4,6 +4,7 @@
     due "ended"         ends: those up to a while ago were kept long enough
     due "checkpoint"    see `checkpoint`
     due "fork"          see `fork`
+    due "interaction"   questions: those up to now may be answered no more
     run.ended           ends of runs: see `leave`
 
 Each is ended by a commit on the condition that its time is over still. So any number of processes may sweep at once:
@@ -24,9 +25,9 @@ from holdfast.services import run, session
 BATCH = 32
 """Sessions ended at once."""
 
-Why = Literal["session", "ended", "checkpoint", "fork", "run"]
+Why = Literal["session", "ended", "checkpoint", "fork", "run", "interaction"]
 """Whose time is over: of a session that expired, or of one that has ended; of a checkpoint or a fork that was begun and
-never finished; of a run that has ended."""
+never finished; of a run that has ended; of a question."""
 
 
 async def due(work: Work, why: Why, *, until_us: int, after: Found | None, limit: int) -> tuple[Found, ...]:

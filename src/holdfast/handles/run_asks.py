@@ -1,0 +1,241 @@
+"""What a run asks people, and how it goes on with what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from holdfast.errors import Conflict, InvalidTransition, NotFound, shown
+from holdfast.handles.asking import Asked, asked, check_room, counted, failure_question
+from holdfast.handles.interaction import Interaction
+from holdfast.handles.interactions import RunInteractions, answer_to
+from holdfast.handles.measured import measured
+from holdfast.handles.run_claim import RunClaim, claim_of
+from holdfast.handles.run_steps import RunSteps
+from holdfast.handles.run_writes import Staged
+from holdfast.kernel.work import Work
+from holdfast.model.duration import Duration
+from holdfast.model.interaction import Answer, InteractionKind, InteractionRecord, OnTimeout
+from holdfast.model.node import NodeRecord, NodeStatus
+from holdfast.model.run import MOVES, WAITS, RunRecord, RunStatus
+from holdfast.services import claim
+
+
+@measured("run", store="_store")
+class RunAsks(RunSteps):
+    """A run that can ask."""
+
+    _resting: RunClaim | None = None
+    """The claim that was given back while the run waits for a person."""
+
+    async def ask(
+        self,
+        prompt: str,
+        *,
+        kind: InteractionKind = "approval",
+        node: str | None = None,
+        key: str | None = None,
+        options: Iterable[Any] | None = None,
+        schema: Any = None,
+        default: Any = None,
+        timeout: Duration | None = None,
+        on_timeout: OnTimeout | None = None,
+        escalate_to: str | Iterable[str] = (),
+        assignees: str | Iterable[str] = (),
+        required: bool = True,
+        payload: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Interaction:
+        """Ask a person: `q = await run.ask("Pay 900 €?", node="pay", timeout="2h", assignees=["bo"])`.
+
+        One commit: the question, its node paused, the run paused if nothing else of it runs or is ready, and the entry
+        in the session's event log. What asks again in the same round of the node, with the same `key` or without one
+        the same prompt, kind, options, schema and payload, gets the same question, with its answer if it has one: so
+        does another process after a restart. With a `key`, what stands in the store is what was asked: act on the
+        question's `payload`. A run that this task holds and that is paused by this is given back; waiting for the
+        answer takes it again.
+
+        kind        "approval", "confirmation" (a yes or no), "choice" (of `options`), "input" (a value, that fits
+                    `schema` if one is given), "form" (a value that fits `schema`), "edit" (a yes to `payload`, which
+                    may be changed)
+        timeout     until when it may be answered; `Config.interactions.default_timeout` without it
+        on_timeout  what then counts as the answer: "reject" (of an approval, confirmation or edit, where nothing is
+                    said), "approve", "default", "fail" (the node and with it the run fails), or "escalate": it is given
+                    to `escalate_to` for as long again
+        assignees   who may answer; nobody named: anybody
+        required    False: nothing is paused, the run goes on with the `default`
+
+        Raises InvalidTransition if the run has ended, NotFound for a node that there is not, LimitReached beyond
+        `Config.interactions.concurrent_max`, Disabled if questions are switched off, MissingExtra for a schema without
+        the extra "forms", InvalidValue and TooLarge.
+        """
+        if node is not None and node not in self._board.specs:
+            raise NotFound(f"the run {self.id!r} has no node {shown(node)}", node=node)
+        wanted = await asked(
+            self._store, prompt, kind=kind, key=key, options=options, schema=schema, default=default, timeout=timeout,
+            on_timeout=on_timeout, escalate_to=escalate_to, assignees=assignees, required=required, payload=payload,
+            metadata=metadata,
+        )  # fmt: skip
+        if self._question_id(wanted, node) in self._questions:
+            await self.refresh()
+        await self._judged(lambda work: self._ask(work, wanted, node))
+        record, _ = self._questions[self._question_id(wanted, node)]
+        if record.is_pending and self.status is RunStatus.PAUSED:
+            await self._rest()
+        return Interaction(self._store, self._target, record, on_answer=self._take_up)
+
+    async def _rest(self) -> None:
+        """Give the run back, if this task holds it: a person may take their time."""
+        held = claim_of(self._store, self._target.scope, claim.of_run(self.id))
+        if held is not None:
+            self._resting = held
+            await held.pause()
+            self._hold(0)
+
+    async def _take_up(self) -> None:
+        """See what the answer made of the run, and hold it again, if it was given back for that."""
+        held, self._resting = self._resting, None
+        if held is not None:
+            await held.retake()
+            self._hold(held.token)
+        await self.refresh()
+
+    async def ask_and_wait(self, prompt: str, **question: Any) -> Answer:
+        """Ask, and wait for what comes of it: `ask` and then `Interaction.wait`. The words are those of `ask`."""
+        return await (await self.ask(prompt, **question)).wait()
+
+    async def answer(
+        self,
+        decision: str,
+        *,
+        value: Any = None,
+        by: str | None = None,
+        note: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        digest: str | None = None,
+    ) -> Answer:
+        """Answer the question of this run that is open, if exactly one is; as `hold.interactions.answer`.
+
+        Looks first which that is. Raises InvalidTransition if none is open, Conflict if several are.
+        """
+        await self.refresh()
+        open = self._open
+        if len(open) != 1:
+            if open:
+                raise Conflict(
+                    f"{len(open)} questions of the run {self.id!r} are open",
+                    remedy="Say which: `await hold.interactions.answer(id, …)`; `run.interactions.pending` has them.",
+                    run=self.id,
+                    open=tuple([one.id for one in open]),
+                )
+            raise InvalidTransition(
+                f"no question of the run {self.id!r} is open",
+                remedy="Its questions and answers: `await run.interactions.history()`.",
+                run=self.id,
+            )
+        answer = await answer_to(
+            self._store, self._target, open[0], decision, value=value, by=by, note=note,
+            metadata=metadata, idempotency_key=idempotency_key, digest=digest,
+        )  # fmt: skip
+        await self.refresh()
+        return answer
+
+    @property
+    def interactions(self) -> RunInteractions:
+        """The questions of this run, as it was last seen."""
+        return RunInteractions(self._store, self._target, self.id, [record for record, _ in self._questions.values()])
+
+    @property
+    def _open(self) -> list[InteractionRecord]:
+        return [record for record, _ in self._questions.values() if record.is_pending]
+
+    # --- asking -----------------------------------------------------------------------------------
+
+    def _question_id(self, wanted: Asked, node: str | None) -> str:
+        round = 1 if node is None else self._board.record(node).round
+        return wanted.identity(self._record, node, round)
+
+    def _ask(self, work: Work, wanted: Asked, node: str | None) -> Staged:
+        """Stage a question, unless it was asked already; and the pause of whatever waits for its answer."""
+        record = self._record
+        _check_asks(record)
+        round = 1 if node is None else self._board.record(node).round
+        id = self._question_id(wanted, node)
+        known = self._questions.get(id)
+        new: dict[str, InteractionRecord] = {}
+        if known is None:
+            check_room(self._store.config.interactions, len(self._open), self.id)
+            optional = node is not None and self._board.specs[node].optional
+            new[id] = wanted.record(record, node, round, optional=optional, at_us=work.now_us)
+            record = counted(record)
+        elif not known[0].is_pending:
+            return Staged(record)
+        if not wanted.required:
+            return self._stage(work, Staged(record, questions=new))
+        kept = {} if node is None else self._waiting(node, id)
+        if new or kept:
+            record = self._rested(record, kept, work.now_us)
+        return self._stage(work, Staged(record, kept, questions=new))
+
+    def _waiting(self, node: str, id: str) -> dict[str, NodeRecord]:
+        """What is kept of a node that waits for that answer from now on; nothing if it does already, or is done."""
+        status, before = self._board.statuses[node], self._board.record(node)
+        before = replace(before, asks=self._still_open(before))
+        waits = status is NodeStatus.PAUSED and id in before.asks
+        if waits or status in (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED):
+            return {}
+        return {node: before.asking(id)}
+
+    def _still_open(self, node: NodeRecord) -> tuple[str, ...]:
+        """The questions that a node waits for, and that are there: a restore or a fork may have brought it without."""
+        return tuple([id for id in node.asks if id in self._questions and self._questions[id][0].is_pending])
+
+    def _rested(self, record: RunRecord, kept: Mapping[str, NodeRecord], at_us: int) -> RunRecord:
+        """The record of a run with these nodes: paused, if all that is left of it waits for answers."""
+        if record.status not in (RunStatus.PENDING, RunStatus.RUNNING) or not record.resumable:
+            return record
+        before = {name: self._board.records.get(name) for name in kept}
+        for name, after in kept.items():
+            self._board.put(name, after)
+        idle = self._board.is_idle
+        self._put_back(before)
+        return record.moved(RunStatus.PAUSED, at_us=at_us, reason=WAITS, waits=True) if idle else record
+
+    def _put_back(self, before: Mapping[str, NodeRecord | None]) -> None:
+        for name, was in before.items():
+            if was is None:
+                self._board.forget(name)
+            else:
+                self._board.put(name, was)
+
+    def _waits_after(self, record: RunRecord, kept: Mapping[str, NodeRecord], at_us: int) -> RunRecord:
+        """The record of a run after its nodes went on: paused, if only what waits for answers is left."""
+        waiting = any(one.asks for one in kept.values()) or any(
+            one.node is None or self._still_open(self._board.record(one.node)) for one in self._open if one.required
+        )
+        return self._rested(record, kept, at_us) if waiting else record
+
+    def _asks_instead(
+        self, work: Work, record: RunRecord, name: str, failed: NodeRecord
+    ) -> tuple[RunRecord, NodeRecord, InteractionRecord]:
+        """What a node without tries left asks instead of failing: the run, the node, and the question."""
+        spec = self._board.specs[name]
+        assert spec.on_failure is not None
+        wanted = failure_question(spec.on_failure, record, name, failed)
+        question = wanted.record(record, name, failed.round, optional=spec.optional, at_us=work.now_us)
+        return counted(record), failed.asking(question.id), question
+
+
+def _check_asks(record: RunRecord) -> None:
+    """Raise InvalidTransition unless the run may ask: it has not ended."""
+    if not record.status.is_open:
+        raise InvalidTransition(
+            f"the run {record.id} is {record.status} and asks nobody any more",
+            remedy="Start another run: this one has ended, and keeps what it came to.",
+            status=record.status,
+            to=RunStatus.PAUSED,
+            allowed=MOVES[record.status],
+        )

@@ -1,0 +1,50 @@
+"""Forms: what fits a JSON Schema, and what is refused with its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from holdfast.errors import InvalidValue
+from holdfast.model.form import check_fits, check_schema
+
+SEATS = {
+    "type": "object",
+    "properties": {"seats": {"type": "array", "items": {"type": "integer"}}},
+    "required": ["seats"],
+}
+
+
+def test_what_fits_passes_and_what_does_not_is_named_with_its_place() -> None:
+    """The path leads to the part that is wrong."""
+    check_schema(SEATS)
+    check_fits(SEATS, {"seats": [1, 2]})
+    with pytest.raises(InvalidValue, match="'two' is not of type 'integer'") as problem:
+        check_fits(SEATS, {"seats": [1, "two"]})
+    assert problem.value.path == "value.seats.1"
+    with pytest.raises(InvalidValue, match="required") as problem:
+        check_fits(SEATS, {})
+    assert problem.value.path == "value"
+
+
+@pytest.mark.parametrize("schema", [None, [], "seats", {"type": "seat"}, {"properties": []}])
+def test_what_is_no_schema_is_refused(schema: Any) -> None:
+    """When it is given, and not when somebody answers."""
+    with pytest.raises(InvalidValue) as problem:
+        check_schema(schema)
+    assert problem.value.path.startswith("schema")
+
+
+def test_a_schema_fetches_nothing() -> None:
+    """What refers to another document is refused, whatever stands there."""
+    with pytest.raises(InvalidValue, match="refers to what is not in it"):
+        check_fits({"$ref": "http://127.0.0.1:9/schema.json"}, 1)
+    check_fits({"$defs": {"n": {"type": "integer"}}, "$ref": "#/$defs/n"}, 1)
+
+
+def test_what_is_told_of_a_long_value_is_short() -> None:
+    """An error message is bounded, whatever the value is."""
+    with pytest.raises(InvalidValue) as problem:
+        check_fits({"type": "integer"}, "x" * 100_000)
+    assert len(str(problem.value)) < 400
