@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from msgspec import Raw
@@ -95,7 +96,9 @@ class SessionRuns:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Run]:
-        """A page of the session's runs, the newest first; continue with `cursor=page.next` (None at the end)."""
+        """A page of the session's runs, the newest first; continue with `cursor=page.next` (None at the end). Raises
+        NotFound if the session is gone."""
+        await self._unit.read(self._target, lambda work: work.look_for(self._target.scope))
         names = {"session": session.id_of(self._target.scope), "workflow": workflow, "status": status}
         return await listed(self._store, names, limit, cursor)
 
@@ -181,8 +184,9 @@ async def listed(store: Store, names: Mapping[str, str | None], limit: int, curs
     found = []
     for view, key in rows:
         id = key.removeprefix(run.AREA)
-        if (one := await fetched(Alone(store), _target(view), id)) is not None:
-            found.append(one)
+        with suppress(NotFound):  # gone meanwhile
+            if (one := await fetched(Alone(store), _target(view), id)) is not None:
+                found.append(one)
     return Page(tuple(found), following)
 
 
@@ -235,7 +239,10 @@ class Runs:
             )
         if not places:
             return None
-        found = await fetched(self._unit, Target(places[0].scope, "must_exist"), id)
+        try:
+            found = await fetched(self._unit, Target(places[0].scope, "must_exist"), id)
+        except NotFound:  # gone meanwhile
+            return None
         rights = self._store.principal
         return found if found is None or rights is None or found.user == rights.user else None
 
