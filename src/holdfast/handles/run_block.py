@@ -12,13 +12,20 @@ from holdfast.handles.run_variables import variables_of_run
 from holdfast.handles.run_writes import BLOCKS, RunWrites
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State, state_of
-from holdfast.handles.unit import Target, refuse_inside
+from holdfast.handles.unit import Target, Together, refuse_inside
 from holdfast.handles.variables import Variables
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
 from holdfast.model import cause
 from holdfast.model.scope import Scope
 from holdfast.services.state import Place
+
+
+class _Together(Together):
+    """The unit of such a block, which may stand in another."""
+
+    __slots__ = ()
+    _beside = BLOCKS
 
 
 class RunBlock(Block, EventLog):
@@ -49,7 +56,7 @@ class RunBlock(Block, EventLog):
         super()._begin()
         self._current().ask(target.scope, "must_exist", epoch=target.epoch)
         self._target = Target(target.scope, "must_exist", target.epoch)
-        self._unit = self._together()
+        self._unit = _Together(self._store, self._current(), self._arrived)
         config = self._store.config.state
         self.state = State(self._unit, self._target, Place(target.scope, "state", "", config.value_bytes_max))
         """State of the session, or of the run that is alone."""

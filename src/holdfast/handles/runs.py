@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from msgspec import Raw
@@ -97,9 +98,8 @@ class SessionRuns:
     ) -> Page[Run]:
         """A page of the session's runs, the newest first; continue with `cursor=page.next` (None at the end). Raises
         NotFound if the session is gone."""
-        scope = self._target.scope
-        await self._unit.read(self._target, lambda work: work.look_for(scope))  # the index knows of no lives
-        names = {"session": session.id_of(scope), "workflow": workflow, "status": status}
+        await self._unit.read(self._target, lambda work: work.look_for(self._target.scope))
+        names = {"session": session.id_of(self._target.scope), "workflow": workflow, "status": status}
         return await listed(self._store, names, limit, cursor)
 
 
@@ -168,14 +168,6 @@ async def fetched(unit: Unit, target: Target, id: str) -> Run | None:
         raise
 
 
-async def _if_there(unit: Unit, target: Target, id: str) -> Run | None:
-    """The same; None too where the scope is not there any more: it was found by an index, and may be gone since."""
-    try:
-        return await fetched(unit, target, id)
-    except NotFound:
-        return None
-
-
 async def listed(store: Store, names: Mapping[str, str | None], limit: int, cursor: str | None) -> Page[Run]:
     """A page of runs that have all the names that are given."""
     check_limit(limit)
@@ -192,8 +184,9 @@ async def listed(store: Store, names: Mapping[str, str | None], limit: int, curs
     found = []
     for view, key in rows:
         id = key.removeprefix(run.AREA)
-        if (one := await _if_there(Alone(store), _target(view), id)) is not None:
-            found.append(one)
+        with suppress(NotFound):  # gone meanwhile
+            if (one := await fetched(Alone(store), _target(view), id)) is not None:
+                found.append(one)
     return Page(tuple(found), following)
 
 
@@ -246,7 +239,10 @@ class Runs:
             )
         if not places:
             return None
-        found = await _if_there(self._unit, Target(places[0].scope, "must_exist"), id)
+        try:
+            found = await fetched(self._unit, Target(places[0].scope, "must_exist"), id)
+        except NotFound:  # gone meanwhile
+            return None
         rights = self._store.principal
         return found if found is None or rights is None or found.user == rights.user else None
 

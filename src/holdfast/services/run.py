@@ -242,12 +242,12 @@ def unchanged(work: Work, scope: str, run: str, version: int) -> None:
 
 
 async def load(work: Work, scope: str, run: str, beside: Range) -> Loaded:
-    """A run with everything that is kept of its nodes, and what stands `beside`, as the store has it: one read, no
-    condition. Raises NotFound."""
+    """A run with everything that is kept of its nodes, and what stands `beside`, as the store has it: one read.
+    Raises NotFound."""
     key = key_of(run)
     ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX), beside)
     view = (await work.peek([Read(scope, (key,), ranges)]))[0]
-    work.part(scope).see(view.head)  # a handle of one life of the scope never shows what is in another
+    work.part(scope).see(view.head)
     return _loaded(run, view.cells.get(key), *view.ranges, seq=view.head.seq)
 
 

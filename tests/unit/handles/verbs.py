@@ -76,6 +76,9 @@ SURFACE: dict[str, Try] = {
     "Messages.add_many": lambda s: s.messages.add_many([{"role": "user", "content": "x"}]),
     "Messages.list": lambda s: s.messages.list(),
     "Messages.last": lambda s: s.messages.last(3),
+    "SessionRuns.start": lambda s: s.runs.start("trip"),
+    "SessionRuns.get": lambda s: s.runs.get("r"),
+    "SessionRuns.list": lambda s: s.runs.list(),
     "Runtime.set": lambda s: s.runtime.set("k", 1),
     "Runtime.update": lambda s: s.runtime.update({"k": 1}),
     "Runtime.get": lambda s: s.runtime.get("secret"),
@@ -93,16 +96,13 @@ SESSION: dict[str, Try] = {
     "Session.transact": lambda s: s.transact(lambda tx: tx.state.set("secret", 1)),
     "Session.transaction": lambda s: entered(s.transaction()),
     "Session.turn": lambda s: entered(s.turn(request_id="r")),
-    "Session.pause_runs": lambda s: s.pause_runs(),
-    "Session.resume_runs": lambda s: s.resume_runs(),
-    "SessionRuns.start": lambda s: s.runs.start("trip", id="new"),
-    "SessionRuns.list": lambda s: s.runs.list(),
-    "SessionRuns.get": lambda s: s.runs.get("r1"),
     "Session.fork": lambda s: s.fork(),
     "SessionCheckpoints.checkpoint": lambda s: s.checkpoint(),
     "SessionCheckpoints.checkpoints": lambda s: s.checkpoints(),
     "SessionCheckpoints.restore": lambda s: s.restore("x"),
     "SessionCheckpoints.diff": lambda s: s.diff("x"),
+    "Session.pause_runs": lambda s: s.pause_runs(),
+    "Session.resume_runs": lambda s: s.resume_runs(),
     "Session.claim": lambda s: entered(s.claim()),
     "Past.events": lambda s: s.at(2).events(),
     "PastValues.all": lambda s: s.at(2).state.all(),
@@ -134,6 +134,6 @@ def verbs(kind: type) -> set[str]:
 
 
 NOUNS = (
-    EventLog, SessionSurface, Session, SessionRuns, SessionCheckpoints, State, Variables, Messages, Runtime, Area,
+    SessionSurface, EventLog, Session, SessionCheckpoints, SessionRuns, State, Variables, Messages, Runtime, Area,
     Past, PastValues, PastMessages,
 )  # fmt: skip
