@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from holdfast import (
+    AtomicStep,
     CacheConfig,
     ChangesConfig,
     Config,
     Holdfast,
     Interaction,
+    Run,
     RuntimeConfig,
     Scope,
     Session,
@@ -559,6 +561,77 @@ async def _(stage: Stage) -> None:
     stage.begin()
     async with stage.s.turn(request_id="req-17") as turn:
         assert turn.replayed
+
+
+async def _run(stage: Stage) -> Run:
+    """A run of a hundred nodes, of which ten are done; count from here."""
+    run = await stage.s.runs.start("agent", id="r", nodes=[f"n{n:02}" for n in range(100)])
+    await run.progress({f"n{n:02}": {"status": "completed", "output": n} for n in range(10)})
+    stage.begin()
+    return run
+
+
+@feature("runs.start, 3 nodes")
+async def _(stage: Stage) -> None:
+    await stage.s.runs.start("agent", nodes={"search": [], "pay": ["search"], "tell": ["pay"]})
+
+
+@feature("hold.runs.get, 100 nodes, 10 of them done")
+async def _(stage: Stage) -> None:
+    await _run(stage)
+    await stage.hold.runs.get("r")
+
+
+@feature("hold.runs.list, one filter, a page of 1")
+async def _(stage: Stage) -> None:
+    await _run(stage)
+    await stage.hold.runs.list(status="running")
+
+
+@feature("run.progress, an output of 100 bytes")
+async def _(stage: Stage) -> None:
+    await (await _run(stage)).progress("n50", "completed", output=VALUE)
+
+
+@feature("run.node: a key of 100 bytes and an output")
+async def _(stage: Stage) -> None:
+    async with (await _run(stage)).node("n50") as node:
+        await node.state.set("a", VALUE)
+        node.output = VALUE
+
+
+@feature("run.step, 100 bytes, for the first time")
+async def _(stage: Stage) -> None:
+    await (await _run(stage)).step("price", lambda: VALUE)
+
+
+@feature("run.step, a remembered one")
+async def _(stage: Stage) -> None:
+    await (await _run(stage)).step("price", lambda: VALUE)
+    again = await stage.hold.runs.get("r")
+    assert again is not None
+    stage.begin()
+    await again.step("price", lambda: VALUE)
+
+
+@feature("run.atomic: get and set a key")
+async def _(stage: Stage) -> None:
+    async def change(step: AtomicStep) -> None:
+        await step.state.set("cart", [*await step.state.get("cart", list[str], default=[]), "eggs"])
+
+    await (await _run(stage)).atomic("change", change)
+
+
+@feature("run.claim, free: to take it, look at 100 nodes, and give it back")
+async def _(stage: Stage) -> None:
+    async with (await _run(stage)).claim():
+        pass
+
+
+@feature("hold.runs.recoverable, one that nobody holds")
+async def _(stage: Stage) -> None:
+    await _run(stage)
+    assert [run.id async for run in stage.hold.runs.recoverable()] == ["r"]
 
 
 @feature("s.checkpoint, the first: 21 cells")

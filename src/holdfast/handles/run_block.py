@@ -8,15 +8,24 @@ from holdfast.errors import NotFound
 from holdfast.handles.block import Block
 from holdfast.handles.event_log import EventLog
 from holdfast.handles.messages import Messages
+from holdfast.handles.run_variables import variables_of_run
 from holdfast.handles.run_writes import BLOCKS, RunWrites
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State, state_of
-from holdfast.handles.unit import Target, refuse_inside
+from holdfast.handles.unit import Target, Together, refuse_inside
+from holdfast.handles.variables import Variables
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
 from holdfast.model import cause
 from holdfast.model.scope import Scope
 from holdfast.services.state import Place
+
+
+class _Together(Together):
+    """The unit of such a block, which may stand in another."""
+
+    __slots__ = ()
+    _beside = BLOCKS
 
 
 class RunBlock(Block, EventLog):
@@ -25,6 +34,9 @@ class RunBlock(Block, EventLog):
 
     The run itself may be written beside it, which is durable at once.
     """
+
+    _node: str | None = None
+    """The node that it is a try of."""
 
     def __init__(self, run: RunWrites, name: str) -> None:
         super().__init__(run._store)
@@ -44,7 +56,7 @@ class RunBlock(Block, EventLog):
         super()._begin()
         self._current().ask(target.scope, "must_exist", epoch=target.epoch)
         self._target = Target(target.scope, "must_exist", target.epoch)
-        self._unit = self._together()
+        self._unit = _Together(self._store, self._current(), self._arrived)
         config = self._store.config.state
         self.state = State(self._unit, self._target, Place(target.scope, "state", "", config.value_bytes_max))
         """State of the session, or of the run that is alone."""
@@ -58,6 +70,11 @@ class RunBlock(Block, EventLog):
         """What is shown to followers."""
         self.messages = Messages(self._unit, self._target)
         """The conversation."""
+
+    @property
+    def variables(self) -> Variables:
+        """The variables that are seen from here: of the node, if it is one, and from the run."""
+        return variables_of_run(self._unit, self._target, self._run._record, self._node)
 
     @property
     def user_state(self) -> State:

@@ -47,6 +47,7 @@ class RunNode(RunBlock):
 
     def __init__(self, run: RunWrites, name: str, input: Any, telling: Telling) -> None:
         super().__init__(run, name)
+        self._node = name
         self._telling = telling
         self._input = input
         self._output = b"null"

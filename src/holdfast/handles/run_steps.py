@@ -50,9 +50,9 @@ class RunSteps(RunWrites):
         return RunClaim(self._store, self._target, terms(busy, wait, ttl, worker=name), self.id, took=self._is_held_by)
 
     async def _is_held_by(self, token: int) -> None:
-        self._hold(token)
         if token:
-            await self.refresh()
+            await self.refresh()  # first: where it fails, the claim is given back
+        self._hold(token)
 
     def idempotency_key(self, name: str, *args: Any, key: Any = None, version: Any = None) -> str:
         """What tells this step of this run from every other, for systems outside that can be told: the same however

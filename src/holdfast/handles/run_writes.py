@@ -12,8 +12,10 @@ from msgspec.structs import replace
 from holdfast.errors import Conflict, InvalidTransition, InvalidValue, LimitReached, NotFound
 from holdfast.handles.fence import lease_lost, token_of
 from holdfast.handles.measured import measured
+from holdfast.handles.run_variables import variables_of_run
 from holdfast.handles.run_view import RunView
 from holdfast.handles.unit import ATTEMPTS, Alone, Target, Unit, pause
+from holdfast.handles.variables import Variables
 from holdfast.kernel.commit import Cell, Read
 from holdfast.kernel.work import Work
 from holdfast.model import run as model
@@ -67,6 +69,12 @@ class RunWrites(RunView):
         """The run is held by that claim from now on; 0: by none."""
         self._token = token
         self._board.hold(token)
+
+    @property
+    def variables(self) -> Variables:
+        """Its variables, and those that are seen from it: of its workflow, its session, its user, and the global ones.
+        Its templates may use what came of its nodes: `{{ search.output.price }}`."""
+        return variables_of_run(self._unit, self._target, self._record)
 
     async def refresh(self) -> Self:
         """See what others did; returns itself. One read; another if something was written with this handle meanwhile,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from msgspec import Raw
@@ -11,6 +12,7 @@ from holdfast.errors import AlreadyExists, Conflict, InvalidValue, NotFound, sho
 from holdfast.handles.measured import measured
 from holdfast.handles.recovery import PAGE, recoverable
 from holdfast.handles.run import Run
+from holdfast.handles.run_variables import begun_with
 from holdfast.handles.run_writes import looked
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target, Unit
@@ -18,12 +20,14 @@ from holdfast.kernel import codec
 from holdfast.kernel.commit import View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
+from holdfast.kernel.work import Work
 from holdfast.model.graph import specs_of
 from holdfast.model.page import Page
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.operations import runs_page
-from holdfast.services import run, session
+from holdfast.services import run, session, variable
 from holdfast.services.run import Loaded
+from holdfast.services.variable import Place
 
 
 @measured("runs", store="_store")
@@ -44,13 +48,15 @@ class SessionRuns:
         id: str | None = None,
         nodes: Mapping[str, Any] | Iterable[str] | None = None,
         input: Any = None,
+        variables: Mapping[str, Any] | None = None,
         on_exists: Literal["fail", "return"] = "fail",
     ) -> Run:
         """Start a run: it is pending, and durable, on return. Without an id it gets a new UUIDv7.
 
         `nodes` says what each waits for: `{"search": [], "pay": ["search"], "tell": NodeSpec(after=["pay"])}`; a cycle
-        or an unknown dependency is refused (InvalidValue). If the id is taken: "fail" raises AlreadyExists, "return"
-        returns the run that is there. Raises NotFound if the session is gone, TooLarge beyond the limits.
+        or an unknown dependency is refused (InvalidValue). `variables` are set at the level of the run. If the id is
+        taken: "fail" raises AlreadyExists, "return" returns the run that is there. Raises NotFound
+        if the session is gone, TooLarge beyond the limits.
         """
         if on_exists not in ("fail", "return"):
             raise InvalidValue(f'on_exists must be "fail" or "return", not {shown(on_exists)}', path="on_exists")
@@ -59,7 +65,16 @@ class SessionRuns:
         owner = session.id_of(self._target.scope)
         return self._one(
             await started(
-                self._unit, self._target, workflow, id, nodes, input, on_exists, session=owner, user=self._user
+                self._unit,
+                self._target,
+                workflow,
+                id,
+                nodes,
+                input,
+                variables,
+                on_exists,
+                session=owner,
+                user=self._user,
             )
         )
 
@@ -81,7 +96,9 @@ class SessionRuns:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Run]:
-        """A page of the session's runs, the newest first; continue with `cursor=page.next` (None at the end)."""
+        """A page of the session's runs, the newest first; continue with `cursor=page.next` (None at the end). Raises
+        NotFound if the session is gone."""
+        await self._unit.read(self._target, lambda work: work.look_for(self._target.scope))
         names = {"session": session.id_of(self._target.scope), "workflow": workflow, "status": status}
         return await listed(self._store, names, limit, cursor)
 
@@ -93,6 +110,7 @@ async def started(
     id: str | None,
     nodes: Any,
     input: Any,
+    variables: Mapping[str, Any] | None,
     on_exists: str,
     *,
     session: str | None,
@@ -117,9 +135,16 @@ async def started(
         keeps_outputs=config.keep_outputs,
         salt=store.ids.writer(),
     )
+    beginning = begun_with(store, variables)
     made: list[RunRecord] = []
+
+    def stage(work: Work) -> None:
+        made.append(run.create(work, target.scope, record, specs))
+        for name, value in beginning.items():
+            variable.put(work, Place("run", target.scope, run=record.id), name, value)
+
     try:
-        seq = await unit.write(target, lambda work: made.append(run.create(work, target.scope, record, specs)))
+        seq = await unit.write(target, stage)
     except (Conflict, AlreadyExists) as taken:
         found = await fetched(unit, target, record.id)
         if found is not None and on_exists == "return":
@@ -159,8 +184,9 @@ async def listed(store: Store, names: Mapping[str, str | None], limit: int, curs
     found = []
     for view, key in rows:
         id = key.removeprefix(run.AREA)
-        if (one := await fetched(Alone(store), _target(view), id)) is not None:
-            found.append(one)
+        with suppress(NotFound):  # gone meanwhile
+            if (one := await fetched(Alone(store), _target(view), id)) is not None:
+                found.append(one)
     return Page(tuple(found), following)
 
 
@@ -183,6 +209,7 @@ class Runs:
         id: str | None = None,
         nodes: Mapping[str, Any] | Iterable[str] | None = None,
         input: Any = None,
+        variables: Mapping[str, Any] | None = None,
         user: str | None = None,
         on_exists: Literal["fail", "return"] = "fail",
     ) -> Run:
@@ -195,7 +222,9 @@ class Runs:
             check_name(owner, "the user of a run")
         id = run.check_id(self._store.ids.uuid7(self._store.now_us()) if id is None else id)
         target = Target(run.scope_of(id), "create")
-        return await started(self._unit, target, workflow, id, nodes, input, on_exists, session=None, user=owner)
+        return await started(
+            self._unit, target, workflow, id, nodes, input, variables, on_exists, session=None, user=owner
+        )
 
     async def get(self, id: str) -> Run | None:
         """The run of that id, in whichever session; None if there is none, or no longer. Raises Conflict if several
@@ -210,7 +239,10 @@ class Runs:
             )
         if not places:
             return None
-        found = await fetched(self._unit, Target(places[0].scope, "must_exist"), id)
+        try:
+            found = await fetched(self._unit, Target(places[0].scope, "must_exist"), id)
+        except NotFound:  # gone meanwhile
+            return None
         rights = self._store.principal
         return found if found is None or rights is None or found.user == rights.user else None
 

@@ -190,6 +190,7 @@ class Together:
     """Every call goes into one shared unit of work; whoever owns it commits it."""
 
     __slots__ = ("arrived", "store", "work")
+    _beside: tuple[str, ...] = ()  # as of `Alone`
 
     def __init__(self, store: Store, work: Work, arrived: list[SessionRecord]) -> None:
         self.store = store
@@ -212,7 +213,7 @@ class Together:
 
     async def write(self, target: Target, stage: Callable[[Work], object]) -> int:
         """See `Unit.write`. What `stage` refuses leaves nothing of it staged."""
-        refuse_inside(self.store, target.scope, but=self.work)
+        refuse_inside(self.store, target.scope, but=self.work, beside=self._beside)
         if self.store.principal is not None:
             await admit(self.store, target, self.work)
         undo = self.work.savepoint(target.scope)
@@ -226,7 +227,7 @@ class Together:
 
     async def change(self, target: Target, stage: Callable[[Work], Awaitable[T]]) -> tuple[T, int]:
         """See `Unit.change`. Never repeated: the transaction as a whole is what may be run again."""
-        refuse_inside(self.store, target.scope, but=self.work)
+        refuse_inside(self.store, target.scope, but=self.work, beside=self._beside)
         async with self._alone():
             self._part(target)
             if self.store.principal is not None:
@@ -237,7 +238,7 @@ class Together:
 
     async def drop(self, target: Target, stage: Callable[[Work], object]) -> bool:
         """Let `stage` end the target's scope; False if it does not exist, which is a condition like any read."""
-        refuse_inside(self.store, target.scope, but=self.work)
+        refuse_inside(self.store, target.scope, but=self.work, beside=self._beside)
         async with self._alone():
             try:
                 await self.read(target, lambda work: work.look_for(target.scope))

@@ -15,6 +15,7 @@ from holdfast.errors import Disabled, InvalidValue, Unsupported, shown
 from holdfast.handles.levels import Standpoint
 from holdfast.handles.measured import measured
 from holdfast.handles.state import scope_name
+from holdfast.handles.store import Store
 from holdfast.handles.unit import Target, Together, Unit
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell
@@ -82,7 +83,7 @@ class Variables:
         Raises InvalidId for the name, InvalidValue for a value that would come back changed, TooLarge.
         """
         place = self._place(level, self._stands.of(run, node, workflow))
-        record = self._record(variable.checked_name(name), value, checked_type(type), env, secret=secret)
+        record = recorded(self._unit.store, name, value, type, env, secret=secret)
         return await self._write(place, {name: record})
 
     async def set_many(
@@ -98,10 +99,7 @@ class Variables:
         place = self._place(level, self._stands.of(run, node, workflow))
         most = self._unit.store.limits.operations_max
         given = listed(codec.mapping(values, "values").items(), "variables in one commit", most=most)
-        return await self._write(
-            place,
-            {variable.checked_name(name): self._record(name, value, None, None, secret=False) for name, value in given},
-        )
+        return await self._write(place, {name: recorded(self._unit.store, name, value) for name, value in given})
 
     async def clear(
         self,
@@ -284,51 +282,17 @@ class Variables:
 
         return await self._unit.write(self._target_of(place), stage)
 
-    def _record(
-        self, name: str, value: Any, type_: VariableType | None, env: str | None, *, secret: bool
-    ) -> VariableRecord:
-        store = self._unit.store
-        config = store.config.variables
-        if not isinstance(secret, bool):
-            raise InvalidValue(f"secret must be True or False, not {shown(secret)}", path="secret")
-        if (value is UNSET) == (env is None):
-            raise InvalidValue(
-                "a variable has a value or comes from the environment (env=…), one of them", path="value"
-            )
-        if env is not None:
-            self._check_allowed(env)
-            return VariableRecord(type=type_, env=env, secret=secret)
-        if secret and not store.encrypted:
-            raise Unsupported(
-                "a secret is kept in an encrypted store only, and this one is not",
-                remedy="Open the store with keys (Holdfast.open(url, keys=KeyRing(…))), or let the secret come from "
-                "the environment (env=…).",
-            )
-        limit = min(config.value_bytes_max, store.limits.value_bytes_max)
-        raw = codec.encode(value, bytes_max=limit, what=f"the variable {name}", path=name)
-        if config.validate_types:
-            check_value(name, codec.decode(raw), type_, secret=secret)
-        return VariableRecord(Raw(raw), type_, None, secret)
-
     def _value(self, name: str, record: VariableRecord) -> Any:
         """What a variable is; ABSENT if it comes from the environment and is not set there."""
         if record.env is None:
             assert not isinstance(record.value, UnsetType)
             return codec.decode(bytes(record.value))
-        self._check_allowed(record.env)
+        _check_allowed(self._unit.store, record.env)
         text = self._unit.store.environment.get(record.env)
         if text is None:
             return ABSENT
         type_ = record.type if self._unit.store.config.variables.validate_types else None
         return from_environment(name, record.env, text, type_)
-
-    def _check_allowed(self, env: str) -> None:
-        if not isinstance(env, str) or env not in self._unit.store.config.variables.environment:
-            raise InvalidValue(
-                f"variables may not come from {shown(env)} of the environment",
-                remedy="Name it in Config.variables.environment, in every process that uses it.",
-                path="env",
-            )
 
     def _told(self, place: Place, name: str, cell: Cell, *, reveal: bool) -> Variable:
         record = variable.decode(cell)
@@ -377,3 +341,39 @@ def variables_of(unit: Unit, scope: Scope) -> Variables:
     run = scope.id if scope.kind == "run" else None
     target = Target(name, "must_exist" if scope.kind == "session" else "create")
     return Variables(unit, target, Standpoint(name, run=run))
+
+
+def recorded(
+    store: Store, name: str, value: Any, type_: object = None, env: str | None = None, *, secret: bool = False
+) -> VariableRecord:
+    """What is kept of a variable that is to be set so. Raises as `Variables.set` does."""
+    config = store.config.variables
+    variable.checked_name(name)
+    of_type = checked_type(type_)
+    if not isinstance(secret, bool):
+        raise InvalidValue(f"secret must be True or False, not {shown(secret)}", path="secret")
+    if (value is UNSET) == (env is None):
+        raise InvalidValue("a variable has a value or comes from the environment (env=…), one of them", path="value")
+    if env is not None:
+        _check_allowed(store, env)
+        return VariableRecord(type=of_type, env=env, secret=secret)
+    if secret and not store.encrypted:
+        raise Unsupported(
+            "a secret is kept in an encrypted store only, and this one is not",
+            remedy="Open the store with keys (Holdfast.open(url, keys=KeyRing(…))), or let the secret come from "
+            "the environment (env=…).",
+        )
+    limit = min(config.value_bytes_max, store.limits.value_bytes_max)
+    raw = codec.encode(value, bytes_max=limit, what=f"the variable {name}", path=name)
+    if config.validate_types:
+        check_value(name, codec.decode(raw), of_type, secret=secret)
+    return VariableRecord(Raw(raw), of_type, None, secret)
+
+
+def _check_allowed(store: Store, env: str) -> None:
+    if not isinstance(env, str) or env not in store.config.variables.environment:
+        raise InvalidValue(
+            f"variables may not come from {shown(env)} of the environment",
+            remedy="Name it in Config.variables.environment, in every process that uses it.",
+            path="env",
+        )

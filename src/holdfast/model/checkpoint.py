@@ -155,6 +155,23 @@ def restored_session(then: SessionRecord, now: SessionRecord, *, at_us: int) -> 
     return replace(now, updated_us=at_us, metadata=then.metadata, tags=then.tags)
 
 
+Stand = Literal["absent", "open", "closed"]
+"""Of a question to a person: it is not there, may be answered yet, or is answered, timed out or cancelled."""
+
+Fate = Literal["keep", "withdraw", "put_back"]
+
+
+def fate_of_question(then: Stand, now: Stand, *, run_stays: bool) -> Fate:
+    """What a restore makes of a question: one that was asked since is withdrawn, and so is one whose run goes; one that
+    came to its end since then stays so, and is never open again.
+
+    One that was open and is gone is not put back, for nobody knows whether it was answered: its run asks it again.
+    """
+    if now == "absent":
+        return "put_back" if then == "closed" else "keep"
+    return "withdraw" if not run_stays or (now == "open" and then == "absent") else "keep"
+
+
 Interval = tuple[int, int]
 """Messages hidden: those of the commits after the first number, up to the second one."""
 

@@ -93,6 +93,18 @@ def _check_order(specs: Mapping[str, NodeSpec]) -> None:
         raise InvalidValue(f"the nodes wait for each other: {around}", path="nodes") from None
 
 
+def _ordered(specs: Mapping[str, NodeSpec]) -> dict[str, int]:
+    """The place of each node in an order in which they could be done: that in which they were given, if it is one."""
+    order: dict[str, int] = {}
+    for name, spec in specs.items():
+        for other in spec.after:
+            if other not in order:
+                sorter = TopologicalSorter({name: spec.after for name, spec in specs.items()})
+                return {name: place for place, name in enumerate(sorter.static_order())}
+        order[name] = len(order)
+    return order
+
+
 class Board:
     """The nodes of one run as far as they were seen: what is kept of each, and what follows from that.
 
@@ -111,8 +123,7 @@ class Board:
         for name, spec in self.specs.items():
             for other in spec.after:
                 self._dependents[other].append(name)
-        order = TopologicalSorter({name: spec.after for name, spec in self.specs.items()}).static_order()
-        self._order = {name: place for place, name in enumerate(order)}
+        self._order = _ordered(self.specs)
         self._judge(self._order)
 
     def dependents(self, node: str) -> Sequence[str]:

@@ -6,7 +6,7 @@ it waits, is ready, or is skipped because of another follows from those it depen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -209,6 +209,14 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
     def is_open(self) -> bool:
         """Whether its last try began and did not end: it may have been paused in the midst of it."""
         return self.started_us is not None and self.ended_us is None
+
+    def with_questions(self, open: Container[str]) -> NodeRecord:
+        """It waits for those of its questions that are open, and for no others: without any it is ready."""
+        asks = tuple([id for id in self.asks if id in open])
+        if asks == self.asks:
+            return self
+        ready = self.status is NodeStatus.PAUSED and not asks
+        return replace(self, asks=asks, status=NodeStatus.READY if ready else self.status)
 
     def begun(self, *, at_us: int, token: int, input: bytes | None) -> NodeRecord:
         """It runs: another try; or the same again, if it was paused in the midst of it."""

@@ -119,10 +119,17 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     def forked(self, id: str, *, session: str, at_us: int) -> RunRecord:
         """The run as a fork of its session has it, under an id of its own: one that is open is paused, so that nobody
         takes it up who was not asked to."""
-        record = replace(self, id=id, session=session, updated_us=at_us)
-        if self.status in (_PENDING, _RUNNING):
+        record = replace(self, id=id, session=session, updated_us=at_us, waits=False)
+        if self.status in (_PENDING, _RUNNING) or self.waits:
             record = replace(record, status=_PAUSED, pause_reason=FORKED)
         return record
+
+    def restored(self, *, has_questions: bool) -> RunRecord:
+        """The run as a restore brings it back: one that waited for answers goes on where none of its questions is open
+        any more."""
+        if not self.waits or has_questions:
+            return self
+        return replace(self, status=_PENDING, waits=False, pause_reason=None)
 
 
 FORKED = "forked"

@@ -16,7 +16,7 @@ from holdfast.kernel.commit import Committed, Found, Range, Read, Unchanged
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model.moment import order_of
-from holdfast.services import claim, interaction, run, step
+from holdfast.services import claim, interaction, run, step, variable
 
 PARTS: tuple[Callable[[str], str], ...] = (
     run.graph_prefix,
@@ -24,6 +24,8 @@ PARTS: tuple[Callable[[str], str], ...] = (
     step.prefix_of,
     interaction.prefix_of,
     claim.prefix_of,
+    variable.run_prefix,
+    variable.node_prefix,
 )
 """What the keys of all parts of a run start with."""
 

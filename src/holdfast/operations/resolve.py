@@ -20,9 +20,10 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from holdfast.dialects.dialect import FLOW, SESSION, VARS, Path, named
-from holdfast.errors import TemplateError
+from holdfast.errors import InvalidId, TemplateError
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Range, Read
+from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.services import session, variable
@@ -78,7 +79,16 @@ def needs(paths: Iterable[Path]) -> Needs:
             keys[_step(path, 2, "$flow.state.cart")] = None
         else:
             names[str(root)] = None
-    return Needs(tuple(names), tuple(keys), of_session)
+    return Needs(tuple(filter(_may_be, names)), tuple(filter(_may_be, keys)), of_session)
+
+
+def _may_be(name: str) -> bool:
+    """Whether anything can be of that name; what cannot is missing, like what is not set."""
+    try:
+        check_name(name, "a name")
+    except InvalidId:
+        return False
+    return True
 
 
 def _step(path: Path, place: int, example: str) -> str:

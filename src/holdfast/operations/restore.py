@@ -4,32 +4,35 @@
     what was there       is read from the checkpoint
     what differs         is written; each value is told to followers as any other write
     messages since       are hidden by an interval, and shown again by restoring the checkpoint taken beforehand
-    questions since      are cancelled; those that were answered stay so (`restored_interaction`)
+    questions since      are withdrawn; those that were answered stay so (`fate_of_question`)
 
 The commit rests on the scope's head: whatever anybody else wrote since it was read, it is refused and made anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from msgspec import Struct
 
-from holdfast.kernel.commit import ORDINAL_DIGITS, HeadAt, Range, Read, stamp
+from holdfast.kernel.commit import ORDINAL_DIGITS, Cell, HeadAt, Range, Read, stamp
 from holdfast.kernel.work import Work
 from holdfast.model.checkpoint import (
     KEYS,
     CheckpointRecord,
+    Stand,
     difference,
+    fate_of_question,
     hidden_after,
     restored_session,
 )
 from holdfast.model.event import RESTORED, EventRecord
-from holdfast.services import checkpoint, event, message, run, runtime, session, state, variable
+from holdfast.services import checkpoint, event, interaction, message, run, runtime, session, state, variable
 from holdfast.services.checkpoint import Gathered, Kept, Standing
 
-INTERACTIONS = "interaction/"
-"""What the keys of questions start with: `restored_interaction` says what becomes of them."""
+Questions = Mapping[str, Collection[str]]
+"""The questions that are open, by the ids of their runs."""
 
 
 class Restore(Struct, frozen=True):
@@ -52,7 +55,8 @@ async def stage(work: Work, scope: str, wanted: Restore, before: Gathered, stand
     then = await checkpoint.contents(work, scope, record)
     work.require(scope, HeadAt(before.record.seq))
     checkpoint.put(work, scope, before, standing)
-    _write(work, scope, now.cells, then.cells, record, streaming=wanted.streaming)
+    withdrawn, questions = _settle_questions(work, scope, now.cells, then.cells)
+    _write(work, scope, now.cells, then.cells, record, streaming=wanted.streaming, questions=questions)
     if wanted.user and record.user is not None and before.record.user is not None:
         user = record.user.scope
         work.ask(user, "create")
@@ -61,7 +65,14 @@ async def stage(work: Work, scope: str, wanted: Restore, before: Gathered, stand
     if session.is_scope(scope):
         hidden = message.HIDDEN
         await _hide(work, scope, then.cells.get(hidden), now.cells.get(hidden), record, before.record)
-        told = {"checkpoint": record.id, "label": record.label, "version": record.seq, "before": before.record.id}
+        told: dict[str, Any] = {
+            "checkpoint": record.id,
+            "label": record.label,
+            "version": record.seq,
+            "before": before.record.id,
+        }
+        if withdrawn:
+            told["withdrawn"] = withdrawn
         event.append(work, scope, EventRecord(wanted.id, RESTORED, at_us, told))
     checkpoint.note(work, scope, record, before=before.record.id)
 
@@ -74,23 +85,31 @@ def _write(
     record: CheckpointRecord,
     *,
     streaming: bool,
+    questions: Questions | None = None,
 ) -> None:
     """Stage what differs; what expires has as long to live as it had then."""
     wanted = difference(_values(now), _values(then))
     for key, value in wanted.puts.items():
         if key == session.CELL:
             _put_session(work, value, now[key].value or b"")
-        elif key not in KEYS and not key.startswith(INTERACTIONS):
+        elif key not in KEYS and not key.startswith(interaction.AREA):
             expires_us = then[key].expires_us
             ttl_us = None if expires_us is None else expires_us - record.at_us
-            put_back(work, scope, key, value, ttl_us=ttl_us, streaming=streaming)
+            put_back(work, scope, key, value, ttl_us=ttl_us, streaming=streaming, questions=questions)
     for key in wanted.deletes:
-        if key not in KEYS and not key.startswith(INTERACTIONS):
+        if key not in KEYS and not key.startswith(interaction.AREA):
             put_back(work, scope, key, None, streaming=streaming)
 
 
 def put_back(
-    work: Work, scope: str, key: str, raw: bytes | None, *, streaming: bool, ttl_us: int | None = None
+    work: Work,
+    scope: str,
+    key: str,
+    raw: bytes | None,
+    *,
+    streaming: bool,
+    ttl_us: int | None = None,
+    questions: Questions | None = None,
 ) -> None:
     """Stage a cell as it was kept, or without a value that it is gone, and tell followers as of any other write."""
     area = key.partition("/")[0]
@@ -99,7 +118,7 @@ def put_back(
     elif area == "runtime":
         runtime.put_back(work, scope, key, raw, streaming=streaming)
     elif area in ("run", "graph", "node", "step"):
-        run.put_back(work, scope, key, raw)
+        run.put_back(work, scope, key, raw, questions=questions)
     elif area == "variable":
         variable.put_back(work, scope, key, raw)
     elif raw is None:
@@ -117,6 +136,35 @@ def _put_session(work: Work, then: bytes, now: bytes) -> None:
     restored = restored_session(session.decode_raw(then), present, at_us=work.now_us)
     if restored != present:
         session.put(work, restored)
+
+
+def _settle_questions(
+    work: Work, scope: str, now: Mapping[str, Kept], then: Mapping[str, Kept]
+) -> tuple[list[str], Questions]:
+    """Stage what becomes of the questions; returns the ids of those that are withdrawn, and which are open, by run."""
+    withdrawn: list[str] = []
+    questions: dict[str, list[str]] = {}
+    for key in sorted([key for key in {**now, **then} if key.startswith(interaction.AREA)]):
+        of, before = interaction.run_of(key), _stand(key, now)
+        fate = fate_of_question(_stand(key, then), before, run_stays=run.key_of(of) in then)
+        if fate == "put_back":
+            interaction.put(work, scope, interaction.decode(Cell(key, then[key].value or b"", 0)), seen=None)
+        if before == "absent":
+            continue
+        record = interaction.decode(Cell(key, now[key].value or b"", 0))
+        if fate == "withdraw":
+            interaction.remove(work, scope, record)
+            withdrawn.append(record.id)
+        elif before == "open":
+            questions.setdefault(of, []).append(record.id)
+    return withdrawn, questions
+
+
+def _stand(key: str, cells: Mapping[str, Kept]) -> Stand:
+    kept = cells.get(key)
+    if kept is None or kept.value is None:
+        return "absent"
+    return "open" if interaction.decode(Cell(key, kept.value, 0)).is_pending else "closed"
 
 
 async def _hide(

@@ -15,7 +15,7 @@ on does not touch it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, overload
 
 import msgspec
@@ -194,33 +194,42 @@ def put_node(work: Work, scope: str, run: str, node: str, record: NodeRecord, *,
     work.note(scope, "run", "set", run, raw, node)
 
 
-def put_back(work: Work, scope: str, key: str, raw: bytes | None) -> None:
+def put_back(
+    work: Work, scope: str, key: str, raw: bytes | None, *, questions: Mapping[str, Collection[str]] | None = None
+) -> None:
     """Stage a cell of a run as it was kept, under its whole key; without a value, that it is gone. With what stands in
-    indexes, and the change that tells of it."""
+    indexes, and the change that tells of it. Where it is said which `questions` of which run are open, it waits for no
+    others."""
     area, _, name = key.partition("/")
-    if area == "run" and raw is not None:
+    run, _, node = name.partition("/") if area == "node" else (name, "", "")
+    if raw is not None and area == "run":
         record = decode(Cell(key, raw, 0))
+        if questions is not None:
+            record = record.restored(has_questions=bool(questions.get(name)))
         leave(work, scope, record) if record.leaving else put(work, scope, record)
-        return
-    if raw is None:
-        work.delete(scope, key)
-    else:
+    elif raw is not None and area == "node":
+        kept = decode_node(Cell(key, raw, 0))
+        if questions is not None:
+            kept = kept.with_questions(questions.get(unescaped(run), ()))
+        put_node(work, scope, unescaped(run), node, kept, seen=None)
+    elif raw is not None:
         work.put(scope, key, raw)
-    op = "delete" if raw is None else "set"
-    if area == "run":
-        work.note(scope, "run", op, name)
-    elif area == "node":
-        run, _, node = name.partition("/")
-        work.note(scope, "run", op, unescaped(run), raw, node)
+    else:
+        work.delete(scope, key)
+        if area in ("run", "node"):
+            work.note(scope, "run", "delete", unescaped(run) if node else run, None, node)
 
 
 def of_another(key: str, raw: bytes, ids: Mapping[str, str], *, session: str, at_us: int) -> tuple[str, bytes]:
-    """Key and value of a cell of a run as the run of another session has it, whose id is the one given for its own."""
+    """Key and value of a cell of a run as the run of another session has it, whose id is the one given for its own: it
+    waits for no answer, for the questions stay behind."""
     area, _, name = key.partition("/")
     if area == "run":
         record = decode(Cell(key, raw, 0)).forked(ids[name], session=session, at_us=at_us)
         return AREA + record.id, _encode(record)
     run, _, rest = name.partition("/")
+    if area == "node":
+        raw = _encode(decode_node(Cell(key, raw, 0)).with_questions(()))
     return f"{area}/{escaped(ids[unescaped(run)])}/{rest}", raw
 
 
@@ -233,11 +242,12 @@ def unchanged(work: Work, scope: str, run: str, version: int) -> None:
 
 
 async def load(work: Work, scope: str, run: str, beside: Range) -> Loaded:
-    """A run with everything that is kept of its nodes, and what stands `beside`, as the store has it: one read, no
-    condition. Raises NotFound."""
+    """A run with everything that is kept of its nodes, and what stands `beside`, as the store has it: one read.
+    Raises NotFound."""
     key = key_of(run)
     ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX), beside)
     view = (await work.peek([Read(scope, (key,), ranges)]))[0]
+    work.part(scope).see(view.head)
     return _loaded(run, view.cells.get(key), *view.ranges, seq=view.head.seq)
 
 

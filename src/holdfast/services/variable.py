@@ -62,6 +62,16 @@ class Place(Struct, frozen=True):
         return self.prefix + name
 
 
+def run_prefix(run: str) -> str:
+    """What the keys of the variables of a run start with."""
+    return f"{AREA}run/{escaped(run)}/"
+
+
+def node_prefix(run: str) -> str:
+    """What the keys of the variables of its nodes start with."""
+    return f"{AREA}node/{escaped(run)}/"
+
+
 def checked_name(name: str) -> str:
     """The name, if a variable may have it: raises InvalidId, and InvalidValue for one like that of a namespace."""
     if check_name(name, "the name of a variable").startswith("$"):

@@ -170,6 +170,8 @@ class RunBlock(Block, EventLog):
     runtime: Runtime
     messages: Messages
     @property
+    def variables(self) -> Variables: ...
+    @property
     def user_state(self) -> State: ...
 
 class State:
@@ -234,6 +236,126 @@ class Messages:
         order: Order = "oldest",
     ) -> Listed: ...
     def last(self, count: int) -> Listed: ...
+
+class Variables:
+    def set(
+        self,
+        name: str,
+        value: Any = ...,
+        *,
+        level: Level | None = None,
+        type: VariableType | None = None,
+        env: str | None = None,
+        secret: bool = False,
+        run: str | None = None,
+        node: str | None = None,
+        workflow: str | None = None,
+    ) -> int: ...
+    def set_many(
+        self,
+        values: Mapping[str, Any],
+        *,
+        level: Level | None = None,
+        run: str | None = None,
+        node: str | None = None,
+        workflow: str | None = None,
+    ) -> int: ...
+    def clear(
+        self,
+        *names: str,
+        level: Level | None = None,
+        run: str | None = None,
+        node: str | None = None,
+        workflow: str | None = None,
+    ) -> int: ...
+    @overload
+    def get(
+        self,
+        name: str,
+        *,
+        level: Level | None = None,
+        run: str | None = None,
+        node: str | None = None,
+        workflow: str | None = None,
+    ) -> Any: ...
+    @overload
+    def get(
+        self,
+        name: str,
+        type: type[T],
+        *,
+        default: T,
+        level: Level | None = None,
+        run: str | None = None,
+        node: str | None = None,
+        workflow: str | None = None,
+    ) -> T: ...
+    @overload
+    def get(
+        self,
+        name: str,
+        type: type[T],
+        *,
+        level: Level | None = None,
+        run: str | None = None,
+        node: str | None = None,
+        workflow: str | None = None,
+    ) -> T | None: ...
+    @overload
+    def get(
+        self,
+        name: str,
+        type: UnionType,
+        *,
+        default: Any = None,
+        level: Level | None = None,
+        run: str | None = None,
+        node: str | None = None,
+        workflow: str | None = None,
+    ) -> Any: ...
+    @overload
+    def get(
+        self,
+        name: str,
+        *,
+        default: Any,
+        level: Level | None = None,
+        run: str | None = None,
+        node: str | None = None,
+        workflow: str | None = None,
+    ) -> Any: ...
+    def list(
+        self,
+        *,
+        level: Level | None = None,
+        reveal: bool = False,
+        run: str | None = None,
+        node: str | None = None,
+        workflow: str | None = None,
+    ) -> builtins.list[Variable]: ...
+    def resolve(
+        self,
+        template: str,
+        *,
+        missing: Missing = "keep",
+        syntax: str | None = None,
+        values: Mapping[str, Any] | None = None,
+        run: str | None = None,
+        node: str | None = None,
+        workflow: str | None = None,
+    ) -> str: ...
+    def value(
+        self,
+        template: str,
+        *,
+        missing: Missing = "keep",
+        syntax: str | None = None,
+        values: Mapping[str, Any] | None = None,
+        run: str | None = None,
+        node: str | None = None,
+        workflow: str | None = None,
+    ) -> Any: ...
+    def dependencies(self, template: str, *, syntax: str | None = None) -> tuple[str, ...]: ...
 
 class AtomicStep(RunBlock):
     done: bool
@@ -355,6 +477,8 @@ class RunView:
     def is_done(self) -> bool: ...
 
 class RunWrites(RunView):
+    @property
+    def variables(self) -> Variables: ...
     def refresh(self) -> Self: ...
 
 class RunSteps(RunWrites):
@@ -522,6 +646,7 @@ class SessionRuns:
         id: str | None = None,
         nodes: Mapping[str, Any] | Iterable[str] | None = None,
         input: Any = None,
+        variables: Mapping[str, Any] | None = None,
         on_exists: Literal["fail", "return"] = "fail",
     ) -> Run: ...
     def get(self, id: str) -> Run | None: ...
@@ -551,126 +676,6 @@ class Area:
         present: Iterable[str] = (),
         untouched: Mapping[str, int] | None = None,
     ) -> int: ...
-
-class Variables:
-    def set(
-        self,
-        name: str,
-        value: Any = ...,
-        *,
-        level: Level | None = None,
-        type: VariableType | None = None,
-        env: str | None = None,
-        secret: bool = False,
-        run: str | None = None,
-        node: str | None = None,
-        workflow: str | None = None,
-    ) -> int: ...
-    def set_many(
-        self,
-        values: Mapping[str, Any],
-        *,
-        level: Level | None = None,
-        run: str | None = None,
-        node: str | None = None,
-        workflow: str | None = None,
-    ) -> int: ...
-    def clear(
-        self,
-        *names: str,
-        level: Level | None = None,
-        run: str | None = None,
-        node: str | None = None,
-        workflow: str | None = None,
-    ) -> int: ...
-    @overload
-    def get(
-        self,
-        name: str,
-        *,
-        level: Level | None = None,
-        run: str | None = None,
-        node: str | None = None,
-        workflow: str | None = None,
-    ) -> Any: ...
-    @overload
-    def get(
-        self,
-        name: str,
-        type: type[T],
-        *,
-        default: T,
-        level: Level | None = None,
-        run: str | None = None,
-        node: str | None = None,
-        workflow: str | None = None,
-    ) -> T: ...
-    @overload
-    def get(
-        self,
-        name: str,
-        type: type[T],
-        *,
-        level: Level | None = None,
-        run: str | None = None,
-        node: str | None = None,
-        workflow: str | None = None,
-    ) -> T | None: ...
-    @overload
-    def get(
-        self,
-        name: str,
-        type: UnionType,
-        *,
-        default: Any = None,
-        level: Level | None = None,
-        run: str | None = None,
-        node: str | None = None,
-        workflow: str | None = None,
-    ) -> Any: ...
-    @overload
-    def get(
-        self,
-        name: str,
-        *,
-        default: Any,
-        level: Level | None = None,
-        run: str | None = None,
-        node: str | None = None,
-        workflow: str | None = None,
-    ) -> Any: ...
-    def list(
-        self,
-        *,
-        level: Level | None = None,
-        reveal: bool = False,
-        run: str | None = None,
-        node: str | None = None,
-        workflow: str | None = None,
-    ) -> builtins.list[Variable]: ...
-    def resolve(
-        self,
-        template: str,
-        *,
-        missing: Missing = "keep",
-        syntax: str | None = None,
-        values: Mapping[str, Any] | None = None,
-        run: str | None = None,
-        node: str | None = None,
-        workflow: str | None = None,
-    ) -> str: ...
-    def value(
-        self,
-        template: str,
-        *,
-        missing: Missing = "keep",
-        syntax: str | None = None,
-        values: Mapping[str, Any] | None = None,
-        run: str | None = None,
-        node: str | None = None,
-        workflow: str | None = None,
-    ) -> Any: ...
-    def dependencies(self, template: str, *, syntax: str | None = None) -> tuple[str, ...]: ...
 
 class Iterating:
     def wait(self) -> Iteration: ...
@@ -1012,6 +1017,7 @@ class Runs:
         id: str | None = None,
         nodes: Mapping[str, Any] | Iterable[str] | None = None,
         input: Any = None,
+        variables: Mapping[str, Any] | None = None,
         user: str | None = None,
         on_exists: Literal["fail", "return"] = "fail",
     ) -> Run: ...

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import pty
 import re
 import select
 import shutil
@@ -22,7 +23,7 @@ from holdfast.cli.demo.lock import alone
 from tests.cli.demo.trees import look, plant
 from tests.cli.program import Ended, environment, execute, invoke, start
 
-FIGURES = 3
+FIGURES = 4
 
 
 def holding(ended: Ended) -> int:
@@ -101,7 +102,7 @@ def test_an_empty_folder_is_done_at_once(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     ended = execute("demo", str(tmp_path / "tree"), "--store", str(tmp_path / "demo.db"))
     assert (ended.code, holding(ended)) == (0, FIGURES)
-    assert "killed" not in ended.out
+    assert "in the midst of its work" not in ended.out
 
 
 def test_the_default_is_this_folder_and_a_store_in_it_that_is_not_counted(tmp_path: Path) -> None:
@@ -324,3 +325,37 @@ def test_a_store_that_is_of_another_program_is_refused(tmp_path: Path) -> None:
     assert ended.code == 2
     assert "[corrupt]" in ended.err
     assert store.read_text() == "keep me " * 100
+
+
+def test_a_person_at_the_terminal_decides_what_becomes_of_the_second_act(copy: tuple[Path, Path]) -> None:
+    """The question is asked there, once; a no is kept and done, by a process that had died in between."""
+    root, store = copy
+    forget_the_second_act(store)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "holdfast.cli", "demo", str(root), "--store", str(store), "--plain"],
+        env=environment(),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.write(ours, b"perhaps\nno\n")  # read once the question is there
+        out, err = process.communicate(timeout=60)
+    os.close(theirs)
+    os.close(ours)
+    assert (process.returncode, err) == (0, "")
+    assert "Please type y or n" in out
+    assert "rejected; starting the publisher again" in out
+    assert "asked once, rejected once, held back once; killed once while it waited" in out
+
+
+def forget_the_second_act(store: Path) -> None:
+    """As if the demo had ended after the first."""
+
+    async def forget() -> None:
+        async with Holdfast.open(f"sqlite:///{store}", background=False) as hold:
+            [release] = (await hold.sessions.list(mode="release")).items
+            await hold.sessions.delete(release.id)
+
+    asyncio.run(forget())

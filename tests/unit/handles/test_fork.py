@@ -266,3 +266,18 @@ async def test_its_runs_are_paused_under_ids_of_their_own(hold: Holdfast, s: Ses
     assert copy.idempotency_key("book") != run.idempotency_key("book")  # the outside world is told of both
     await copy.progress("pay", "failed", error="x")
     assert (await run.refresh()).nodes["pay"].status == "completed"
+
+
+async def test_what_waits_for_an_answer_asks_again_in_a_fork(hold: Holdfast, s: Session) -> None:
+    """Questions stay behind: one answer is never taken for that to another's."""
+    run = await s.runs.start("trip", nodes=["pay"])
+    await run.progress("pay", "running")
+    q = await run.ask("Pay?", node="pay")
+    fork = await s.fork()
+    [copy] = (await fork.runs.list()).items
+    assert (copy.status, copy.pause_reason, copy.nodes["pay"].status) == ("paused", "forked", "ready")
+    await copy.resume()
+    assert copy.ready_nodes() == ["pay"]
+    await copy.progress("pay", "running")
+    assert (await copy.ask("Pay?", node="pay")).id != q.id
+    assert [one.id for one in (await hold.interactions.pending(session="s")).items] == [q.id]

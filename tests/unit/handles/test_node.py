@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from holdfast import Config, Conflict, Holdfast, LeaseLost, Session
+from holdfast import AtomicStep, Config, Conflict, Holdfast, LeaseLost, Session
 from holdfast.errors import Closed, InvalidTransition, NotFound, TooLarge, UseTransaction
 from holdfast.handles.run import Run
 from holdfast.model.config import RunsConfig
@@ -181,10 +181,19 @@ async def test_steps_inside_a_node_are_durable_at_once_and_outlive_its_failure(
     with pytest.raises(ZeroDivisionError):
         async with run.node("search"):
             assert await run.step("price", lambda: 9) == 9
+            assert await run.atomic("count", _count) == 1
             with pytest.raises(UseTransaction, match="part of the node this task is in"):
                 await s.state.set("n", 1)
             raise ZeroDivisionError
-    assert await (await seen_by(await stores.open())).step("price", lambda: 0) == 9
+    later = await seen_by(await stores.open())
+    assert await later.step("price", lambda: 0) == 9
+    assert await later.atomic("count", _count) == await s.state.get("count") == 1
+
+
+async def _count(step: AtomicStep) -> int:
+    count = await step.state.get("count", int, default=0)
+    await step.state.set("count", count + 1)
+    return count + 1
 
 
 async def test_nodes_of_one_run_may_be_worked_on_at_once(s: Session) -> None:

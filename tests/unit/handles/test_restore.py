@@ -11,8 +11,17 @@ from typing import Any
 import pytest
 
 from holdfast import Budget, Config, Holdfast, NotFound, Session, Usage
-from holdfast.errors import Busy, InvalidTransition, InvalidValue, LeaseLost, TooLarge, UseTransaction
+from holdfast.errors import (
+    Busy,
+    InteractionCancelled,
+    InvalidTransition,
+    InvalidValue,
+    LeaseLost,
+    TooLarge,
+    UseTransaction,
+)
 from holdfast.handles.fence import held
+from holdfast.handles.run import Run
 from holdfast.handles.unit import open_transactions
 from holdfast.kernel.limits import KIB
 from holdfast.model.config import Limits
@@ -390,3 +399,70 @@ async def test_while_a_run_is_held_its_session_is_not_restored_unless_forced(sto
             await s.restore(first.id, force=True)
             await other.complete()
     assert (await run.refresh()).ready_nodes() == ["a"]
+
+
+async def waiting(s: Session) -> Run:
+    """A run about to ask."""
+    run = await s.runs.start("trip", id="r", nodes={"search": [], "pay": ["search"]})
+    await run.progress({"search": "completed", "pay": "running"})
+    return run
+
+
+async def test_a_question_that_was_asked_since_is_withdrawn_and_may_be_asked_again(hold: Holdfast, s: Session) -> None:
+    """Whoever waits is told; nobody finds it among what is to be answered."""
+    run = await waiting(s)
+    first = await s.checkpoint()
+    q = await run.ask("Pay?", node="pay")
+    undo = await s.restore(first.id)
+    with pytest.raises(InteractionCancelled):
+        await q.wait()
+    assert (await hold.interactions.pending(session="s")).items == ()
+    [told] = (await s.events(types=["checkpoint_restored"])).items
+    assert told.data["withdrawn"] == [q.id]
+    await run.refresh()
+    assert (run.status, run.nodes["pay"].status) == ("running", "running")
+    await s.restore(undo.id)  # of a question that is gone nobody knows whether it was answered: its run is to ask again
+    await run.refresh()
+    assert (run.status, run.ready_nodes()) == ("pending", ["pay"])
+    await run.progress("pay", "running")
+    assert (await run.ask("Pay?", node="pay")).status == "pending"
+
+
+async def test_one_that_was_answered_since_is_never_open_again(hold: Holdfast, s: Session) -> None:
+    """What waited for it then goes on, and is given the same answer."""
+    run = await waiting(s)
+    q = await run.ask("Pay?", node="pay")
+    first = await s.checkpoint()
+    await hold.interactions.answer(q.id, "approved", by="bo")
+    await s.restore(first.id)
+    await run.refresh()
+    assert (run.status, run.ready_nodes()) == ("pending", ["pay"])
+    seen = await hold.interactions.get(q.id)
+    assert seen is not None
+    assert seen.status == "answered"
+    await run.progress("pay", "running")
+    assert (await run.ask_and_wait("Pay?", node="pay")).by == "bo"
+
+
+async def test_one_that_is_open_still_stays_open(hold: Holdfast, s: Session) -> None:
+    run = await waiting(s)
+    q = await run.ask("Pay?", node="pay")
+    first = await s.checkpoint()
+    await s.state.set("n", 1)
+    await s.restore(first.id)
+    await hold.interactions.answer(q.id, "approved", by="bo")
+    await run.refresh()
+    assert (run.status, run.ready_nodes()) == ("pending", ["pay"])
+
+
+async def test_the_questions_of_a_run_that_is_gone_by_it_come_back_with_it(hold: Holdfast, s: Session) -> None:
+    first = await s.checkpoint()
+    run = await waiting(s)
+    q = await run.ask("Pay?", node="pay")
+    await hold.interactions.answer(q.id, "rejected", by="bo")
+    undo = await s.restore(first.id)
+    assert await hold.interactions.get(q.id) is None
+    await s.restore(undo.id)
+    seen = await hold.interactions.get(q.id)
+    assert seen is not None
+    assert seen.status == "answered"

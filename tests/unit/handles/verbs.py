@@ -11,9 +11,11 @@ from typing import Any
 
 from holdfast import Session, State
 from holdfast.handles.checkpoints import SessionCheckpoints
+from holdfast.handles.event_log import EventLog
 from holdfast.handles.messages import Messages
 from holdfast.handles.own_area import Area
 from holdfast.handles.past import Past, PastMessages, PastValues
+from holdfast.handles.runs import SessionRuns
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.surface import SessionSurface
 from holdfast.handles.variables import Variables
@@ -41,10 +43,10 @@ SURFACE: dict[str, Try] = {
     "SessionSurface.touch": lambda s: s.touch(),
     "SessionSurface.emit": lambda s: s.emit("k", 1),
     "SessionSurface.iterate": lambda s: entered(s.iterate()),
-    "SessionSurface.log": lambda s: s.log("noted"),
+    "EventLog.log": lambda s: s.log("noted"),
     "SessionSurface.log_tool_call": lambda s: s.log_tool_call("search"),
-    "SessionSurface.log_learning": lambda s: s.log_learning("x"),
-    "SessionSurface.events": lambda s: s.events(),
+    "EventLog.log_learning": lambda s: s.log_learning("x"),
+    "EventLog.events": lambda s: s.events(),
     "SessionSurface.agent_state": lambda s: _named(s, "agent_state"),
     "Area.get": lambda s: s.area("a").get(["k"]),
     "Area.page": lambda s: s.area("a").page(),
@@ -74,6 +76,9 @@ SURFACE: dict[str, Try] = {
     "Messages.add_many": lambda s: s.messages.add_many([{"role": "user", "content": "x"}]),
     "Messages.list": lambda s: s.messages.list(),
     "Messages.last": lambda s: s.messages.last(3),
+    "SessionRuns.start": lambda s: s.runs.start("trip"),
+    "SessionRuns.get": lambda s: s.runs.get("r"),
+    "SessionRuns.list": lambda s: s.runs.list(),
     "Runtime.set": lambda s: s.runtime.set("k", 1),
     "Runtime.update": lambda s: s.runtime.update({"k": 1}),
     "Runtime.get": lambda s: s.runtime.get("secret"),
@@ -96,6 +101,8 @@ SESSION: dict[str, Try] = {
     "SessionCheckpoints.checkpoints": lambda s: s.checkpoints(),
     "SessionCheckpoints.restore": lambda s: s.restore("x"),
     "SessionCheckpoints.diff": lambda s: s.diff("x"),
+    "Session.pause_runs": lambda s: s.pause_runs(),
+    "Session.resume_runs": lambda s: s.resume_runs(),
     "Session.claim": lambda s: entered(s.claim()),
     "Past.events": lambda s: s.at(2).events(),
     "PastValues.all": lambda s: s.at(2).state.all(),
@@ -127,6 +134,6 @@ def verbs(kind: type) -> set[str]:
 
 
 NOUNS = (
-    SessionSurface, Session, SessionCheckpoints, State, Variables, Messages, Runtime, Area,
+    SessionSurface, EventLog, Session, SessionCheckpoints, SessionRuns, State, Variables, Messages, Runtime, Area,
     Past, PastValues, PastMessages,
 )  # fmt: skip

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.model.checkpoint import CheckpointRecord, Interval, difference, hidden_after, newest, removable
+from holdfast.model.checkpoint import (
+    CheckpointRecord,
+    Interval,
+    Stand,
+    difference,
+    fate_of_question,
+    hidden_after,
+    newest,
+    removable,
+)
 
 
 def line(base: str, shown: str) -> list[CheckpointRecord]:
@@ -52,3 +61,17 @@ def test_a_difference_makes_what_is_what_was(now: dict[str, bytes], then: dict[s
     wanted = difference(now, then)
     assert {key: value for key, value in now.items() if key not in wanted.deletes} | wanted.puts == then
     assert all(now.get(key) != value for key, value in wanted.puts.items())
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "run_stays", "fate"),
+    [
+        ("absent", "open", True, "withdraw"), ("absent", "closed", True, "keep"), ("open", "open", True, "keep"),
+        ("open", "closed", True, "keep"), ("closed", "absent", True, "put_back"), ("open", "absent", True, "keep"),
+        ("absent", "closed", False, "withdraw"), ("absent", "open", False, "withdraw"),
+    ],
+)  # fmt: skip
+def test_no_question_is_open_after_a_restore_that_was_not_before(
+    then: Stand, now: Stand, run_stays: bool, fate: str
+) -> None:
+    assert fate_of_question(then, now, run_stays=run_stays) == fate

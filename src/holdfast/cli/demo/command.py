@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from holdfast.cli.demo import ledger as ledgers
+from holdfast.cli.demo.approval import perform
 from holdfast.cli.demo.conductor import Conductor
 from holdfast.cli.demo.files import list_files, spell
 from holdfast.cli.demo.ledger import Ledger, Plan
@@ -51,6 +52,9 @@ def demo(
 
     Each file is one transaction: its count, the totals, a message and the progress. Run it again after Ctrl-C and it
     goes on; run it again when it is done and it proves its figures again. Exit code 1 if one does not hold.
+
+    Then a workflow asks whether the figures may be published, and is killed while it waits. The answer is yours; where
+    nobody is at a terminal it is a yes after a second.
 
     \b
     holdfast demo
@@ -107,6 +111,8 @@ async def _demo(url: str, space: str, root: bytes, *, again: bool, seed: int, st
                 f"proving: reading the log back, counting {plan.files:,} {'file' if plan.files == 1 else 'files'} again"
             )
             proof = await prove(ledger, plan, progress=lambda done: stage.progress(done, plan.files, "recounting"))
+            figure = await perform(hold, ledger, proof.totals, (url, space), stage, lock)
+            proof = proof._replace(figures=(*proof.figures, figure))
             stage.say(f"kept in {url}: holdfast -s {shlex.quote(str(store))} session show {ledger.work.id}")
             return proof
 

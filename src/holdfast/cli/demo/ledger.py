@@ -74,11 +74,16 @@ def is_last(change: Change) -> bool:
 
 
 class Ledger:
-    """The two sessions of one demo."""
+    """The two sessions of the first act; the second has one of its own, named after that of the work."""
 
     def __init__(self, work: Session, follower: Session) -> None:
         self.work = work
         self.follower = follower
+
+    @property
+    def release_id(self) -> str:
+        """The id of the session of the second act."""
+        return f"{self.work.id}-release"
 
     async def plan(self) -> Plan:
         """What there is to do. Raises NotFound if somebody took the plan away."""
@@ -171,10 +176,10 @@ async def begin(hold: Holdfast, root: bytes, listing: Listing) -> Ledger:
 
 
 async def remove(hold: Holdfast, ledger: Ledger) -> None:
-    """Delete both sessions, at once."""
+    """Delete its sessions, at once."""
     async with hold.transaction() as tx:
-        await tx.sessions.delete(ledger.work.id)
-        await tx.sessions.delete(ledger.follower.id)
+        for id in (ledger.work.id, ledger.follower.id, ledger.release_id):
+            await tx.sessions.delete(id)
 
 
 def _pieces(names: list[str]) -> list[list[str]]:

@@ -62,7 +62,7 @@ class Log(Struct):
 
 
 class Proof(NamedTuple):
-    """The three figures, what was counted, and what is worth knowing besides."""
+    """The figures, what was counted, and what is worth knowing besides."""
 
     figures: tuple[Figure, ...]
     counts: dict[str, Count]

@@ -1,4 +1,4 @@
-"""What the demo prints at its end: what was counted, and the three figures."""
+"""What the demo prints at its end: what was counted, and the figures."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _number(number: int, noun: str) -> str:
 
 
 def print_figures(proof: Proof) -> None:
-    """The three figures, each with its evidence."""
+    """The figures, each with its evidence."""
     console().print()
     for number, figure in enumerate(proof.figures, start=1):
         verdict = Text("holds", "bold green") if figure.holds else Text("DOES NOT HOLD", "bold red")
