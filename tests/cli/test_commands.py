@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from holdfast.cli.app import Checkpoints, Main, Sessions, States, Variables
+from holdfast.cli.app import Checkpoints, Main, Runs, Sessions, States, Variables
 from holdfast.cli.commands import Entry, load
 from tests.cli.program import environment, invoke
 
@@ -13,6 +13,7 @@ TABLES = {
     "": Main.table,
     "session": Sessions.table,
     "state": States.table,
+    "run": Runs.table,
     "var": Variables.table,
     "checkpoint": Checkpoints.table,
 }

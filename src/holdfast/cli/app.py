@@ -54,6 +54,20 @@ class States(Commands):
     }
 
 
+class Runs(Commands):
+    """`holdfast run`."""
+
+    table: ClassVar = {
+        "list": Entry("holdfast.cli.run.list", "list_runs", "List runs, newest first."),
+        "show": Entry("holdfast.cli.run.show", "show_run", "Show a run with its nodes."),
+        "nodes": Entry("holdfast.cli.run.show", "show_nodes", "Show how far its nodes came."),
+        "recover": Entry("holdfast.cli.run.list", "recoverable_runs", "List those that nobody works on."),
+        "pause": Entry("holdfast.cli.run.move", "pause_run", "Let nothing of one begin."),
+        "resume": Entry("holdfast.cli.run.move", "resume_run", "Let one go on that is paused."),
+        "cancel": Entry("holdfast.cli.run.move", "cancel_run", "End one as given up."),
+    }
+
+
 class Variables(Commands):
     """`holdfast var`."""
 
@@ -97,6 +111,13 @@ program.add_typer(
     short_help="State of any scope: get, set, compare.",
     help="State of any scope, written kind/id: session/7f0c, user/ada, agent/helper, global/flags.\n\n"
     "\b\nholdfast -s app.db state get user/ada\nholdfast -s app.db state set user/ada name --text Ada",
+)
+program.add_typer(
+    typer.Typer(cls=Runs, no_args_is_help=True, rich_markup_mode=None),
+    name="run",
+    short_help="Runs of workflows: list, show, recover, pause, resume, cancel.",
+    help="Runs of workflows: list, show, recover, pause, resume, cancel.\n\n"
+    "\b\nholdfast -s app.db run list --status paused\nholdfast -s app.db run nodes RUN",
 )
 program.add_typer(
     typer.Typer(cls=Variables, no_args_is_help=True, rich_markup_mode=None),
