@@ -69,6 +69,7 @@ async def filled(hold: Holdfast, id: str, user: str | None) -> Session:
     await s.messages.add("user", SECRET)
     await s.log("noted", {"secret": SECRET})
     await s.area("a").write({"k": SECRET.encode()})
+    await s.runs.start("trip", id="r1", input={"secret": SECRET}, variables={"secret": SECRET})
     return s
 
 
