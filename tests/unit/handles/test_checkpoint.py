@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,9 +11,12 @@ import pytest
 
 from holdfast import Config, Holdfast, NotFound, RuntimeConfig, Scope, Session
 from holdfast.errors import InvalidId
+from holdfast.kernel.commit import Commit, Outcome
 from holdfast.model.checkpoint import DEPTH_MAX
 from holdfast.model.config import ChangesConfig
 from holdfast.model.patch import PatchOperation
+from holdfast.services.checkpoint import LAST
+from holdfast.wrappers.around import Around
 from tests.unit.handles.canary import CANARY
 from tests.unit.stores import Stores
 
@@ -296,6 +300,36 @@ async def test_what_is_kept_is_encrypted_like_anything_else(tmp_path: Path) -> N
     assert any(b"checkpoint" in one.cell.key.encode() for one in await plain.stored("session/s"))
     assert not [value for value in stored if CANARY.encode() in value]
     assert not [record for record in await plain.log("session/s") if CANARY.encode() in record.body]
+    await stores.close()
+
+
+async def test_one_that_was_given_up_is_taken_anew(tmp_path: Path) -> None:
+    """Whoever was slow, and not dead, is refused by what the sweep removed: no checkpoint lacks a part."""
+    stores = Stores("memory", tmp_path)
+    hold = await stores.open()
+    s = await hold.sessions.create(id="s")
+    for n in range(24):
+        await s.state.set(f"k{n:02}", f"{n:02}" * 100_000)
+    swept: list[int] = []
+
+    class Slow(Around):
+        async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
+            last = [put for commit in commits for part in commit.scopes for put in part.puts if put.key == LAST]
+            if last and not swept:
+                stores.clock.advance(3600)
+                swept.append((await hold.sweep()).unfinished)
+            return await self.inside.commit(commits)
+
+    slow = Holdfast.over(Slow(await stores.plain()), clock=stores.clock)
+    same = await slow.sessions.get("s")
+    assert same is not None
+    taken = await same.checkpoint()
+    assert swept == [1]
+    assert [one.id for one in await s.checkpoints()] == [taken.id]
+    await s.state.clear()
+    await s.restore(taken.id)
+    assert await s.state.get("k07") == "07" * 100_000
+    await slow.close()
     await stores.close()
 
 
