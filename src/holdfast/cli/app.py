@@ -79,6 +79,16 @@ class Variables(Commands):
     }
 
 
+class Inbox(Commands):
+    """`holdfast inbox`."""
+
+    table: ClassVar = {
+        "list": Entry("holdfast.cli.inbox.list", "list_questions", "List the questions that wait for an answer."),
+        "show": Entry("holdfast.cli.inbox.show", "show_question", "Show one; exit code 7: it waits for a person."),
+        "answer": Entry("holdfast.cli.inbox.answer", "answer_question", "Answer one.", TakesNegativeNumbers),
+    }
+
+
 class Checkpoints(Commands):
     """`holdfast checkpoint`."""
 
@@ -127,6 +137,13 @@ program.add_typer(
     "\b\nholdfast -s app.db var list session/ID\nholdfast -s app.db var set user/ada city --text Kyoto",
 )
 program.add_typer(
+    typer.Typer(cls=Inbox, no_args_is_help=True, rich_markup_mode=None),
+    name="inbox",
+    short_help="What runs ask people: list, show, answer.",
+    help="What runs ask people: list, show, answer.\n\n"
+    "\b\nholdfast -s app.db inbox list --assignee bo\nholdfast -s app.db inbox answer ID approved --by bo",
+)
+program.add_typer(
     typer.Typer(cls=Checkpoints, no_args_is_help=True, rich_markup_mode=None),
     name="checkpoint",
     short_help="Checkpoints: take, list, compare, restore, drop.",
@@ -171,8 +188,8 @@ def options(
     """Holdfast: sessions and state for agents and workflows.
 
     Data goes to stdout (tables on a terminal, JSON lines elsewhere, or as -o says), everything else to stderr.
-    Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict, 5 not allowed, 6 unavailable, 130 interrupted,
-    141 the reader of the output has left.
+    Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict, 5 not allowed, 6 unavailable,
+    7 waiting for a person, 130 interrupted, 141 the reader of the output has left.
 
     \b
     holdfast demo

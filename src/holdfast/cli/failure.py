@@ -1,7 +1,7 @@
 """How a command fails: a message and its remedy on stderr, and an exit code that a script can tell apart.
 
-0 ok    1 failure    2 usage    3 not found    4 conflict    5 not allowed    6 unavailable    130 interrupted
-141 the reader of the output has left
+0 ok    1 failure    2 usage    3 not found    4 conflict    5 not allowed    6 unavailable    7 waiting for a person
+130 interrupted    141 the reader of the output has left
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ EXIT_CODES: dict[type[HoldfastError], int] = {
     errors.Busy: 4,
     errors.Conflict: 4,
     errors.InvalidTransition: 4,
+    errors.AlreadyAnswered: 4,
+    errors.InteractionExpired: 4,
+    errors.InteractionCancelled: 4,
+    errors.NotAssignee: 5,
     errors.ReadOnlyStore: 5,
     errors.WrongKey: 5,
     errors.StoreLocked: 6,
@@ -42,6 +46,10 @@ REMEDIES: dict[type[HoldfastError], str] = {
     "HOLDFAST_KEY_ACTIVE to the id of the one to encrypt with.",
     errors.NotFound: "Check the id with `holdfast session list`; it may have been deleted.",
     errors.AlreadyExists: "Choose another id.",
+    errors.AlreadyAnswered: "`holdfast inbox show ID` shows the answer that it has.",
+    errors.NotAssignee: "Say who answers: --by one of its assignees.",
+    errors.InteractionExpired: "`holdfast inbox show ID` shows what counted as the answer.",
+    errors.InteractionCancelled: "`holdfast inbox list` shows those that wait.",
     errors.Conflict: "Read it again with `holdfast state get` and repeat.",
     errors.Gone: "See what exists now with `holdfast session list`.",
     errors.Compacted: "See what is there now with `holdfast session show`, and go on from its version or from now.",

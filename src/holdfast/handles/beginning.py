@@ -8,11 +8,13 @@ from typing import Any
 from holdfast.handles.store import Store
 from holdfast.handles.surface import checked_budget
 from holdfast.handles.templates import Templates
+from holdfast.handles.variables import recorded
 from holdfast.kernel import codec
 from holdfast.model.budget import Budget, resolved
 from holdfast.model.duration import Duration
 from holdfast.model.session import SessionRecord
 from holdfast.model.template import Template
+from holdfast.operations.begin import Values
 from holdfast.services import session
 
 _NO_TEMPLATE = Template("")
@@ -29,8 +31,8 @@ async def new_session(
     metadata: Mapping[str, Any] | None,
     budget: Budget | None,
     template: str | None,
-) -> tuple[SessionRecord, Mapping[str, bytes]]:
-    """The record of a new session and the state it begins with. One read with a template, none without.
+) -> tuple[SessionRecord, Values]:
+    """The record of a new session and the values it begins with. One read with a template, none without.
 
     Raises NotFound if there is no such template, InvalidId or InvalidValue for what may not be stored.
     """
@@ -52,7 +54,8 @@ async def new_session(
         budget=resolved(budget, store.config.budget),
         bytes_max=store.limits.value_bytes_max,
     )
-    return record, {key: codec.encode(value) for key, value in begins.state.items()}
+    state = {key: codec.encode(value) for key, value in begins.state.items()}
+    return record, Values(state, {name: recorded(store, name, value) for name, value in begins.variables.items()})
 
 
 def _merged(under: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

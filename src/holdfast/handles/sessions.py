@@ -30,7 +30,7 @@ from holdfast.model.session import SessionRecord
 from holdfast.model.session_stats import SessionStats, stats_of
 from holdfast.model.status import SessionStatus
 from holdfast.operations import session_stats, sessions_page
-from holdfast.operations.begin import begin
+from holdfast.operations.begin import Values, begin
 from holdfast.services import budget as budgets
 from holdfast.services import session
 from holdfast.services.state import Place
@@ -85,7 +85,7 @@ class Sessions:
             return await self._create(record, state)
         return await self._create_or_get(record, state)
 
-    async def _create_or_get(self, record: SessionRecord, state: Mapping[str, bytes]) -> Session:
+    async def _create_or_get(self, record: SessionRecord, state: Values) -> Session:
         while True:  # until it is made or found: it may be deleted in between
             try:
                 return await self._create(record, state)
@@ -96,13 +96,13 @@ class Sessions:
                     raise existing(session.scope_of(record.id), remedy=_OF_PRINCIPAL)
                 return _owned(found, record.user)
 
-    async def _create(self, record: SessionRecord, state: Mapping[str, bytes]) -> Session:
+    async def _create(self, record: SessionRecord, state: Values) -> Session:
         created = await self._commit_new(await arrived(self._store, record), state)
         if await make_room(self._store, record):
             await created.refresh()
         return created
 
-    async def _commit_new(self, record: SessionRecord, state: Mapping[str, bytes]) -> Session:
+    async def _commit_new(self, record: SessionRecord, state: Values) -> Session:
         store, scope = self._store, session.scope_of(record.id)
         place = Place(scope, "state", "", store.config.state.value_bytes_max)
 

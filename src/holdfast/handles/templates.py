@@ -11,6 +11,7 @@ from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
 from holdfast.handles.surface import checked_budget
 from holdfast.handles.unit import Alone, Target
+from holdfast.handles.variables import recorded
 from holdfast.kernel import codec
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import listed
@@ -47,6 +48,7 @@ class Templates:
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
         state: Mapping[str, Any] | None = None,
+        variables: Mapping[str, Any] | None = None,
         on_exists: Literal["fail", "replace"] = "fail",
     ) -> Template:
         """Keep a template; returns it as it is kept. Sessions that were created from it before stay as they are.
@@ -57,7 +59,7 @@ class Templates:
         if on_exists not in ("fail", "replace"):
             raise InvalidValue(f'on_exists must be "fail" or "replace", not {shown(on_exists)}', path="on_exists")
         names = {"mode": mode, "app": app, "agent": agent, "channel": channel}
-        made = self._checked(name, names, task, ttl, tags, metadata, checked_budget(budget), state)
+        made = self._checked(name, names, task, ttl, tags, metadata, checked_budget(budget), state, variables)
 
         async def stage(work: Work) -> None:
             if on_exists == "fail" and await template.get(work, name) is not None:
@@ -104,11 +106,18 @@ class Templates:
         metadata: Mapping[str, Any] | None,
         budget: Budget | None,
         state: Mapping[str, Any] | None,
+        variables: Mapping[str, Any] | None,
     ) -> Template:
         limits = self._store.limits
         values = {} if state is None else codec.copied_mapping(state, "state", bytes_max=limits.value_bytes_max)
-        for key in listed(values, "keys of state", most=limits.operations_max // 2):
+        named = (
+            {} if variables is None else codec.copied_mapping(variables, "variables", bytes_max=limits.value_bytes_max)
+        )
+        listed([*values, *named], "keys of state and variables", most=limits.operations_max // 2)
+        for key in values:
             check_name(key, "a state key")
+        for key, value in named.items():
+            recorded(self._store, key, value)
         return Template(
             check_name(name, "the name of a template"),
             task=session.checked_text(task, "task", limits.value_bytes_max),
@@ -117,6 +126,7 @@ class Templates:
             metadata={} if metadata is None else session.checked_metadata(metadata, limits.value_bytes_max),
             budget=Budget() if budget is None else budget,
             state=values,
+            variables=named,
             **{field: None if value is None else check_name(value, f"the {field} of a session")
                for field, value in names.items()},
         )  # fmt: skip

@@ -20,6 +20,7 @@ class Template(Struct, frozen=True):
     metadata                          under what the session is given, key by key
     budget                            its limits, for those that are not given
     state                             values that stand in the session's state from the beginning
+    variables                         variables of the session from the beginning
     """
 
     name: str
@@ -33,9 +34,10 @@ class Template(Struct, frozen=True):
     metadata: dict[str, Any] = {}
     budget: Budget = Budget()
     state: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
 
 
-_KEPT_AS_THEY_ARE = ("name", "mode", "app", "agent", "channel", "task", "tags", "metadata", "state")
+_KEPT_AS_THEY_ARE = ("name", "mode", "app", "agent", "channel", "task", "tags", "metadata", "state", "variables")
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -53,6 +55,7 @@ class TemplateRecord(Struct, frozen=True, omit_defaults=True):
     metadata: dict[str, Any] = {}
     budget: dict[str, int | str | None] = {}
     state: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
 
 
 def record_of(template: Template) -> TemplateRecord:

@@ -996,6 +996,7 @@ class Templates:
         metadata: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
         state: Mapping[str, Any] | None = None,
+        variables: Mapping[str, Any] | None = None,
         on_exists: Literal["fail", "replace"] = "fail",
     ) -> Template: ...
     def get(self, name: str) -> Template | None: ...

@@ -47,6 +47,13 @@ async def fill(hold: Holdfast, user: str, *, id: str | None = None, text: str = 
             await turn.step(f"{c}-step", _answer, c)
             await turn.state.set("in a turn", c)
             turn.output = {"said": c}
+        run = await s.runs.start(f"{names}-workflow", nodes=["ask"], input=c)
+        q = await run.ask(
+            f"{c}?", kind="edit", node="ask", payload={"what": c}, metadata={"m": c}, schema={"title": c},
+        )  # fmt: skip
+        await hold.interactions.answer(q.id, "approved", value={"what": f"{c} changed"}, note=c, metadata={"m": c})
+        await run.refresh()
+        await run.ask(c, kind="choice", options=[c, "none"], default=c, key=f"{names}-key", assignees=[f"{c}-bo"])
         async with s.claim(worker=f"{c}-worker"):
             pass
         await s.pause(f"{c} reason")

@@ -132,3 +132,12 @@ async def test_what_no_session_could_begin_with_is_refused(hold: Holdfast, name:
     with pytest.raises((InvalidId, InvalidValue)):
         await hold.sessions.templates.add(name, **fields)
     assert await hold.sessions.templates.list() == []
+
+
+async def test_a_session_begins_with_the_variables_of_its_template(hold: Holdfast) -> None:
+    await hold.sessions.templates.add("review", variables={"city": "Kyoto", "n": 1}, state={"a": 1})
+    s = await hold.sessions.create(template="review")
+    assert await s.variables.resolve("{{ city }} {{ n }} {{ $flow.state.a }}") == "Kyoto 1 1"
+    with pytest.raises(InvalidValue):
+        await hold.sessions.templates.add("wrong", variables={"$vars": 1})
+    assert await hold.sessions.templates.get("wrong") is None
