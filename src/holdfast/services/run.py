@@ -113,6 +113,11 @@ def decode(cell: Cell) -> RunRecord:
     return _decoded(_runs, cell)
 
 
+def decode_raw(raw: bytes) -> RunRecord:
+    """The record that a line of the log tells."""
+    return _runs.decode(raw)
+
+
 def decode_node(cell: Cell) -> NodeRecord:
     """What is kept of a node in a cell."""
     return _decoded(_nodes, cell)
