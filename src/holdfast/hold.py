@@ -213,11 +213,11 @@ class Holdfast(Face):
         """Remove everything of a user for good, and not only from sight; returns what was removed.
 
         Their sessions of any status, expired ones too, whoever uses them: what is under way there gets NotFound or
-        LeaseLost. Their own scope, with all its namespaces. And what sessions of theirs that were deleted or expired
-        before have left in the store: values, messages, events, index rows, and the log with all that it told, and of
-        whom; so also what sessions have left of which nobody can tell any more whose they were. Then the store's files
-        are scrubbed, so that a search of them finds nothing, for which writers may wait as long as it takes to copy
-        the store.
+        LeaseLost. Their own scope, with all its namespaces, and their runs that are alone. And what sessions of theirs
+        that were deleted or expired before have left in the store: values, messages, events, index rows, and the log
+        with all that it told, and of whom; so also what sessions have left of which nobody can tell any more whose they
+        were. Then the store's files are scrubbed, so that a search of them finds nothing, for which writers may wait as
+        long as it takes to copy the store.
 
         What stays: of each of those scopes its name, its numbers and the time of its end, for thirty days, which a
         sweep removes; and the user's name where others' scopes have it, as the cause of what the user did there.

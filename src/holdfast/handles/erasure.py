@@ -31,7 +31,7 @@ from holdfast.model.erasure import ErasureReport
 from holdfast.model.scope import Scope
 from holdfast.operations import erase, fork
 from holdfast.operations.user_sessions import UserSessions
-from holdfast.services import session
+from holdfast.services import run, session
 
 T = TypeVar("T")
 
@@ -54,6 +54,7 @@ class Erasure:
         self._seen_us = store.now_us()
         self._epoch = -1
         self._report = ErasureReport()
+        self._until_us = until_us
 
     async def run(self) -> ErasureReport:
         """See `Holdfast.erase`."""
@@ -97,6 +98,7 @@ class Erasure:
 
     async def _there(self) -> dict[str, Head]:
         there = await self._sessions.present() | await fork.unfinished_of(self._work(), self._user)
+        there |= await erase.runs_of(self._work(), self._user, self._until_us)
         [own] = await self._work().peek([Read(self._own)])
         if not own.head.live or (self._interrupted is not None and own.head.epoch != self._interrupted.epoch):
             return there
@@ -116,11 +118,20 @@ class Erasure:
         ended = partial(self._store.kernel.ended, limit=PAGE_MAX)
         after = ""
         while names := await self._ask(partial(ended, after=after)):
-            reads = [Read(name) for name in names if name == self._own or session.is_scope(name)]
+            reads = [
+                Read(name) for name in names if name == self._own or session.is_scope(name) or name.startswith(run.AREA)
+            ]
             for view in await self._work().peek(reads):
-                if view.scope == self._own or await self._sessions.may_have_had(view.scope, view.head):
+                if await self._was_theirs(view.scope, view.head):
                     await self._purge(view.scope)
             after = names[-1]
+
+    async def _was_theirs(self, scope: str, head: Head) -> bool:
+        if scope == self._own:
+            return True
+        if session.is_scope(scope):
+            return await self._sessions.may_have_had(scope, head)
+        return await erase.may_have_been_run_of(self._work(), scope, self._user, head)
 
     async def _purge(self, scope: str) -> None:
         first = await erase.oldest(self._work(), scope)

@@ -21,9 +21,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from holdfast.errors import Compacted, Diverged, Gone
-from holdfast.kernel.commit import Cell, Committed, Read, Record
+from holdfast.kernel.commit import Cell, Committed, Found, Head, Read, Record
+from holdfast.kernel.limits import PAGE_BYTES, PAGE_MAX
 from holdfast.kernel.work import Work
-from holdfast.services import session
+from holdfast.model.moment import order_of
+from holdfast.services import change, run, session
 
 SCOPE = "erasure/owed"
 
@@ -47,6 +49,38 @@ def end_scope(work: Work, scope: str, epoch: int) -> None:
     else:
         work.drop(scope)
         work.note(scope, "state", "clear")
+
+
+async def runs_of(work: Work, user: str, until_us: int | None) -> dict[str, Head]:
+    """That user's runs that are alone; of those that had been started by then, if a time is given."""
+    runs: dict[str, Head] = {}
+    hi = None if until_us is None else order_of(until_us + 1)
+    after: Found | None = None
+    while page := await work.find("run.user", user, hi=hi, after=None if after is None else after.cursor, limit=1000):
+        scopes = [found.scope for found in page if found.scope.startswith(run.AREA)]
+        if scopes:
+            runs |= {view.scope: view.head for view in await work.peek([Read(scope) for scope in scopes])}
+        after = page[-1]
+    return {scope: head for scope, head in runs.items() if head.live}
+
+
+async def may_have_been_run_of(work: Work, scope: str, user: str, head: Head) -> bool:
+    """Whether a run that stood alone in that scope, and is gone, was theirs, or nobody can tell any more."""
+    users: set[str | None] = set()
+    place = max(0, head.floor - 1)
+    while place < head.seq:
+        try:
+            records = await work.log(scope, after=place, limit=PAGE_MAX, bytes_max=PAGE_BYTES)
+        except (Compacted, Gone, Diverged):  # trimmed or forgotten meanwhile
+            return True
+        for record in records:
+            for line in change.lines_of(record):
+                if (line.kind, line.op, line.namespace) == ("run", "set", ""):
+                    if line.bare:  # the log has only its key
+                        return True
+                    users.add(run.decode_raw(bytes(line.value)).user)
+        place = records[-1].seq
+    return user in users or not users or head.floor > 1
 
 
 async def oldest(work: Work, scope: str) -> Record | None:

@@ -70,6 +70,22 @@ async def test_sessions_of_every_status_and_the_users_scope_are_gone(hold: Holdf
     assert await hold.erase(user="ada") == ErasureReport(scrubbed=report.scrubbed)
 
 
+async def test_runs_of_the_user_that_are_alone_are_gone_too(hold: Holdfast) -> None:
+    """Those that go on, and what those that were deleted before have left; not those of others."""
+    for id, user in (("going", "ada"), ("gone", "ada"), ("bos", "bo"), ("bos-gone", "bo"), ("nobodys", None)):
+        run = await hold.runs.start("nightly", id=id, nodes=["a"], user=user)
+        await run.progress("a", "completed", output="secret")
+        if "gone" in id:
+            async with hold.transaction() as tx:
+                tx._current().drop(f"run/{id}")
+    log = await hold._store.kernel.log("run/bos-gone")
+    report = await hold.erase(user="ada")
+    assert (report.scopes, await hold.runs.get("going")) == (2, None)
+    assert sorted(run.id for run in (await hold.runs.list()).items) == ["bos", "nobodys"]
+    assert await hold._store.kernel.log("run/bos-gone") == log
+    assert await hold.erase(user="ada") == ErasureReport(scrubbed=report.scrubbed)
+
+
 async def test_nothing_of_anybody_else_is_touched(hold: Holdfast) -> None:
     """Isolation: sessions of others and of nobody, other scopes, and what is left of others' deleted sessions."""
     await fill(hold, "ada")
@@ -512,7 +528,7 @@ async def test_a_sweep_leaves_an_erasure_alone_that_may_be_under_way(tmp_path: P
     async with stores_of("memory", tmp_path) as stores:
         hold = await stores.open()
         await (await hold.sessions.create(id="s", user="ada")).state.set("k", CANARY)
-        cut = Holdfast.over(Stopping(await stores.kernel(), 6), clock=stores.clock)
+        cut = Holdfast.over(Stopping(await stores.kernel(), 7), clock=stores.clock)
         with pytest.raises(Unavailable):
             await cut.erase(user="ada")
         kernel = Stopping(await stores.kernel(), -1)
