@@ -12,6 +12,7 @@ import pytest
 
 from holdfast import errors
 from holdfast.cli.failure import BROKEN_PIPE, EXIT_CODES, exit_code
+from holdfast.cli.inbox.show import WAITING
 from holdfast.cli.interrupt import INTERRUPTED
 from tests.cli.program import ROOT, environment, execute, invoke, start
 
@@ -100,7 +101,7 @@ def test_each_kind_of_error_has_an_exit_code(error: type[errors.HoldfastError], 
 
 def test_the_help_and_the_reference_name_every_exit_code_there_is() -> None:
     """Neither one too few nor one too many."""
-    there_are = {0, 1, BROKEN_PIPE, INTERRUPTED, *EXIT_CODES.values()}
+    there_are = {0, 1, WAITING, BROKEN_PIPE, INTERRUPTED, *EXIT_CODES.values()}
     said = invoke("--help").out.partition("Exit codes:")[2].partition("holdfast demo")[0]
     page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
     assert {int(number) for number in re.findall(r"\d+", said)} == there_are

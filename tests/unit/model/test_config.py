@@ -11,6 +11,7 @@ from holdfast.model.config import (
     CacheConfig,
     ChangesConfig,
     Config,
+    InteractionsConfig,
     Limits,
     MessagesConfig,
     RetentionConfig,
@@ -39,6 +40,7 @@ NUMBERS: dict[str, type] = {
     "changes.queue_max": ChangesConfig,
     "sweep.budget": SweepConfig,
     "runs.history_max": RunsConfig,
+    "interactions.concurrent_max": InteractionsConfig,
     "cache.entries_max": CacheConfig,
     "cache.bytes_max": CacheConfig,
 }
@@ -59,6 +61,7 @@ DURATIONS: dict[str, type] = {
     "cache.ttl": CacheConfig,
     "retention.age": RetentionConfig,
     "runs.finished_ttl": RunsConfig,
+    "interactions.default_timeout": InteractionsConfig,
 }
 SWITCHES: dict[str, type] = {
     "session.extend_on_access": SessionConfig,
@@ -69,6 +72,8 @@ SWITCHES: dict[str, type] = {
     "runs.track_nodes": RunsConfig,
     "runs.keep_outputs": RunsConfig,
     "runs.resumable": RunsConfig,
+    "interactions.enabled": InteractionsConfig,
+    "interactions.keep_history": InteractionsConfig,
     "telemetry.enabled": TelemetryConfig,
     "telemetry.opentelemetry": TelemetryConfig,
 }
