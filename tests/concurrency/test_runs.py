@@ -240,3 +240,26 @@ async def test_a_transaction_sees_what_it_staged_of_a_run_and_rests_on_what_it_r
             assert mine is not None
             await tx.state.set("ready", mine.ready_nodes())
             await other.progress("else", "completed")
+
+
+async def test_a_run_that_asks_is_paused_by_whoever_was_the_last_to_end_something() -> None:
+    """Also where that was not known to who asked."""
+    _, run, other = await two()
+    await run.progress({"search": "running", "else": "running"})
+    await other.refresh()
+    await other.progress("else", "completed")
+    await run.ask("Go on?", node="search")
+    assert (run.status, run.nodes["else"].status) == ("paused", "completed")
+
+
+async def test_two_that_end_the_last_nodes_of_a_run_that_asks_leave_it_paused() -> None:
+    """One of them sees what the other did."""
+    _, run, other = await two()
+    await run.progress("search", "skipped")
+    await run.add_nodes({"more": []})
+    await run.progress({"else": "running", "more": "running"})
+    await run.add_nodes({"asks": []})
+    await run.ask("Go on?", node="asks")
+    await other.refresh()
+    await asyncio.gather(run.progress("else", "completed"), other.progress("more", "completed"))
+    assert (await run.refresh()).status == "paused"

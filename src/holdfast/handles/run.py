@@ -122,7 +122,7 @@ class Run(RunAsks):
         if then is not None:
             record = then(record, work)
         elif record.asked:
-            record = self._waits_after(record, kept, work.now_us)
+            record = self._waits_after(work, record, kept)
         return self._stage(work, Staged(record, kept, questions=questions))
 
     def _check_known(self, told: Mapping[str, Told]) -> None:
@@ -201,6 +201,8 @@ class Run(RunAsks):
     async def _ends(self, work: Work, node: str, output: bytes) -> Staged | None:
         told = {node: Told(NodeStatus.COMPLETED, output=output)}
         await self._look_at(node)
+        if self._open:  # whether anything else goes on is judged by all nodes
+            await self.refresh()
         if not self._record.tracks:
             await self._emit(told)
             return await self._goes_on(work)
@@ -263,7 +265,7 @@ class Run(RunAsks):
                 for name, before in records.items()
                 if not self._still_open(before)
             }
-            return self._stage(work, Staged(self._waits_after(moved, back, work.now_us), back))
+            return self._stage(work, Staged(self._waits_after(work, moved, back), back))
 
         await self.refresh()
         await self._judged(stage)

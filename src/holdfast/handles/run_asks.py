@@ -20,7 +20,9 @@ from holdfast.model.duration import Duration
 from holdfast.model.interaction import Answer, InteractionKind, InteractionRecord, OnTimeout
 from holdfast.model.node import NodeRecord, NodeStatus
 from holdfast.model.run import MOVES, WAITS, RunRecord, RunStatus
-from holdfast.services import claim
+from holdfast.services import claim, run
+
+_GOES_ON = (NodeStatus.RUNNING, NodeStatus.READY)
 
 
 @measured("run", store="_store")
@@ -177,7 +179,7 @@ class RunAsks(RunSteps):
             return self._stage(work, Staged(record, questions=new))
         kept = {} if node is None else self._waiting(node, id)
         if new or kept:
-            record = self._rested(record, kept, work.now_us)
+            record = self._rested(work, record, kept)
         return self._stage(work, Staged(record, kept, questions=new))
 
     def _waiting(self, node: str, id: str) -> dict[str, NodeRecord]:
@@ -193,16 +195,21 @@ class RunAsks(RunSteps):
         """The questions that a node waits for, and that are there: a restore or a fork may have brought it without."""
         return tuple([id for id in node.asks if id in self._questions and self._questions[id][0].is_pending])
 
-    def _rested(self, record: RunRecord, kept: Mapping[str, NodeRecord], at_us: int) -> RunRecord:
-        """The record of a run with these nodes: paused, if all that is left of it waits for answers."""
+    def _rested(self, work: Work, record: RunRecord, kept: Mapping[str, NodeRecord]) -> RunRecord:
+        """The record of a run with these nodes: paused, if all that is left of it waits for answers. Where another can
+        go on, the commit rests on that: whoever was the last to end something pauses it, however many end at once."""
         if record.status not in (RunStatus.PENDING, RunStatus.RUNNING) or not record.resumable:
             return record
         before = {name: self._board.records.get(name) for name in kept}
         for name, after in kept.items():
             self._board.put(name, after)
-        idle = self._board.is_idle
+        going = [name for name, status in self._board.statuses.items() if status in _GOES_ON]
         self._put_back(before)
-        return record.moved(RunStatus.PAUSED, at_us=at_us, reason=WAITS, waits=True) if idle else record
+        if not going:
+            return record.moved(RunStatus.PAUSED, at_us=work.now_us, reason=WAITS, waits=True)
+        if not any(name in kept or name in self._staged for name in going):
+            run.node_unchanged(work, self._target.scope, self.id, going[0], self._versions.get(going[0], 0))
+        return record
 
     def _put_back(self, before: Mapping[str, NodeRecord | None]) -> None:
         for name, was in before.items():
@@ -211,12 +218,12 @@ class RunAsks(RunSteps):
             else:
                 self._board.put(name, was)
 
-    def _waits_after(self, record: RunRecord, kept: Mapping[str, NodeRecord], at_us: int) -> RunRecord:
+    def _waits_after(self, work: Work, record: RunRecord, kept: Mapping[str, NodeRecord]) -> RunRecord:
         """The record of a run after its nodes went on: paused, if only what waits for answers is left."""
         waiting = any(one.asks for one in kept.values()) or any(
             one.node is None or self._still_open(self._board.record(one.node)) for one in self._open if one.required
         )
-        return self._rested(record, kept, at_us) if waiting else record
+        return self._rested(work, record, kept) if waiting else record
 
     def _asks_instead(
         self, work: Work, record: RunRecord, name: str, failed: NodeRecord

@@ -250,7 +250,8 @@ class Session(SessionSurface, SessionCheckpoints):
         return told
 
     async def size(self) -> dict[str, int]:
-        """The bytes it takes by kind: "session", "state", "temp", "runtime", "message", "event".
+        """The bytes it takes by kind: "session", "state", "temp", "runtime", "message", "event",
+        "variable".
 
         Keys and values, without the log. Reads all of it, a page of at most 10,000 values or 8 MiB at once; what is
         written meanwhile is counted as it was or as it is.

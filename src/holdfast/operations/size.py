@@ -6,7 +6,7 @@ from holdfast.kernel.commit import Range
 from holdfast.kernel.limits import PAGE_BYTES, PAGE_MAX
 from holdfast.kernel.work import Work
 
-KINDS = ("state", "temp", "runtime", "message", "event")
+KINDS = ("state", "temp", "runtime", "message", "event", "variable")
 """Kinds that are told by themselves; whatever else there is belongs to the session as such."""
 
 

@@ -191,11 +191,10 @@ def put_node(work: Work, scope: str, run: str, node: str, record: NodeRecord, *,
 
     The commit fails if somebody wrote of that node after the version `seen` (0: at all); None asks for nothing.
     """
-    key = node_key(run, node)
     if seen is not None:
-        work.require(scope, Unchanged(key, seen) if seen else Absent(key))
+        node_unchanged(work, scope, run, node, seen)
     raw = _encode(record)
-    work.put(scope, key, raw)
+    work.put(scope, node_key(run, node), raw)
     work.note(scope, "run", "set", run, raw, node)
 
 
@@ -236,6 +235,12 @@ def of_another(key: str, raw: bytes, ids: Mapping[str, str], *, session: str, at
     if area == "node":
         raw = _encode(decode_node(Cell(key, raw, 0)).with_questions(()))
     return f"{area}/{escaped(ids[unescaped(run)])}/{rest}", raw
+
+
+def node_unchanged(work: Work, scope: str, run: str, node: str, seen: int) -> None:
+    """Let the commit fail if somebody wrote of that node after that version (0: at all)."""
+    key = node_key(run, node)
+    work.require(scope, Unchanged(key, seen) if seen else Absent(key))
 
 
 def unchanged(work: Work, scope: str, run: str, version: int) -> None:

@@ -71,6 +71,7 @@ async def test_the_size_is_told_in_bytes_by_kind(s: Session, monkeypatch: pytest
     await s.log("note")
     await s.runtime.set("step", 1)
     await s.temp.set("t", 1)
+    await s.variables.set("city", "Kyoto")
     monkeypatch.setattr(size, "PAGE_MAX", 2)
     after = await s.size()
     assert after["state"] == len("state//k") + 100
