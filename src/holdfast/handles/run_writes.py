@@ -41,6 +41,9 @@ REMEMBERED = 1_000
 """Results of steps that one handle remembers; what is done never changes."""
 
 
+KEPT_US = 600_000_000
+"""A session lives at least so much longer than its questions may be answered, for the run to go on."""
+
 BLOCKS = ("node", "atomic step")
 """What the blocks of runs are called: in one of them the run itself is written beside it, at once."""
 
@@ -164,6 +167,8 @@ class RunWrites(RunView):
     def _put_question(self, work: Work, id: str, question: InteractionRecord) -> None:
         known = self._questions.get(id)
         interaction.put(work, self._target.scope, question, seen=0 if known is None else known[1] or None)
+        if question.is_pending and question.due_us is not None:  # its session lives as long, and a sweep finds it
+            work.touch(self._target.scope, least_us=question.due_us + KEPT_US)
         step = "asked" if question.is_pending else question.status.value
         note(work, self._target.scope, question, id=self._store.ids.uuid7(work.now_us), step=step)
 

@@ -445,6 +445,15 @@ async def test_nobody_decides_in_time_about_a_node_that_failed(s: Session, hold:
     assert (run.status, run.nodes["pay"].status, run.is_done) == (RunStatus.PENDING, NodeStatus.SKIPPED, True)
 
 
+async def test_a_session_outlives_its_ttl_while_a_question_may_be_answered(hold: Holdfast, clock: ManualClock) -> None:
+    """Its own deadline would have passed long before."""
+    s = await hold.sessions.create(ttl="1h")
+    q = await (await s.runs.start("w")).ask("Pay?", timeout="12h")
+    clock.advance(11.5 * 3600)
+    await hold.sweep()
+    assert (await hold.interactions.answer(q.id, "approved")).approved
+
+
 # --- finding ----------------------------------------------------------------------------------------
 
 
