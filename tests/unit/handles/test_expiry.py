@@ -77,6 +77,8 @@ async def test_a_verb_finds_it_to_the_last_microsecond(
     await s.state.set("secret", 1)
     if verb == "SessionSurface.resume":
         await s.pause()
+    if verb.startswith("SessionCheckpoints."):
+        await s.checkpoint()
     clock.advance(LAST)
     assert s.expires_at == s.created_at + timedelta(seconds=TTL_S)
     await VERBS[verb](s, hold)

@@ -32,6 +32,20 @@ async def _named(surface: Any, name: str) -> Any:
     return getattr(surface, name)
 
 
+async def _newest(s: Any) -> str:
+    """The id of its newest checkpoint, or one that is none."""
+    taken = await s.checkpoints()
+    return taken[0].id if taken else "x"
+
+
+async def _restored(s: Any) -> Any:
+    return await s.restore(await _newest(s))
+
+
+async def _compared(s: Any) -> Any:
+    return await s.diff(await _newest(s))
+
+
 SURFACE: dict[str, Try] = {
     "SessionSurface.pause": lambda s: s.pause(),
     "SessionSurface.resume": lambda s: s.resume(),
@@ -99,8 +113,8 @@ SESSION: dict[str, Try] = {
     "Session.fork": lambda s: s.fork(),
     "SessionCheckpoints.checkpoint": lambda s: s.checkpoint(),
     "SessionCheckpoints.checkpoints": lambda s: s.checkpoints(),
-    "SessionCheckpoints.restore": lambda s: s.restore("x"),
-    "SessionCheckpoints.diff": lambda s: s.diff("x"),
+    "SessionCheckpoints.restore": _restored,
+    "SessionCheckpoints.diff": _compared,
     "Session.pause_runs": lambda s: s.pause_runs(),
     "Session.resume_runs": lambda s: s.resume_runs(),
     "Session.claim": lambda s: entered(s.claim()),
