@@ -28,6 +28,7 @@ from holdfast.model.change import KINDS, Change
 from holdfast.model.scope import Scope
 from holdfast.operations.user_sessions import UserSessions
 from holdfast.services import change as told
+from holdfast.services import variable
 from holdfast.services.session import is_scope
 
 After = str | int | Literal["now", "beginning"]
@@ -184,7 +185,7 @@ class Changes:
             cell = await Alone(store).read(target, look)
         except NotFound:
             return default
-        return default if cell is None else codec.decode(cell.value)
+        return default if cell is None else _shown(change, cell)
 
     async def aclose(self) -> None:
         """Follow nothing more; what was already received can still be read."""
@@ -286,3 +287,9 @@ def _known(kinds: Iterable[str]) -> frozenset[str]:
         if not isinstance(kind, str) or kind not in KINDS:
             raise InvalidValue(f"there is no kind {shown(kind)}; there are {', '.join(sorted(KINDS))}", path="kinds")
     return frozenset(wanted)
+
+
+def _shown(change: Change, cell: Cell) -> Any:
+    """What a change tells of what stands in its cell now: of a variable nothing that is secret."""
+    raw = variable.told(variable.decode(cell)) if change.kind == "variable" else cell.value
+    return None if raw is None else codec.decode(raw)

@@ -69,6 +69,21 @@ def _asked(record: InteractionRecord) -> tuple[int, str]:
     return record.number, record.id
 
 
+def in_whose_name(store: Store, asked: InteractionRecord, by: str | None) -> str | None:
+    """Who answers: a principal in their own name. Raises NotAssignee for one who names another."""
+    rights = store.principal
+    if rights is None:
+        return by
+    if by not in (None, rights.user):
+        raise NotAssignee(
+            f"{rights.user} answers in their own name, not in that of {shown(by)}",
+            remedy="Leave `by` out.",
+            interaction=asked.id,
+            assignees=asked.assignees,
+        )
+    return rights.user
+
+
 async def answer_to(
     store: Store,
     target: Target,
@@ -167,16 +182,7 @@ class Interactions:
         is not what is asked. NotFound for an unknown one. A principal answers in their own name.
         """
         target, record = await self._found(id)
-        rights = self._store.principal
-        if rights is not None:
-            if by not in (None, rights.user):
-                raise NotAssignee(
-                    f"{rights.user} answers in their own name, not in that of {by}",
-                    remedy="Leave `by` out.",
-                    interaction=id,
-                    assignees=record.assignees,
-                )
-            by = rights.user
+        by = in_whose_name(self._store, record, by)
         return await answer_to(
             self._whole, target, record, decision, value=value, by=by, note=note, metadata=metadata,
             idempotency_key=idempotency_key, digest=digest,

@@ -184,7 +184,11 @@ def cell_of(change: Change) -> str:
     """The key of the cell in which what was set or appended is kept."""
     if change.kind in ("state", "temp"):
         return f"{change.kind}/{escaped(change.namespace)}/{change.key}"
-    return f"{change.kind}/{change.key}"
+    if change.kind == "run" and change.namespace:  # of a node of it
+        return f"node/{escaped(str(change.key))}/{change.namespace}"
+    if change.kind == "interaction":
+        return f"{change.kind}/{escaped(change.namespace)}/{change.key}"
+    return f"{change.kind}/{change.namespace}/{change.key}" if change.namespace else f"{change.kind}/{change.key}"
 
 
 def live_change(scope: str, live: Live, *, after: str | int) -> Change:

@@ -100,7 +100,7 @@ def decode_raw(raw: bytes, key: str) -> VariableRecord:
 def put(work: Work, place: Place, name: str, record: VariableRecord) -> None:
     """Stage a variable, in the place of the one of its name."""
     work.put(place.scope, place.key(name), encode(record))
-    work.note(place.scope, "variable", "set", name, _told(record), place.namespace)
+    work.note(place.scope, "variable", "set", name, told(record), place.namespace)
 
 
 def put_back(work: Work, scope: str, key: str, raw: bytes | None) -> None:
@@ -111,7 +111,7 @@ def put_back(work: Work, scope: str, key: str, raw: bytes | None) -> None:
         work.note(scope, "variable", "delete", name, None, namespace)
     else:
         work.put(scope, key, raw)
-        work.note(scope, "variable", "set", name, _told(decode_raw(raw, key)), namespace)
+        work.note(scope, "variable", "set", name, told(decode_raw(raw, key)), namespace)
 
 
 def of_another(key: str, ids: Mapping[str, str]) -> str:
@@ -122,7 +122,7 @@ def of_another(key: str, ids: Mapping[str, str]) -> str:
     return "/".join([AREA + level, *names])
 
 
-def _told(record: VariableRecord) -> bytes | None:
+def told(record: VariableRecord) -> bytes | None:
     """What followers are told of its value."""
     return None if record.secret or record.env is not None else bytes(record.value)  # type: ignore[arg-type]
 

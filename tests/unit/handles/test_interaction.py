@@ -505,3 +505,8 @@ async def test_a_principal_finds_questions_of_their_sessions_and_for_them(hold: 
     with pytest.raises(NotAssignee):
         await ada.interactions.answer(shared.id, "approved", by="bo")
     assert (await ada.interactions.answer(shared.id, "approved")).by == "ada"
+    held = await ada.runs.get(run.id)
+    assert held is not None
+    with pytest.raises(NotAssignee):
+        await held.answer("approved", by="bo")
+    assert (await held.answer("approved")).by == "ada"

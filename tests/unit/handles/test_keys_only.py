@@ -292,3 +292,21 @@ async def test_the_sessions_of_a_user_are_followed_and_erased_as_ever(hold: Hold
     await hold.sessions.create(id="t", user="ada")
     await hold.erase(user="ada")
     assert (await hold.sessions.list()).items == ()
+
+
+async def test_what_a_workflow_did_is_read_where_it_stands(s: Session) -> None:
+    """A run, its nodes, its questions and its variables: each change finds its own."""
+    async with s.changes(after="beginning", kinds={"run", "interaction", "variable"}) as changes:
+        run = await s.runs.start("a/b", id="r/1", nodes={"n/1": []})
+        await run.progress("n/1", "completed", output="done")
+        await run.variables.set("city", "Kyoto", level="run")
+        question = await run.ask("Pay?", key="pay")
+        seen = [await take(changes, 1) for _ in range(6)]
+        read = [await changes.read(change) for [change] in seen]
+    told = {(change.kind, change.key, change.namespace): value for [change], value in zip(seen, read, strict=True)}
+    assert all(change.value is UNSET for [change] in seen)
+    assert told["run", "r/1", ""]["workflow"] == "a/b"
+    assert told["run", "r/1", "n/1"]["output"] == "done"
+    assert told["variable", "city", "run/r%2F1"] == "Kyoto"
+    [asked] = [value for (kind, _, _), value in told.items() if kind == "interaction"]
+    assert asked["id"] == question.id
