@@ -48,6 +48,9 @@ NAMESPACES: Mapping[str, str] = {"vars": VARS, "flow": FLOW, "session": SESSION}
 INT_BITS_MAX = 128
 """Bits of a whole number that a template makes."""
 
+WORDS_MAX = 250
+"""Names, signs and constants in one tag."""
+
 _ALLOWED = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign, nodes.Name, nodes.Const),
     *(nodes.List, nodes.Dict, nodes.Pair, nodes.Tuple, nodes.Getattr, nodes.Getitem, nodes.Slice, nodes.Filter),
@@ -206,6 +209,7 @@ class Jinja:
         """See `Dialect.compile`."""
         places = places_of(text, "{{", "{%")
         try:
+            _check_words(text)
             return JinjaTemplate(_LENIENT.parse(text), places)
         except HoldfastError:
             raise
@@ -259,6 +263,19 @@ class JinjaTemplate:
         if type(value) in (str, int, float, bool, list, dict, type(None)):
             return value
         return None if missing == "empty" else self.render(values, missing)
+
+
+def _check_words(text: str) -> None:
+    """Raise TemplateError for a tag of so many words that reading it would take for ever.
+
+    The library looks at what stands in an expression again at each level around it; only the recursion limit of the
+    process ended that, and a process may raise it.
+    """
+    words = 0
+    for line, kind, _ in _LENIENT.lex(text):
+        words = 0 if kind.endswith("_end") or kind == "data" else words + (kind != "whitespace")
+        if words > WORDS_MAX:
+            raise TemplateError(f"line {line}: more than {WORDS_MAX} words in one tag", line=line)
 
 
 def _check(node: nodes.Node, depth: int) -> None:

@@ -41,7 +41,7 @@ def prove(finished: Path, store: Path) -> tuple[Ended, list[bool]]:
 
 def test_untouched_every_figure_holds(finished: Path, store: Path) -> None:
     ended, figures = prove(finished, store)
-    assert (ended.code, figures) == (0, [True, True, True])
+    assert (ended.code, figures) == (0, [True, True, True, True])
 
 
 async def change_totals(hold: Holdfast, ledger: Ledger) -> None:
@@ -106,7 +106,7 @@ def test_what_was_tampered_with_makes_its_figure_fail_and_the_demo_exit_with_1(
 ) -> None:
     look(store, finished / "tree", tamper)
     ended, found = prove(finished, store)
-    assert (ended.code, found) == (1, figures), ended.out
+    assert (ended.code, found) == (1, [*figures, True]), ended.out
     assert finding in ended.out
     assert "[demo_failed]" in ended.err
 
@@ -147,3 +147,27 @@ def test_a_file_whose_recorded_figures_were_always_wrong_fails_the_recount(finis
     look(store, finished / "tree", miscount)
     ended, figures = prove(finished, store)
     assert (ended.code, figures[2]) == (1, False)
+
+
+async def change_what_was_published(hold: Holdfast, ledger: Ledger) -> None:
+    release = await hold.sessions.get(ledger.release_id)
+    assert release is not None
+    await release.state.set("published", "something else")
+
+
+async def add_a_publication(hold: Holdfast, ledger: Ledger) -> None:
+    release = await hold.sessions.get(ledger.release_id)
+    assert release is not None
+    await release.log("published", {"text": "again"})
+
+
+@pytest.mark.parametrize(
+    ("tamper", "finding"),
+    [(change_what_was_published, "published is 'something else'"), (add_a_publication, "'published': 2")],
+)
+def test_what_the_second_act_did_is_proved_too(finished: Path, store: Path, tamper: Tampering, finding: str) -> None:
+    """Asked, answered and done once; anything else is told."""
+    look(store, finished / "tree", tamper)
+    ended, found = prove(finished, store)
+    assert (ended.code, found) == (1, [True, True, True, False]), ended.out
+    assert finding in ended.out

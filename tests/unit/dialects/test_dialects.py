@@ -242,3 +242,17 @@ def test_no_text_makes_a_dialect_crash_or_show_what_is_no_value(syntax: str, pie
 def test_a_value_comes_out_of_every_dialect_as_it_went_in(syntax: str, value: str) -> None:
     """No expansion, whatever the value is."""
     assert render(syntax, "<{{ v }}>", values={"v": value, "name": "X", "n": "X"}) == f"<{value}>"
+
+
+def test_no_depth_of_an_expression_takes_for_ever_where_the_process_may_recurse_deeply() -> None:
+    """What ends it is a limit of the dialect, not that of the interpreter, which others raise."""
+    before, begun = sys.getrecursionlimit(), process_time()
+    sys.setrecursionlimit(20_000)
+    try:
+        for text in ("{{ " + "not " * 2_000 + "n }}", "{{ " + "(" * 2_000 + "n" + ")" * 2_000 + " }}"):
+            with pytest.raises(TemplateError, match="words in one tag"):
+                compiled("jinja", text)
+        assert compiled("jinja", "{{ " + "not " * 50 + "n }}").render({"n": True}, "empty") == "True"
+    finally:
+        sys.setrecursionlimit(before)
+    assert process_time() - begun < CPU_S
