@@ -112,7 +112,9 @@ async def _taken_up(path: Path, effort: Effort) -> list[Finding]:
         after = {name: names[max(n - 3, 0) : n] for n, name in enumerate(names)}
         run = await s.runs.start("agent", id="r", nodes=after, input={"to": "KIX"})
         for first in range(0, nodes // 2, 50):
-            await run.progress({name: {"status": "completed", "output": 1} for name in names[first : first + 50]})
+            await run.progress(
+                {name: {"status": "completed", "output": 1} for name in names[first : min(first + 50, nodes // 2)]}
+            )
         await run.pause("for the night")
     opened, resumed = [], []
     for _ in range(effort.rounds):

@@ -25,6 +25,11 @@ GOALS = {
     "state_get": {"state.get p50 ≤ 50", "last 10 of 200 messages p50 / of 10 ≤ 1.3"},
     "checkpoint": {"checkpoint, 200 keys, 10 changed p50 ≤ 5"},
     "templates": {"a template in simple p50 ≤ 5"},
+    "runs": {
+        "a remembered step, read back p50 ≤ 100", "progress, 1 task rate / state.set ≥ 0.5",
+        "progress, 4 tasks rate / state.set ≥ 0.5", "taking up a paused run of 50 nodes, with opening the store p50 ≤ 20",
+    },
+    "interactions": {"an answer, where it is waited for p50 ≤ 50000", "interactions.answer p99 ≤ 200000"},
     "cached_get": {"cached state.get, another process open p50 ≤ 10"},
     "sessions_scale": {
         f"{what} among 200 sessions p50 / among 20 ≤ 1.5" for what in ("state.set", "state.get", "list page")
