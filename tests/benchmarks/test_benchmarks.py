@@ -27,7 +27,8 @@ GOALS = {
     "templates": {"a template in simple p50 ≤ 5"},
     "runs": {
         "a remembered step, read back p50 ≤ 100", "progress, 1 task rate / state.set ≥ 0.5",
-        "progress, 4 tasks rate / state.set ≥ 0.5", "taking up a paused run of 50 nodes, with opening the store p50 ≤ 20",
+        "progress, 4 tasks rate / state.set ≥ 0.5",
+        "taking up a paused run of 50 nodes, with opening the store p50 ≤ 20",
     },
     "interactions": {"an answer, where it is waited for p50 ≤ 50000", "interactions.answer p99 ≤ 200000"},
     "cached_get": {"cached state.get, another process open p50 ≤ 10"},
