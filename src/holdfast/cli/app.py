@@ -108,44 +108,52 @@ program = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-program.add_typer(
-    typer.Typer(cls=Sessions, no_args_is_help=True, rich_markup_mode=None),
-    name="session",
+
+
+def _add_group(commands: type[Commands], name: str, *, short_help: str, help: str) -> None:
+    """Commands that belong together: `holdfast NAME COMMAND`."""
+    group = typer.Typer(cls=commands, no_args_is_help=True, rich_markup_mode=None)
+    program.add_typer(group, name=name, short_help=short_help, help=help)
+
+
+_add_group(
+    Sessions,
+    "session",
     short_help="Sessions: list, show, follow, pause, resume, cancel, fork, remove.",
     help="Sessions: list, show, follow, pause, resume, cancel, fork, remove.\n\n"
     "\b\nholdfast -s app.db session list\nholdfast -s app.db session show ID",
 )
-program.add_typer(
-    typer.Typer(cls=States, no_args_is_help=True, rich_markup_mode=None),
-    name="state",
+_add_group(
+    States,
+    "state",
     short_help="State of any scope: get, set, compare.",
     help="State of any scope, written kind/id: session/7f0c, user/ada, agent/helper, global/flags.\n\n"
     "\b\nholdfast -s app.db state get user/ada\nholdfast -s app.db state set user/ada name --text Ada",
 )
-program.add_typer(
-    typer.Typer(cls=Runs, no_args_is_help=True, rich_markup_mode=None),
-    name="run",
+_add_group(
+    Runs,
+    "run",
     short_help="Runs of workflows: list, show, recover, pause, resume, cancel.",
     help="Runs of workflows: list, show, recover, pause, resume, cancel.\n\n"
     "\b\nholdfast -s app.db run list --status paused\nholdfast -s app.db run nodes RUN",
 )
-program.add_typer(
-    typer.Typer(cls=Variables, no_args_is_help=True, rich_markup_mode=None),
-    name="var",
+_add_group(
+    Variables,
+    "var",
     short_help="Variables: list, get, set, remove.",
     help="Variables of a session, a user, a global namespace or a run: list, get, set, remove.\n\n"
     "\b\nholdfast -s app.db var list session/ID\nholdfast -s app.db var set user/ada city --text Kyoto",
 )
-program.add_typer(
-    typer.Typer(cls=Inbox, no_args_is_help=True, rich_markup_mode=None),
-    name="inbox",
+_add_group(
+    Inbox,
+    "inbox",
     short_help="What runs ask people: list, show, answer.",
     help="What runs ask people: list, show, answer.\n\n"
     "\b\nholdfast -s app.db inbox list --assignee bo\nholdfast -s app.db inbox answer ID approved --by bo",
 )
-program.add_typer(
-    typer.Typer(cls=Checkpoints, no_args_is_help=True, rich_markup_mode=None),
-    name="checkpoint",
+_add_group(
+    Checkpoints,
+    "checkpoint",
     short_help="Checkpoints: take, list, compare, restore, drop.",
     help="Checkpoints of any scope: take, list, compare, restore, drop.\n\n"
     "\b\nholdfast -s app.db checkpoint create session/ID\nholdfast -s app.db checkpoint restore CHECKPOINT",
