@@ -65,6 +65,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     nodes       how many it has; their specifications stand in `parts` cells beside the record
     tracks      whether what its nodes do is kept; `keeps_outputs`: and what they came to
     leaving     it has left, and what it consisted of is being removed
+    lingers     it has ended, and questions of it are stored that are still to be withdrawn
     waits       it is paused since it waits for answers, and goes on with the next one
     asked       how many questions it put to people
     salt        makes the identities of its steps, and the ids of its questions, which stand in keys, unlike those of
@@ -92,6 +93,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     waits: bool = False
     asked: int = 0
     salt: str = ""
+    lingers: bool = False
 
     def moved(
         self,
@@ -119,7 +121,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     def forked(self, id: str, *, session: str, at_us: int) -> RunRecord:
         """The run as a fork of its session has it, under an id of its own: one that is open is paused, so that nobody
         takes it up who was not asked to."""
-        record = replace(self, id=id, session=session, updated_us=at_us, waits=False)
+        record = replace(self, id=id, session=session, updated_us=at_us, waits=False, lingers=False)
         if self.status in (_PENDING, _RUNNING) or self.waits:
             record = replace(record, status=_PAUSED, pause_reason=FORKED)
         return record
