@@ -126,7 +126,7 @@ class Board:
         self._ready: set[str] = set()
         self._stale: set[str] = set()
         self._behind: dict[str, list[str]] | None = None  # of each node those that wait for it, once that is asked
-        self._loops = any([_loops(record) for record in self.records.values()])
+        self._loops = any(map(_loops, self.records.values()))
         self._order = _ordered(self.specs)
         self._judge(self._order)
 
