@@ -26,6 +26,7 @@ class RunView:
     def _saw(self, loaded: Loaded) -> None:
         self._record: RunRecord = loaded.record
         self._version = loaded.version
+        self._seq = loaded.seq  # that of its scope as of which all this is known; 0: not known
         self._versions = dict(loaded.versions)
         ended_us = loaded.record.ended_us
         asked = [(interaction.decode(cell).met(ended_us), cell.version) for cell in loaded.beside]
