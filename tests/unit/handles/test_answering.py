@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from holdfast import Conflict, Holdfast, Session
+from holdfast import Conflict, Holdfast, HoldfastError, NotFound, Session
 from holdfast.errors import (
     AlreadyAnswered,
+    InteractionCancelled,
+    InteractionExpired,
     InvalidTransition,
     InvalidValue,
     NotAssignee,
 )
+from holdfast.handles.interaction import Interaction
 from holdfast.handles.run import Run
 from holdfast.model.node import NodeStatus
 from holdfast.model.run import RunStatus
+from holdfast.testing.clock import ManualClock
 from tests.unit.handles.trip import again, trip
 
 
@@ -78,6 +84,49 @@ async def test_answers_are_judged_by_what_was_asked(hold: Holdfast, run: Run) ->
         await hold.interactions.answer(form.id, "answered", value={"seats": "two"})
     assert problem.value.path == "value.seats"
     assert (await hold.interactions.answer(form.id, "answered", value={"seats": 2})).value == {"seats": 2}
+
+
+async def test_answers_are_judged_in_one_order(hold: Holdfast, run: Run, clock: ManualClock) -> None:
+    """Whether the question is there, its status, its time, who answers, what was shown, and only then the answer: one
+    that is wrong in every way is told the first, and mended to be told the next."""
+    wrong: dict[str, Any] = {"decision": "approved", "value": "boat", "by": "ed", "digest": "0" * 64}
+
+    async def asked(n: int) -> Interaction:
+        return await run.ask(f"{n}?", kind="choice", options=["train"], default="train", assignees="bo", timeout="1h")
+
+    async def told(id: str, **mended: Any) -> type[HoldfastError]:
+        with pytest.raises(HoldfastError) as problem:
+            await hold.interactions.answer(id, **{**wrong, **mended})
+        return problem.type
+
+    assert await told("nowhere") is NotFound
+    answered, cancelled, open = await asked(1), await asked(2), await asked(3)
+    await hold.interactions.answer(answered.id, "answered", value="train", by="bo")
+    await hold.interactions.cancel(cancelled.id)
+    assert await told(answered.id) is AlreadyAnswered
+    assert await told(answered.id, by="bo", value="train") is AlreadyAnswered  # which is approved by nobody
+    assert await told(cancelled.id) is InteractionCancelled
+    assert await told(open.id) is NotAssignee
+    assert await told(open.id, by="bo") is Conflict
+    assert await told(open.id, by="bo", digest=None) is InvalidValue
+    assert await told(open.id, by="bo", digest=None, decision="answered") is InvalidValue
+    clock.advance(3600)
+    assert await told(open.id) is InteractionExpired
+    assert await told(open.id) is InteractionExpired
+    kept = await hold.interactions.get(open.id)
+    assert kept is not None
+    assert kept.status == "timed_out"
+
+
+async def test_a_principal_who_names_another_is_told_so_only_of_an_open_question(hold: Holdfast, run: Run) -> None:
+    """Its place is that of who answers; and nobody is given the answer of another as their own."""
+    ada = hold.as_principal(user="ada")
+    q = await run.ask("Pay?", node="pay")
+    with pytest.raises(NotAssignee, match="in their own name"):
+        await ada.interactions.answer(q.id, "maybe", by="bo")
+    await hold.interactions.answer(q.id, "approved", by="bo")
+    with pytest.raises(AlreadyAnswered):
+        await ada.interactions.answer(q.id, "approved", by="bo")
 
 
 async def test_an_edit_is_approved_with_what_was_proposed_or_changed(hold: Holdfast, run: Run) -> None:

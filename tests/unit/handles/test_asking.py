@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from holdfast import Config, Holdfast, NotFound, Session
@@ -74,6 +76,38 @@ async def test_a_question_goes_on_without_an_answer_that_is_not_required(run: Ru
     assert (run.status, run.nodes["pay"].status) == (RunStatus.RUNNING, NodeStatus.RUNNING)
     answer = await q.wait()
     assert (answer.status, answer.value) == ("pending", "aisle")
+
+
+@pytest.mark.parametrize(
+    ("question", "given"),
+    [
+        ({"kind": "approval", "default": "approved"}, ("approved", None)),
+        ({"kind": "input"}, ("answered", None)),
+        ({"kind": "choice", "options": [1], "default": 1}, ("answered", 1)),
+        ({"kind": "input", "on_timeout": "escalate", "escalate_to": "cy", "default": 3}, ("answered", 3)),
+    ],
+)
+async def test_what_need_not_be_answered_ends_as_it_went_on(
+    hold: Holdfast, run: Run, clock: ManualClock, question: Any, given: tuple[str, Any]
+) -> None:
+    """The default, before its time is over and after: nobody is told two stories."""
+    q = await run.ask("Window seat?", node="pay", required=False, timeout="1h", **question)
+    before = await q.wait()
+    for _ in range(2):  # the first lets one escalate
+        clock.advance(3600)
+        await hold.sweep()
+    after = await q.wait()
+    assert (before.status, before.decision, before.value) == ("pending", *given)
+    assert (after.status, after.decision, after.value) == ("timed_out", *given)
+    assert (await run.refresh()).status is RunStatus.RUNNING
+
+
+@pytest.mark.parametrize("word", ["fail", "approve", "reject"])
+async def test_what_need_not_be_answered_is_not_said_to_end_otherwise(run: Run, word: Any) -> None:
+    """Refused where it is asked."""
+    with pytest.raises(InvalidValue, match="which a timeout does not change") as problem:
+        await run.ask("Go on?", node="pay", required=False, on_timeout=word)
+    assert problem.value.path == "on_timeout"
 
 
 async def test_a_run_is_paused_once_nothing_else_of_it_can_go_on(s: Session) -> None:

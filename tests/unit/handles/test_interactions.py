@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import Holdfast, NotFound, Session
+from holdfast import Conflict, Holdfast, NotFound, Session
 from holdfast.errors import (
     NotAssignee,
 )
@@ -78,3 +78,51 @@ async def test_a_principal_finds_questions_of_their_sessions_and_for_them(hold: 
     with pytest.raises(NotAssignee):
         await held.answer("approved", by="bo")
     assert (await held.answer("approved")).by == "ada"
+
+
+async def test_a_principal_gives_away_only_what_is_theirs_to_answer(hold: Holdfast, s: Session, run: Run) -> None:
+    """Who owns the session that asks may not make themself the one who answers; who was asked may pass it on."""
+    ada, bo = hold.as_principal(user="ada"), hold.as_principal(user="bo")
+    q = await run.ask("Pay?", node="pay", assignees=["bo"])
+    for to in ("ada", ["ada", "bo"], ()):
+        with pytest.raises(NotAssignee):
+            await ada.interactions.reassign(q.id, to=to)
+    with pytest.raises(NotAssignee):
+        await ada.interactions.answer(q.id, "approved")
+    assert (await bo.interactions.reassign(q.id, to="cy")).assignees == ("cy",)
+    with pytest.raises(NotFound):  # which is bo's no more, not even to see
+        await bo.interactions.reassign(q.id, to="bo")
+    assert (await hold.interactions.reassign(q.id, to="ada")).assignees == ("ada",)
+    open = await run.ask("Window?", node="pay")
+    assert (await ada.interactions.reassign(open.id, to="bo")).assignees == ("bo",)
+
+
+async def test_an_id_that_several_sessions_gave_their_runs_means_none_of_them(hold: Holdfast, run: Run) -> None:
+    """Nothing of two runs is mixed; the session tells them apart."""
+    mine = await run.ask("mine?", node="pay")
+    other = await (await hold.sessions.create(id="other", user="bo")).runs.start("trip", id="r")
+    for call in (hold.interactions.history("r"), hold.interactions.pending(run="r"), hold.runs.get("r")):
+        with pytest.raises(Conflict, match="several sessions have a run 'r'"):
+            await call
+    theirs = await other.ask("theirs?", assignees=["cy"])
+    for session, q in (("s", mine), ("other", theirs)):
+        assert [one.id for one in await hold.interactions.history("r", session=session)] == [q.id]
+        assert [one.id for one in (await hold.interactions.pending(run="r", session=session)).items] == [q.id]
+    assert await hold.interactions.history("r", session="nowhere") == await hold.interactions.history("nowhere") == []
+
+
+async def test_the_runs_of_others_make_no_id_ambiguous_for_a_principal(hold: Holdfast, run: Run) -> None:
+    """What a principal does not find does not show; what two runs ask them is mixed for them neither."""
+    mine = await run.ask("mine?", node="pay")
+    theirs = await (await (await hold.sessions.create(user="bo")).runs.start("trip", id="r")).ask("theirs?")
+    ada = hold.as_principal(user="ada")
+    found = await ada.runs.get("r")
+    assert found is not None
+    assert found.user == "ada"
+    assert [one.id for one in await ada.interactions.history("r")] == [mine.id]
+    assert [one.id for one in (await ada.interactions.pending(run="r")).items] == [mine.id]
+    await hold.interactions.reassign(theirs.id, to="ada")
+    for call in (ada.interactions.history("r"), ada.interactions.pending(run="r")):
+        with pytest.raises(Conflict):
+            await call
+    assert [one.id for one in (await ada.interactions.pending(assignee="ada")).items] == [theirs.id]
