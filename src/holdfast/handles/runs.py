@@ -154,7 +154,7 @@ async def started(
             remedy='Take that one: `await runs.get(id)`, or say on_exists="return"; or leave the id out.',
             run=record.id,
         ) from taken
-    return Run(unit, target, Loaded(made[-1], seq, specs, {}, {}))
+    return Run(unit, target, Loaded(made[-1], seq, specs, {}, {}, seq))
 
 
 async def fetched(unit: Unit, target: Target, id: str) -> Run | None:
