@@ -290,7 +290,8 @@ class Run(RunAsks):
             return self._stage(work, Staged(after, back) if tried[-1] else Staged(record))
 
         tried: list[bool] = []
-        await self.refresh()
+        if not await self._is_as_seen():
+            await self.refresh()
         await self._judged(stage)
         return tried[-1]
 
