@@ -267,7 +267,8 @@ class Run(RunAsks):
             }
             return self._stage(work, Staged(self._waits_after(work, moved, back), back))
 
-        await self.refresh()
+        if not await self._is_as_seen():
+            await self.refresh()
         await self._judged(stage)
         return self
 

@@ -26,6 +26,7 @@ class RunView:
     def _saw(self, loaded: Loaded) -> None:
         self._record: RunRecord = loaded.record
         self._version = loaded.version
+        self._seq = loaded.seq  # that of its scope as of which all this is known; 0: not known
         self._versions = dict(loaded.versions)
         asked = [(interaction.decode(cell), cell.version) for cell in loaded.beside]
         self._questions = {record.id: (record, version) for record, version in asked}

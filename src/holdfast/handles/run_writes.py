@@ -89,6 +89,13 @@ class RunWrites(RunView):
                 self._saw(loaded)
                 return self
 
+    async def _is_as_seen(self) -> bool:
+        """Whether nothing at all was written to its scope since it was looked at. A read of a few bytes."""
+        if not self._seq or not isinstance(self._unit, Alone):
+            return False
+        head = await self._unit.read(self._target, lambda work: work.head(self._target.scope, tracked=False))
+        return head.seq == self._seq
+
     def _saw(self, loaded: Loaded) -> None:
         super()._saw(loaded)
         self._staged = {name for name, version in self._versions.items() if not version}
@@ -210,9 +217,17 @@ class RunWrites(RunView):
             looked = True
             await self.refresh()
 
+    def _follows(self, seq: int) -> bool:
+        """Whether the commit of that seq, whose part in the run is known, came next after what was seen: then all is
+        known as of it."""
+        if follows := seq == self._seq + 1:
+            self._seq = seq
+        return follows
+
     def _took(self, staged: Staged, seq: int) -> None:
         """Take note of what was committed at that version (0: staged in a transaction)."""
         self._landed = max(self._landed, seq)
+        self._follows(seq)
         if staged.record is not self._record and (seq == 0 or seq > self._version):
             self._record, self._version = staged.record, seq or self._version
             if not seq:
