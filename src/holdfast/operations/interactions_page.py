@@ -90,6 +90,22 @@ async def records(work: Work, places: Sequence[Found]) -> list[Row]:
     ]
 
 
-async def history(work: Work, run: str, *, limit: int) -> list[Row]:
-    """Every question of a run, the oldest first."""
-    return await records(work, await work.find(interaction.OF, run, limit=limit))
+async def history(work: Work, scope: str, run: str) -> tuple[View, list[InteractionRecord]]:
+    """Every question of a run in that scope, the oldest first, and the scope as it was seen. One read."""
+    view = (await work.peek([Read(scope, (), (interaction.all_of(run),))]))[0]
+    records = map(interaction.decode, view.ranges[0] if view.ranges else ())
+    return view, sorted(records, key=lambda record: (record.number, record.id))
+
+
+async def scopes_asking(work: Work, run: str, person: str) -> set[str]:
+    """The scopes, up to two, in which a run of that id has a question that is open and assigned to that person."""
+    scopes: set[str] = set()
+    after: Place | None = None
+    while len(scopes) < 2:
+        sought = [("interaction.run", run), ("interaction.assignee", person)]
+        met = await meet([Stream(work, *one, lo=None, hi=None, newest=False, size=BUFFER) for one in sought], after, 50)
+        scopes |= {found.scope for found in met}
+        if len(met) < 50:
+            break
+        after = (met[-1].order, met[-1].scope)
+    return scopes
