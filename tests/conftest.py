@@ -8,8 +8,8 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
-# Some machines are told not to keep bytecode. Several hundred processes are started here, and each would compile all anew,
-# which is three quarters of what its start costs.
+# Some machines are told not to keep bytecode. Several hundred processes are started here, and each would compile all
+# anew, which is three quarters of what its start costs.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
