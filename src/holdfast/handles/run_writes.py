@@ -233,7 +233,9 @@ class RunWrites(RunView):
             if not seq:
                 self._staged.add("")
         if staged.added:
-            self._board = Board({**self._board.specs, **staged.added}, self._board.records, token=self._token)
+            specs = {**self._board.specs, **staged.added}
+            self._board = Board(specs, self._board.records, token=self._token, resumed=self._record.resumed)
+        self._board.resume(self._record.resumed)
         for name, record in staged.nodes.items():
             if seq == 0:
                 self._staged.add(name)

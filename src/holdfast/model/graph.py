@@ -7,6 +7,9 @@ What a node is follows from what is kept of it and from those it depends on:
     too few of them can still be                skipped
     else                                        waiting
 
+A pause holds until the run is resumed. That is one number of the run's record, however many nodes go on with it: what
+was paused when the run had been resumed less often is as those make it that it depends on.
+
 What is kept of a node holds no longer when one that it depends on goes through another round than the one it was seen
 in: then everything behind that one is to be done again. So a loop is one write, to the node it begins with.
 """
@@ -29,7 +32,7 @@ NAME_MAX = 200
 """Bytes of a node's name at most: it is part of a key."""
 
 _DONE, _FAILED, _SKIPPED = NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED
-_READY, _WAITING, _RUNNING = NodeStatus.READY, NodeStatus.WAITING, NodeStatus.RUNNING
+_READY, _WAITING, _RUNNING, _PAUSED = NodeStatus.READY, NodeStatus.WAITING, NodeStatus.RUNNING, NodeStatus.PAUSED
 _OUT = (_FAILED, _SKIPPED)
 
 
@@ -115,13 +118,16 @@ class Board:
     """The nodes of one run as far as they were seen: what is kept of each, and what follows from that.
 
     `token` is that of the claim under which the run is held here, 0 without one: a node that runs under an older claim
-    was interrupted, and is ready again.
+    was interrupted, and is ready again. `resumed` is how often the run was resumed.
     """
 
-    def __init__(self, specs: Mapping[str, NodeSpec], records: Mapping[str, NodeRecord], *, token: int = 0) -> None:
+    def __init__(
+        self, specs: Mapping[str, NodeSpec], records: Mapping[str, NodeRecord], *, token: int = 0, resumed: int = 0
+    ) -> None:
         self.specs = dict(specs)
         self.records = dict(records)
         self.token = token
+        self.resumed = resumed
         self.statuses: dict[str, NodeStatus] = {}
         self._ready: set[str] = set()
         self._stale: set[str] = set()
@@ -168,6 +174,13 @@ class Board:
         """The run is held by that claim from now on."""
         self.token = token
         self._judge([name for name, record in self.records.items() if record.status is NodeStatus.RUNNING])
+
+    def resume(self, resumed: int) -> None:
+        """The run was resumed so often."""
+        if resumed != self.resumed:
+            self.resumed = resumed
+            if any(record.status is _PAUSED for record in self.records.values()):
+                self._judge(self._order)
 
     def _seen_by(self, node: str) -> dict[str, int]:
         """In which rounds those are that a node depends on, as it begins; those in their first are left out."""
@@ -247,7 +260,7 @@ class Board:
 
     def _told(self, node: str, record: NodeRecord) -> NodeStatus:
         status = record.status
-        if status is _READY:  # for another try, or after a pause: if it may begin at all
+        if status is _READY or (status is _PAUSED and record.goes_on(self.resumed)):  # if it may begin at all
             return self._derived(node)
         return _READY if status is _RUNNING and 0 != self.token != record.token else status
 
