@@ -28,7 +28,7 @@ _ASKED = (_BUDGET, "test_a_session_gets_what_is_given_and_the_configured_budget_
 _RETENTION = (_HOLD, "test_retention_is_what_a_sweep_leaves_of_the_log")
 _COMPRESSION = (_HOLD, "test_compression_decides_whether_long_values_take_less_room")
 _VARIABLE = "unit/handles/test_variable.py"
-_ASKING = ("unit/handles/test_interaction.py", "test_the_switches_of_the_configuration_work")
+_ASKING = ("unit/handles/test_asking.py", "test_the_switches_of_the_configuration_work")
 _TOGETHER = (_BUFFERS, "test_so_many_writes_are_committed_together")
 _BOUNDS = (_CACHING, "test_the_bounds_of_the_configuration_are_those_of_the_cache")
 

@@ -49,13 +49,18 @@ class Nursery:
         return self
 
     def run(
-        self, *children: dict[str, Any], kill_after_s: float | None = None, alive_when: str | None = None
+        self,
+        *children: dict[str, Any],
+        kill_after_s: float | None = None,
+        alive_when: str | None = None,
+        enough: int | None = None,
     ) -> list[int]:
         """Fork these children, kill those that still run after that time, and return how each ended.
 
         The time counts from the moment the first byte of the file `alive_when` is no longer zero, where that is given.
+        Without a time the others are killed once `enough` have ended.
         """
-        request = {"children": children, "kill_after_s": kill_after_s, "alive_when": alive_when}
+        request = {"children": children, "kill_after_s": kill_after_s, "alive_when": alive_when, "enough": enough}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
@@ -73,7 +78,9 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         pids = [_fork(one) for one in request["children"]]
-        ends = _wait(pids, request["kill_after_s"], request["alive_when"])
+        if request["kill_after_s"] is not None:
+            _kill_later(pids, request["kill_after_s"], request["alive_when"])
+        ends = _wait(pids, request["enough"] or len(pids))
         sys.stdout.write(json.dumps(ends) + "\n")
         sys.stdout.flush()
 
@@ -93,15 +100,25 @@ def _fork(one: dict[str, Any]) -> int:
     os._exit(code)
 
 
-def _wait(pids: list[int], kill_after_s: float | None, alive_when: str | None) -> list[int]:
-    if kill_after_s is not None:
-        until = time.monotonic() + PATIENCE_S
-        while alive_when is not None and not _is_alive(alive_when) and time.monotonic() < until:
-            time.sleep(0.0005)
-        time.sleep(kill_after_s)
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)  # a child that has ended is not waited for yet, so its pid is still its own
-    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+def _kill_later(pids: list[int], after_s: float, alive_when: str | None) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while alive_when is not None and not _is_alive(alive_when) and time.monotonic() < until:
+        time.sleep(0.0005)
+    time.sleep(after_s)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)  # a child that has ended is not waited for yet, so its pid is still its own
+
+
+def _wait(pids: list[int], enough: int) -> list[int]:
+    ends: dict[int, int] = {}
+    while len(ends) < len(pids):
+        if len(ends) == enough:
+            for pid in pids:
+                if pid not in ends:
+                    os.kill(pid, signal.SIGKILL)
+        pid, status = os.waitpid(-1, 0)
+        ends[pid] = os.waitstatus_to_exitcode(status)
+    return [ends[pid] for pid in pids]
 
 
 def _is_alive(path: str) -> bool:

@@ -622,10 +622,26 @@ async def _(stage: Stage) -> None:
     await (await _run(stage)).atomic("change", change)
 
 
-@feature("run.claim, free: to take it, look at 100 nodes, and give it back")
+@feature("run.claim, free and just seen: to take it, and give it back")
 async def _(stage: Stage) -> None:
     async with (await _run(stage)).claim():
         pass
+
+
+@feature("run.claim, free: to take it, look at 100 nodes, and give it back")
+async def _(stage: Stage) -> None:
+    run = await _run(stage)
+    await stage.s.state.set("cart", VALUE)
+    stage.begin()
+    async with run.claim():
+        pass
+
+
+@feature("run.resume, just seen")
+async def _(stage: Stage) -> None:
+    run = await (await _run(stage)).pause()
+    stage.begin()
+    await run.resume()
 
 
 @feature("hold.runs.recoverable, one that nobody holds")

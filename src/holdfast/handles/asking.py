@@ -124,7 +124,7 @@ async def asked(
         encoded(told, "metadata") if told else model.NULL,
         names(assignees, "assignees"),
         _timeout_us(config, timeout),
-        _on_timeout(question, on_timeout, default, to),
+        _on_timeout(question, on_timeout, default, to, required=required),
         to,
         required,
     )
@@ -187,12 +187,20 @@ def _timeout_us(config: InteractionsConfig, timeout: Duration | None) -> int | N
     return None if wanted is None else to_us(wanted, "timeout")
 
 
-def _on_timeout(question: Question, wanted: OnTimeout | None, default: Any, to: tuple[str, ...]) -> OnTimeout:
+def _on_timeout(
+    question: Question, wanted: OnTimeout | None, default: Any, to: tuple[str, ...], *, required: bool
+) -> OnTimeout:
     if wanted is None:
-        return model.default_timeout(question.kind, has_default=default is not None)
+        return model.default_timeout(question.kind, has_default=default is not None, required=required)
     if wanted not in model.TIMEOUTS:
         raise InvalidValue(
             f"on_timeout must be one of {', '.join(model.TIMEOUTS)}, not {shown(wanted)}", path="on_timeout"
+        )
+    if not required and wanted not in ("default", "escalate"):
+        raise InvalidValue(
+            f"with required=False the run goes on with the default, which a timeout does not change: on_timeout is "
+            f'"default" or "escalate", not {shown(wanted)}',
+            path="on_timeout",
         )
     if wanted in ("reject", "approve") and question.kind not in YES_OR_NO:
         raise InvalidValue(

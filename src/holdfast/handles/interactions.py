@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Raw
 
-from holdfast.errors import InvalidValue, NotAssignee, shown
+from holdfast.errors import InvalidValue, shown
 from holdfast.handles.asking import check_value, names
-from holdfast.handles.interaction import Interaction, answer_of
+from holdfast.handles.interaction import Interaction, answer_of, settled
 from holdfast.handles.measured import measured
-from holdfast.handles.run_writes import Beside
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Found
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
+from holdfast.kernel.work import Work
 from holdfast.model import cause
 from holdfast.model import interaction as model
-from holdfast.model.interaction import Answer, Given, InteractionRecord
+from holdfast.model.interaction import Answer, Decision, Given, InteractionRecord
 from holdfast.model.moment import to_us
 from holdfast.model.page import Page
-from holdfast.operations import interactions_page
-from holdfast.operations.settle import settle
-from holdfast.services import interaction, session
-
-HISTORY_MAX = 10_000
-"""Questions of one run that its history shows at most."""
+from holdfast.operations import interactions_page, run_place
+from holdfast.services import interaction, run
+from holdfast.services import session as sessions
 
 
 class RunInteractions:
@@ -60,28 +57,19 @@ class RunInteractions:
         """All of them with what came of each, the oldest first, as they are now. One read. Raises NotFound if the run's
         session is gone."""
         scope, wanted = self._target.scope, interaction.all_of(self._run)
-        cells = await Alone(self._store).read(self._target, lambda work: work.range(scope, wanted))
-        records = sorted(map(interaction.decode, cells), key=_asked)
+        own = run.key_of(self._run)
+
+        async def look(work: Work) -> list[InteractionRecord]:
+            cells = await work.range(scope, wanted, along=(own,))
+            ended_us = run.ended_us(await work.get_many(scope, (own,)), self._run)
+            return [interaction.decode(cell).met(ended_us) for cell in cells]
+
+        records = sorted(await Alone(self._store).read(self._target, look), key=_asked)
         return [Interaction(self._store, self._target, record) for record in records]
 
 
 def _asked(record: InteractionRecord) -> tuple[int, str]:
     return record.number, record.id
-
-
-def in_whose_name(store: Store, asked: InteractionRecord, by: str | None) -> str | None:
-    """Who answers: a principal in their own name. Raises NotAssignee for one who names another."""
-    rights = store.principal
-    if rights is None:
-        return by
-    if by not in (None, rights.user):
-        raise NotAssignee(
-            f"{rights.user} answers in their own name, not in that of {shown(by)}",
-            remedy="Leave `by` out.",
-            interaction=asked.id,
-            assignees=asked.assignees,
-        )
-    return rights.user
 
 
 async def answer_to(
@@ -96,12 +84,15 @@ async def answer_to(
     metadata: Mapping[str, Any] | None,
     idempotency_key: str | None,
     digest: str | None,
+    speaker: str | None,
 ) -> Answer:
-    """Answer a question of that scope, as it was seen; see `Interactions.answer`."""
+    """Answer a question of that scope, as it was seen; see `Interactions.answer`. A `speaker` answers for nobody else,
+    and in their own name where none is said."""
+    by = speaker if by is None else by
     limit = store.limits.value_bytes_max
     raw = Raw(codec.encode(value, bytes_max=limit, what="the answer", path="value"))
-    said = session.checked_text(note, "note", limit) or ""
-    more = model.NULL if not metadata else Raw(codec.encode(session.checked_metadata(metadata, limit)))
+    said = sessions.checked_text(note, "note", limit) or ""
+    more = model.NULL if not metadata else Raw(codec.encode(sessions.checked_metadata(metadata, limit)))
     if by is not None:
         check_name(by, "who answers")
     if idempotency_key is not None:
@@ -110,8 +101,13 @@ async def answer_to(
         raise InvalidValue(f"digest must be the text that was shown, not {shown(digest)}", path="digest")
 
     question = asked.question  # which never changes
-    word = model.check_decision(asked, decision)
-    await check_value(question, word, value, raw)
+    word: Decision | Literal["failed"] = "failed"
+    wrong: InvalidValue | None = None
+    try:
+        word = model.check_decision(asked, decision)
+        await check_value(question, word, value, raw)
+    except InvalidValue as problem:  # told where nothing else refuses the answer
+        wrong = problem
     if question.kind == "edit" and word == "approved" and value is None:
         raw = question.payload
 
@@ -119,7 +115,7 @@ async def answer_to(
         if record.is_due(now_us):  # said to whoever answers only once it is kept
             return record.timed_out(now_us)
         given = Given(word, now_us, raw, by, said, more, idempotency_key)
-        is_new = model.check_answer(record, given, digest=digest, now_us=now_us)
+        is_new = model.check_answer(record, given, digest=digest, now_us=now_us, speaker=speaker, wrong=wrong)
         return record.answered(given) if is_new else record
 
     record = await _settled(store, target, asked, judge, by=by)
@@ -137,18 +133,12 @@ async def _settled(
     by: str | None = None,
 ) -> InteractionRecord:
     """What a question becomes, committed with what follows from that, in the name of whoever answers."""
-    key, entry = interaction.key_of(asked.run, asked.id), store.ids.uuid7(store.now_us())
+    key = interaction.key_of(asked.run, asked.id)
     why = {"answer": asked.id}
     if by is not None and store.why().by is None:
         why["by"] = by
     with cause.acting(**why):
-        settled, _ = await Beside(store).change(
-            target,
-            lambda work: settle(
-                work, target.scope, key, lambda record: judge(record, work.now_us), id=entry, node=asked.node
-            ),
-        )
-    return settled.record
+        return (await settled(store, target, key, judge, node=asked.node)).record
 
 
 @measured("interactions", store="_store")
@@ -176,16 +166,16 @@ class Interactions:
 
         One commit: the answer, its node ready, its run pending if it waited, and the entry in the event log. It is
         answered once: the same answer again (decision, value and `by`, or the same `idempotency_key`) returns the
-        first, another one raises AlreadyAnswered. Judged at the moment of the commit: InvalidValue for what is none of
-        the options or does not fit the schema, NotAssignee, InteractionExpired once it is due (what then counts has
-        been recorded when this is raised), InteractionCancelled. With the `digest` of what was shown, Conflict if that
-        is not what is asked. NotFound for an unknown one. A principal answers in their own name.
+        first, another one raises AlreadyAnswered. Judged at the moment of the commit, in this order: NotFound for an
+        unknown one; AlreadyAnswered or InteractionCancelled; InteractionExpired once it is due (what then counts has
+        been recorded when this is raised); NotAssignee; Conflict, with the `digest` of what was shown, if that is not
+        what is asked; InvalidValue for what is none of the options or does not fit the schema. A principal answers in
+        their own name.
         """
         target, record = await self._found(id)
-        by = in_whose_name(self._store, record, by)
         return await answer_to(
             self._whole, target, record, decision, value=value, by=by, note=note, metadata=metadata,
-            idempotency_key=idempotency_key, digest=digest,
+            idempotency_key=idempotency_key, digest=digest, speaker=self._store.speaker,
         )  # fmt: skip
 
     async def get(self, id: str) -> Interaction | None:
@@ -208,14 +198,16 @@ class Interactions:
         return await self._changed(id, judge)
 
     async def reassign(self, id: str, to: str | Iterable[str]) -> Interaction:
-        """Give a question to others to answer, instead of whoever had it. Raises as `cancel` does, and
-        InteractionCancelled."""
-        people = names(to, "to")
+        """Give a question to others to answer, instead of whoever had it. Raises as `cancel` does,
+        InteractionCancelled, and NotAssignee for a principal who may not answer it: none makes themself one who may."""
+        people, speaker = names(to, "to"), self._store.speaker
 
         def judge(record: InteractionRecord, now_us: int) -> InteractionRecord:
             if record.status is model.InteractionStatus.CANCELLED:
                 raise model.withdrawn(record.id)
             model.check_open(record)
+            if speaker is not None:
+                model.check_assigned(record, speaker)
             return record if record.assignees == people else record.reassigned(people)
 
         return await self._changed(id, judge)
@@ -240,6 +232,7 @@ class Interactions:
         `cursor=page.next` (None at the end).
 
         `session_user` is whose session, or run without one, it is; `due_before` leaves those that time out before then.
+        Raises Conflict if several sessions have a run of the id `run`: then name the session too.
         """
         check_limit(limit)
         if kind is not None and kind not in model.KINDS:
@@ -250,6 +243,8 @@ class Interactions:
             field: check_name(name, f"the {field} of a question") for field, name in given.items() if name is not None
         }
         after = None if cursor is None else interactions_page.parse_cursor(cursor)
+        if run is not None and session is None:
+            await self._one_scope(run)
         rights = self._store.principal
         rows, following = await interactions_page.page(
             self._whole.work(),
@@ -264,11 +259,15 @@ class Interactions:
     def _one(self, scope: str, epoch: int, record: InteractionRecord) -> Interaction:
         return Interaction(self._whole, Target(scope, "must_exist", epoch), record)
 
-    async def history(self, run_id: str) -> list[Interaction]:
-        """Every question of a run with what came of it, the oldest first, as long as the run is kept."""
+    async def history(self, run_id: str, *, session: str | None = None) -> list[Interaction]:
+        """Every question of a run with what came of it, the oldest first, as long as the run is kept. Raises Conflict
+        if several sessions have a run of that id: then name the session."""
         check_name(run_id, "a run id")
-        rows = await interactions_page.history(self._whole.work(), run_id, limit=HISTORY_MAX)
-        return [self._one(view.scope, view.head.epoch, record) for view, record in rows if self._may_see(record)]
+        scope = await self._one_scope(run_id) if session is None else sessions.scope_of(session)
+        if scope is None:
+            return []
+        view, records = await interactions_page.history(self._whole.work(), scope, run_id)
+        return [self._one(scope, view.head.epoch, record) for record in records if self._may_see(record)]
 
     # --- finding ----------------------------------------------------------------------------------
 
@@ -286,6 +285,17 @@ class Interactions:
             if self._may_see(record):
                 return Target(view.scope, "must_exist", view.head.epoch), record
         return None
+
+    async def _one_scope(self, run: str) -> str | None:
+        """Where the run of that id is, if this face may find anything of it. Raises Conflict if there are several."""
+        work, speaker = self._whole.work(), self._store.speaker
+        place = await run_place.place_of(work, run, user=speaker)
+        scopes = set() if place is None else {place.scope}
+        if speaker is not None:  # and what others ask them
+            scopes |= await interactions_page.scopes_asking(work, run, speaker)
+        if len(scopes) > 1:
+            raise run_place.ambiguous(run)
+        return next(iter(scopes), None)
 
     def _may_see(self, record: InteractionRecord) -> bool:
         rights = self._store.principal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from msgspec import Struct
@@ -23,9 +23,6 @@ from holdfast.model.interaction import InteractionRecord
 from holdfast.model.node import NodeRecord, NodeStatus
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.services import change, session
-
-Move = Callable[[RunRecord, Work], RunRecord]
-"""What a move makes of the record of a run."""
 
 
 class Told(Struct, frozen=True):
@@ -94,8 +91,8 @@ class Run(RunAsks):
         }
         return Told(NodeStatus(given.get("status")), **encoded)
 
-    def _advance(self, work: Work, told: Mapping[str, Told], *, then: Move | None = None) -> Staged:
-        """Stage what is told of nodes, and a move of the run with it. The board is as it was after it."""
+    def _advance(self, work: Work, told: Mapping[str, Told]) -> Staged:
+        """Stage what is told of nodes. The board is as it was after it."""
         self._check_known(told)
         board, record = self._board, self._record
         kept: dict[str, NodeRecord] = {}
@@ -119,14 +116,12 @@ class Run(RunAsks):
         finally:
             if len(told) > 1:
                 self._put_back(before)
-        if then is not None:
-            record = then(record, work)
-        elif record.asked:
+        if record.asked:
             record = self._waits_after(work, record, kept)
         return self._stage(work, Staged(record, kept, questions=questions))
 
-    def _check_known(self, told: Mapping[str, Told]) -> None:
-        for name in told:
+    def _check_known(self, names: Iterable[str]) -> None:
+        for name in names:
             if name not in self._board.specs:
                 known = ", ".join([*self._board.specs][:20]) or "none"
                 raise NotFound(
@@ -138,13 +133,20 @@ class Run(RunAsks):
     def _check(self, record: RunRecord, name: str, told: Told) -> RunRecord:
         """Raise InvalidTransition for what may not be told now; returns the record, which runs once a node does."""
         status = self._board.statuses[name]
-        ends = status is NodeStatus.RUNNING and told.status in (NodeStatus.COMPLETED, NodeStatus.FAILED)
-        if not (ends and record.status is RunStatus.PAUSED):
+        if not (record.status is RunStatus.PAUSED and self._may_end(name, told.status)):
             model.check_works(record)
         nodes.check_move(name, status, told.status)
         if record.status is RunStatus.PENDING:
             return record.moved(RunStatus.RUNNING, at_us=self._store.now_us())
         return record
+
+    def _may_end(self, name: str, to: NodeStatus) -> bool:
+        """Whether that ends a try which is under way, and so may be told while the run is paused: completed, failed, or
+        given back. Of a node too that was paused itself, but not of one that waits for an answer."""
+        if to is NodeStatus.READY:
+            return self._board.statuses[name] is NodeStatus.RUNNING
+        before = self._board.record(name)
+        return to in (NodeStatus.COMPLETED, NodeStatus.FAILED) and before.is_open and not before.asks
 
     def _after(self, name: str, told: Told, at_us: int) -> NodeRecord:
         before, spec = self._board.record(name), self._board.specs[name]
@@ -163,6 +165,8 @@ class Run(RunAsks):
             if status in (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED):
                 return before.again()
             return before.given_back() if status is NodeStatus.RUNNING else before.set_to(told.status, at_us=at_us)
+        if told.status is NodeStatus.PAUSED:
+            return before.paused(resumed=self._record.resumed)
         return before.set_to(told.status, at_us=at_us)
 
     def _turns(self, name: str, after: NodeRecord) -> bool:
@@ -214,8 +218,8 @@ class Run(RunAsks):
 
     async def _breaks_off(self, node: str, error: Exception | None) -> None:
         if error is None:
-            await self._look_at(node)
-            if not self._board.record(node).asks:  # one that waits for an answer goes on waiting
+            await self._look_at(node)  # one that is paused stays so, or goes on waiting for its answer
+            if not self._record.tracks or self._board.statuses[node] is NodeStatus.RUNNING:
                 await self.progress(node, NodeStatus.READY)
         else:
             await self.progress(node, NodeStatus.FAILED, error=error)
@@ -237,39 +241,59 @@ class Run(RunAsks):
     # --- how it goes on ---------------------------------------------------------------------------
 
     async def pause(self, reason: str | None = None, *, node: str | None = None) -> Self:
-        """Pause it, and that node of it: nothing begins until `resume`; what runs may end. Raises InvalidTransition
-        unless it is pending or running."""
+        """Pause it, or pause it at a node: nothing begins until `resume`. What has begun may end, that node too, and is
+        kept; what is not at its end then is running still when the run is resumed, and begins no second time.
+
+        One that waits for answers is paused as well: they are taken, and it goes on once it is resumed besides. Raises
+        InvalidTransition if it is paused already, or has ended, or the node is done; NotFound for a node.
+        """
         reason = session.checked_text(reason, "reason", self._store.limits.value_bytes_max)
-        if node is None:
-            return await self._move(RunStatus.PAUSED, reason=reason)
-        told = {node: self._told(node, NodeStatus.PAUSED)}
 
-        def paused(record: RunRecord, work: Work) -> RunRecord:
-            return record.moved(RunStatus.PAUSED, at_us=work.now_us, reason=reason)
+        def stage(work: Work) -> Staged:
+            moved = self._record.moved(RunStatus.PAUSED, at_us=work.now_us, reason=reason, node=node)
+            if node is not None:
+                self._check_known([node])
+                if (status := self._board.statuses[node]) is not NodeStatus.PAUSED:
+                    nodes.check_move(node, status, NodeStatus.PAUSED)
+            return self._stage(work, Staged(moved))
 
-        await self._judged(lambda work: self._advance(work, told, then=paused))
+        await self._judged(stage)
         return self
 
     async def resume(self) -> Self:
-        """Let it go on, and its paused nodes: it is pending until somebody takes it up. Raises InvalidTransition unless
-        it is paused and resumable. It looks first: the nodes that others paused go on as well. A node that waits for an
-        answer stays paused, and with it the run if nothing else can go on."""
+        """Let it go on, and its paused nodes, however many: it is pending until somebody takes it up. Raises
+        InvalidTransition unless it is paused and resumable. It looks first: the nodes that others paused go on as well.
+        A node that waits for an answer stays paused, and with it the run if nothing else can go on."""
+        await self._resume()
+        return self
+
+    async def _resume(self) -> bool:
+        """Resume it; whether that changed anything: one that only waits for answers stays as it is."""
 
         def stage(work: Work) -> Staged:
-            model.check_paused(self._record)
-            moved = self._record.moved(RunStatus.RUNNING if self._token else RunStatus.PENDING, at_us=work.now_us)
-            paused = [name for name, status in self._board.statuses.items() if status is NodeStatus.PAUSED]
-            records = {name: self._board.record(name) for name in paused}
+            record, board = self._record, self._board
+            model.check_paused(record)
+            moved = record.moved(RunStatus.RUNNING if self._token else RunStatus.PENDING, at_us=work.now_us)
+            moved = replace(moved, resumed=record.resumed + 1)
             back = {
-                name: before.set_to(NodeStatus.READY, at_us=work.now_us)
-                for name, before in records.items()
-                if not self._still_open(before)
+                name: replace(before, status=NodeStatus.READY, asks=())
+                for name, before in board.records.items()
+                if before.status is NodeStatus.PAUSED and before.asks and not self._still_open(before)
             }
-            return self._stage(work, Staged(self._waits_after(work, moved, back), back))
+            board.resume(moved.resumed)
+            try:
+                after = self._waits_after(work, moved, back)
+            finally:
+                board.resume(record.resumed)
+            goes_on = back or any(one.goes_on(moved.resumed) for one in board.records.values())
+            tried.append(bool(goes_on) or not (record.waits and after.waits))
+            return self._stage(work, Staged(after, back) if tried[-1] else Staged(record))
 
-        await self.refresh()
+        tried: list[bool] = []
+        if not await self._is_as_seen():
+            await self.refresh()
         await self._judged(stage)
-        return self
+        return tried[-1]
 
     async def complete(self, output: Any = None) -> Self:
         """End it as done, with its `output`. Raises InvalidTransition if it has ended."""

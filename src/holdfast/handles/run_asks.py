@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from holdfast.errors import Conflict, InvalidTransition, NotFound, shown
 from holdfast.handles.asking import Asked, asked, check_room, counted, failure_question
 from holdfast.handles.interaction import Interaction
-from holdfast.handles.interactions import RunInteractions, answer_to, in_whose_name
+from holdfast.handles.interactions import RunInteractions, answer_to
 from holdfast.handles.measured import measured
 from holdfast.handles.run_claim import RunClaim, claim_of
 from holdfast.handles.run_steps import RunSteps
@@ -138,10 +138,9 @@ class RunAsks(RunSteps):
                 remedy="Its questions and answers: `await run.interactions.history()`.",
                 run=self.id,
             )
-        by = in_whose_name(self._store, open[0], by)
         answer = await answer_to(
             self._store, self._target, open[0], decision, value=value, by=by, note=note,
-            metadata=metadata, idempotency_key=idempotency_key, digest=digest,
+            metadata=metadata, idempotency_key=idempotency_key, digest=digest, speaker=self._store.speaker,
         )  # fmt: skip
         await self.refresh()
         return answer

@@ -50,7 +50,7 @@ class RunSteps(RunWrites):
         return RunClaim(self._store, self._target, terms(busy, wait, ttl, worker=name), self.id, took=self._is_held_by)
 
     async def _is_held_by(self, token: int) -> None:
-        if token:
+        if token and not self._follows(token):
             await self.refresh()  # first: where it fails, the claim is given back
         self._hold(token)
 

@@ -24,7 +24,7 @@ from holdfast.kernel.work import Work
 from holdfast.model.graph import specs_of
 from holdfast.model.page import Page
 from holdfast.model.run import RunRecord, RunStatus
-from holdfast.operations import runs_page
+from holdfast.operations import run_place, runs_page
 from holdfast.services import run, session, variable
 from holdfast.services.run import Loaded
 from holdfast.services.variable import Place
@@ -154,7 +154,7 @@ async def started(
             remedy='Take that one: `await runs.get(id)`, or say on_exists="return"; or leave the id out.',
             run=record.id,
         ) from taken
-    return Run(unit, target, Loaded(made[-1], seq, specs, {}, {}))
+    return Run(unit, target, Loaded(made[-1], seq, specs, {}, {}, seq))
 
 
 async def fetched(unit: Unit, target: Target, id: str) -> Run | None:
@@ -229,22 +229,13 @@ class Runs:
     async def get(self, id: str) -> Run | None:
         """The run of that id, in whichever session; None if there is none, or no longer. Raises Conflict if several
         sessions have one of that id: then ask the session."""
-        places = await self._store.work().find(run.ID, run.check_id(id), limit=2)
-        if len(places) > 1:
-            raise Conflict(
-                f"several sessions have a run {id!r}",
-                remedy="Ask the session: `await s.runs.get(id)`; or let Holdfast make the ids.",
-                scope=places[0].scope,
-                what="id",
-            )
-        if not places:
+        found = await run_place.place_of(self._store.work(), run.check_id(id), user=self._store.speaker)
+        if found is None:
             return None
         try:
-            found = await fetched(self._unit, Target(places[0].scope, "must_exist"), id)
+            return await fetched(self._unit, Target(found.scope, "must_exist"), id)
         except NotFound:  # gone meanwhile
             return None
-        rights = self._store.principal
-        return found if found is None or rights is None or found.user == rights.user else None
 
     async def list(
         self,

@@ -84,6 +84,11 @@ class Store:
         self.principal: Rights | None = None
         """What the handles of this face may find; None: everything."""
 
+    @property
+    def speaker(self) -> str | None:
+        """Who speaks through this face, and for nobody else: its principal; None: whoever is named."""
+        return None if self.principal is None else self.principal.user
+
     def limited(self, rights: Rights | None) -> Store:
         """The same store for the handles of one principal, or of none. Everything else is shared."""
         face = copy(self)

@@ -7,6 +7,9 @@ What a node is follows from what is kept of it and from those it depends on:
     too few of them can still be                skipped
     else                                        waiting
 
+A pause holds until the run is resumed. That is one number of the run's record, however many nodes go on with it: what
+was paused when the run had been resumed less often is as those make it that it depends on.
+
 What is kept of a node holds no longer when one that it depends on goes through another round than the one it was seen
 in: then everything behind that one is to be done again. So a loop is one write, to the node it begins with.
 """
@@ -28,8 +31,9 @@ NODES_MAX = 10_000
 NAME_MAX = 200
 """Bytes of a node's name at most: it is part of a key."""
 
-_DONE = NodeStatus.COMPLETED
-_OUT = (NodeStatus.FAILED, NodeStatus.SKIPPED)
+_DONE, _FAILED, _SKIPPED = NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED
+_READY, _WAITING, _RUNNING, _PAUSED = NodeStatus.READY, NodeStatus.WAITING, NodeStatus.RUNNING, NodeStatus.PAUSED
+_OUT = (_FAILED, _SKIPPED)
 
 
 def specs_of(
@@ -93,42 +97,53 @@ def _check_order(specs: Mapping[str, NodeSpec]) -> None:
         raise InvalidValue(f"the nodes wait for each other: {around}", path="nodes") from None
 
 
+def _loops(record: NodeRecord) -> bool:
+    """Whether it tells of another round than the first: until one does, nothing that is kept can be out of date."""
+    return record.round != 1 or bool(record.seen)
+
+
 def _ordered(specs: Mapping[str, NodeSpec]) -> dict[str, int]:
     """The place of each node in an order in which they could be done: that in which they were given, if it is one."""
-    order: dict[str, int] = {}
+    names: Iterable[str] = specs
+    later = set(specs)
     for name, spec in specs.items():
-        for other in spec.after:
-            if other not in order:
-                sorter = TopologicalSorter({name: spec.after for name, spec in specs.items()})
-                return {name: place for place, name in enumerate(sorter.static_order())}
-        order[name] = len(order)
-    return order
+        if not later.isdisjoint(spec.after):
+            names = TopologicalSorter({name: spec.after for name, spec in specs.items()}).static_order()
+            break
+        later.discard(name)
+    return {name: place for place, name in enumerate(names)}
 
 
 class Board:
     """The nodes of one run as far as they were seen: what is kept of each, and what follows from that.
 
     `token` is that of the claim under which the run is held here, 0 without one: a node that runs under an older claim
-    was interrupted, and is ready again.
+    was interrupted, and is ready again. `resumed` is how often the run was resumed.
     """
 
-    def __init__(self, specs: Mapping[str, NodeSpec], records: Mapping[str, NodeRecord], *, token: int = 0) -> None:
+    def __init__(
+        self, specs: Mapping[str, NodeSpec], records: Mapping[str, NodeRecord], *, token: int = 0, resumed: int = 0
+    ) -> None:
         self.specs = dict(specs)
         self.records = dict(records)
         self.token = token
+        self.resumed = resumed
         self.statuses: dict[str, NodeStatus] = {}
         self._ready: set[str] = set()
         self._stale: set[str] = set()
-        self._dependents: dict[str, list[str]] = {name: [] for name in self.specs}
-        for name, spec in self.specs.items():
-            for other in spec.after:
-                self._dependents[other].append(name)
+        self._behind: dict[str, list[str]] | None = None  # of each node those that wait for it, once that is asked
+        self._loops = any(map(_loops, self.records.values()))
         self._order = _ordered(self.specs)
         self._judge(self._order)
 
     def dependents(self, node: str) -> Sequence[str]:
         """The nodes that wait for that one."""
-        return self._dependents[node]
+        if self._behind is None:
+            self._behind = {name: [] for name in self.specs}
+            for name, spec in self.specs.items():
+                for other in spec.after:
+                    self._behind[other].append(name)
+        return self._behind[node]
 
     def round(self, node: str) -> int:
         """How often a node is gone through, this time included."""
@@ -145,6 +160,7 @@ class Board:
     def put(self, node: str, record: NodeRecord) -> None:
         """Take note of what is kept of a node now, and of all that follows."""
         was = self._state(node)
+        self._loops = self._loops or _loops(record)
         self.records[node] = record
         self._settle(node, was)
 
@@ -158,6 +174,13 @@ class Board:
         """The run is held by that claim from now on."""
         self.token = token
         self._judge([name for name, record in self.records.items() if record.status is NodeStatus.RUNNING])
+
+    def resume(self, resumed: int) -> None:
+        """The run was resumed so often."""
+        if resumed != self.resumed:
+            self.resumed = resumed
+            if any(record.status is _PAUSED for record in self.records.values()):
+                self._judge(self._order)
 
     def _seen_by(self, node: str) -> dict[str, int]:
         """In which rounds those are that a node depends on, as it begins; those in their first are left out."""
@@ -212,45 +235,51 @@ class Board:
             self._judge([name])
             if self._state(name) == before:
                 continue
-            for other in self._dependents[name]:
+            for other in self.dependents(name):
                 if other not in met:
                     met.add(other)
                     heappush(waiting, (self._order[other], other))
 
     def _judge(self, names: Iterable[str]) -> None:
         """Say anew what those nodes are, which come in order."""
+        kept, statuses, ready, loops = self.records.get, self.statuses, self._ready, self._loops
         for name in names:
-            record = self.records.get(name)
-            if record is not None and self._is_stale(name, record):
-                self._stale.add(name)
-                record = None
-            else:
-                self._stale.discard(name)
+            record = kept(name)
+            if loops:
+                if record is not None and self._is_stale(name, record):
+                    self._stale.add(name)
+                    record = None
+                else:
+                    self._stale.discard(name)
             status = self._derived(name) if record is None else self._told(name, record)
-            self.statuses[name] = status
-            if status is NodeStatus.READY:
-                self._ready.add(name)
+            statuses[name] = status
+            if status is _READY:
+                ready.add(name)
             else:
-                self._ready.discard(name)
+                ready.discard(name)
 
     def _told(self, node: str, record: NodeRecord) -> NodeStatus:
-        if record.status is NodeStatus.READY:  # for another try, or after a pause: if it may begin at all
+        status = record.status
+        if status is _READY or (status is _PAUSED and record.goes_on(self.resumed)):  # if it may begin at all
             return self._derived(node)
-        interrupted = record.status is NodeStatus.RUNNING and 0 != self.token != record.token
-        return NodeStatus.READY if interrupted else record.status
+        return _READY if status is _RUNNING and 0 != self.token != record.token else status
 
     def _derived(self, node: str) -> NodeStatus:
         spec = self.specs[node]
-        if not spec.after:
-            return NodeStatus.READY
+        after, statuses = spec.after, self.statuses
+        if not after:
+            return _READY
         done = out = 0
-        for other in spec.after:
-            status = self.statuses[other]
-            done += status is _DONE
-            out += status in _OUT
-        if done >= spec.needed:
-            return NodeStatus.READY
-        return NodeStatus.SKIPPED if len(spec.after) - out < spec.needed else NodeStatus.WAITING
+        for other in after:
+            status = statuses[other]
+            if status is _DONE:
+                done += 1
+            elif status is _FAILED or status is _SKIPPED:
+                out += 1
+        needed = len(after) if spec.join == "all" else spec.needed
+        if done >= needed:
+            return _READY
+        return _SKIPPED if len(after) - out < needed else _WAITING
 
     def _is_stale(self, node: str, record: NodeRecord) -> bool:
         """Whether one that it depends on is in another round than the one it was seen in, or on its way there."""

@@ -165,7 +165,7 @@ class InteractionRecord(Struct, frozen=True, omit_defaults=True):
         """
         if self.on_timeout == "escalate":
             due_us = None if self.timeout_us is None else at_us + self.timeout_us
-            after = default_timeout(self.question.kind, has_default=self.has_default)
+            after = default_timeout(self.question.kind, has_default=self.has_default, required=self.required)
             return replace(self, assignees=self.escalate_to, due_us=due_us, on_timeout=after)
         given = self._fallback(at_us)
         return replace(self, status=InteractionStatus.TIMED_OUT, closed_us=at_us, given=given)
@@ -173,6 +173,10 @@ class InteractionRecord(Struct, frozen=True, omit_defaults=True):
     def cancelled(self, at_us: int) -> InteractionRecord:
         """The record once it is withdrawn."""
         return replace(self, status=InteractionStatus.CANCELLED, closed_us=at_us)
+
+    def met(self, ended_us: int | None) -> InteractionRecord:
+        """The record as it counts where its run ended then (None: it goes on): withdrawn, written already or not."""
+        return self if ended_us is None or not self.is_pending else self.cancelled(ended_us)
 
     def reassigned(self, to: tuple[str, ...]) -> InteractionRecord:
         """The record in the hands of others."""
@@ -221,28 +225,49 @@ def identity(salt: str, run: str, node: str | None, round: int, key: str) -> str
     return hashlib.sha256(place).hexdigest()[:32]
 
 
-def default_timeout(kind: InteractionKind, *, has_default: bool) -> OnTimeout:
-    """What becomes of a question that nobody answers in time, where nothing is said."""
+def default_timeout(kind: InteractionKind, *, has_default: bool, required: bool) -> OnTimeout:
+    """What becomes of a question that nobody answers in time, where nothing is said: what counted until then still
+    counts, of one that need not be answered."""
+    if not required:
+        return "default"
     if kind in YES_OR_NO:
         return "reject"
     return "default" if has_default else "fail"
 
 
-def check_answer(record: InteractionRecord, given: Given, *, digest: str | None, now_us: int) -> bool:
+def check_answer(
+    record: InteractionRecord,
+    given: Given,
+    *,
+    digest: str | None,
+    now_us: int,
+    speaker: str | None = None,
+    wrong: InvalidValue | None = None,
+) -> bool:
     """Whether the question is to get this answer now; False if it has it already.
 
-    Raises AlreadyAnswered, InteractionExpired, InteractionCancelled, NotAssignee, and Conflict where something else was
-    shown than is asked. That the value is one that may be is checked apart.
+    Judged in this order, so that nobody mends an answer that would be refused all the same: its status
+    (AlreadyAnswered, InteractionCancelled), its time (InteractionExpired), who answers (NotAssignee; a `speaker`
+    answers for nobody else), what was shown (Conflict), and what is `wrong` with the answer itself.
     """
+    speaks = speaker is None or given.by == speaker
     if record.status is InteractionStatus.ANSWERED:
         assert record.given is not None
-        if record.given.is_same(given):
+        if speaks and record.given.is_same(given):
             return False
         raise already_answered(record.id, record.given)
     if record.status is InteractionStatus.CANCELLED:
         raise withdrawn(record.id)
     if record.status is InteractionStatus.TIMED_OUT or record.is_due(now_us):
         raise expired(record)
+    if not speaks:
+        raise NotAssignee(
+            f"{speaker} answers in their own name, not in that of {shown(given.by)}",
+            remedy="Leave `by` out.",
+            interaction=record.id,
+            assignees=record.assignees,
+        )
+    check_assigned(record, given.by)
     if digest is not None and digest != record.digest:
         raise Conflict(
             f"what was shown is not what the question {record.id} asks",
@@ -251,14 +276,20 @@ def check_answer(record: InteractionRecord, given: Given, *, digest: str | None,
             expected=digest,
             found=record.digest,
         )
-    if record.assignees and given.by not in record.assignees:
-        who = "nobody" if given.by is None else shown(given.by)
+    if wrong is not None:
+        raise wrong
+    return True
+
+
+def check_assigned(record: InteractionRecord, by: str | None) -> None:
+    """Raise NotAssignee unless they may answer it: nobody was named, or they were."""
+    if record.assignees and by not in record.assignees:
+        who = "nobody" if by is None else shown(by)
         raise NotAssignee(
             f"the question {record.id} is for {', '.join(record.assignees)} to answer, not for {who}",
             interaction=record.id,
             assignees=record.assignees,
         )
-    return True
 
 
 def check_open(record: InteractionRecord) -> None:

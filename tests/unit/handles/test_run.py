@@ -204,6 +204,26 @@ async def test_without_outputs_nodes_are_kept_and_what_they_came_to_is_not(store
     assert (search.status, search.input, search.output) == (NodeStatus.COMPLETED, None, None)
 
 
+async def test_a_run_is_looked_at_again_only_where_something_was_written_since(
+    stores: Stores, hold: Holdfast, s: Session
+) -> None:
+    """Resumed or claimed, it shows what others did meanwhile, however little of it this handle saw."""
+    run = await s.runs.start("trip", id="r", nodes=TRIP)
+    other = await (await stores.open()).runs.get("r")
+    assert other is not None
+    await other.progress("search", "completed")
+    async with run.claim():
+        assert run.ready_nodes() == other.ready_nodes() != ["search"]
+    await run.pause()
+    await other.refresh()
+    await other.add_nodes({"late": []})
+    await run.resume()
+    assert "late" in run.ready_nodes()
+    await s.state.set("plan", "written beside it")
+    async with run.claim():
+        assert run.ready_nodes() == (await run.refresh()).ready_nodes()
+
+
 async def test_a_run_that_is_not_resumable_ends_where_it_was_paused(stores: Stores) -> None:
     """`runs.resumable` off: paused, it may only end."""
     hold = await stores.open(config=Config(runs=RunsConfig(resumable=False)))

@@ -1,0 +1,164 @@
+"""Asking: the question, the pauses it makes, and what cannot be asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from holdfast import Config, Holdfast, NotFound, Session
+from holdfast.errors import (
+    Disabled,
+    InvalidTransition,
+    InvalidValue,
+    LimitReached,
+)
+from holdfast.handles.run import Run
+from holdfast.model.config import InteractionsConfig
+from holdfast.model.node import NodeStatus
+from holdfast.model.run import RunStatus
+from holdfast.testing.clock import ManualClock
+from tests.unit.handles.trip import again, trip
+from tests.unit.stores import Stores
+
+
+@pytest.fixture
+async def s(hold: Holdfast) -> Session:
+    return await hold.sessions.create(id="s", user="ada")
+
+
+@pytest.fixture
+async def run(s: Session) -> Run:
+    return await trip(s)
+
+
+async def test_asking_pauses_the_node_and_the_run_and_tells_followers_in_one_commit(s: Session, run: Run) -> None:
+    """The question, both pauses, the entry in the event log and the changes have one number."""
+    before = run.version
+    q = await run.ask("Pay 900 €?", node="pay", assignees=["bo"], payload={"price": 900}, timeout="2h")
+    assert (q.status, q.kind, q.payload, q.assignees) == ("pending", "approval", {"price": 900}, ("bo",))
+    assert (run.status, run.nodes["pay"].status, run.version) == (RunStatus.PAUSED, NodeStatus.PAUSED, before + 1)
+    assert run.pause_reason == "it waits for an answer"
+    told = []
+    async for change in s.changes(after="beginning"):
+        told += [(change.kind, change.key, change.namespace)] if change.seq == run.version else []
+        if len(told) == 4:
+            break
+    assert sorted(told[:3]) == [("interaction", q.id, "r"), ("run", "r", ""), ("run", "r", "pay")]
+    assert told[3][0] == "event"
+    [event] = (await s.events(types=["interaction"])).items
+    assert event.data == {"interaction": q.id, "step": "asked", "run": "r", "node": "pay", "kind": "approval"}
+
+
+async def test_asking_again_is_the_same_question_in_any_process(hold: Holdfast, run: Run) -> None:
+    """By its key, or by all that is asked; with the answer, once it has one. Another round asks anew."""
+    q = await run.ask("Pay?", node="pay")
+    other = await again(hold)
+    assert (await other.ask("Pay?", node="pay")).id == q.id
+    assert (await other.ask("Pay more?", node="pay")).id != q.id
+    keyed = await other.ask("Pay?", node="pay", key="first", payload=1)
+    assert (await run.ask("Pay, please?", node="pay", key="first", payload=2)).payload == 1
+    await hold.interactions.answer(q.id, "approved")
+    answered = await run.ask("Pay?", node="pay")
+    assert (answered.id, answered.answer is not None and answered.answer.approved) == (q.id, True)
+    await hold.interactions.cancel(keyed.id)
+    for one in (await hold.interactions.pending()).items:
+        await hold.interactions.cancel(one.id)
+    await run.refresh()
+    await run.progress("pay", "completed")
+    await run.progress("pay", "ready")
+    assert (await run.ask("Pay?", node="pay")).id not in (q.id, keyed.id)
+
+
+async def test_a_question_goes_on_without_an_answer_that_is_not_required(run: Run) -> None:
+    """Nothing is paused; its default counts, until somebody says otherwise."""
+    q = await run.ask("Window seat?", kind="input", node="pay", default="aisle", required=False)
+    assert (run.status, run.nodes["pay"].status) == (RunStatus.RUNNING, NodeStatus.RUNNING)
+    answer = await q.wait()
+    assert (answer.status, answer.value) == ("pending", "aisle")
+
+
+@pytest.mark.parametrize(
+    ("question", "given"),
+    [
+        ({"kind": "approval", "default": "approved"}, ("approved", None)),
+        ({"kind": "input"}, ("answered", None)),
+        ({"kind": "choice", "options": [1], "default": 1}, ("answered", 1)),
+        ({"kind": "input", "on_timeout": "escalate", "escalate_to": "cy", "default": 3}, ("answered", 3)),
+    ],
+)
+async def test_what_need_not_be_answered_ends_as_it_went_on(
+    hold: Holdfast, run: Run, clock: ManualClock, question: Any, given: tuple[str, Any]
+) -> None:
+    """The default, before its time is over and after: nobody is told two stories."""
+    q = await run.ask("Window seat?", node="pay", required=False, timeout="1h", **question)
+    before = await q.wait()
+    for _ in range(2):  # the first lets one escalate
+        clock.advance(3600)
+        await hold.sweep()
+    after = await q.wait()
+    assert (before.status, before.decision, before.value) == ("pending", *given)
+    assert (after.status, after.decision, after.value) == ("timed_out", *given)
+    assert (await run.refresh()).status is RunStatus.RUNNING
+
+
+@pytest.mark.parametrize("word", ["fail", "approve", "reject"])
+async def test_what_need_not_be_answered_is_not_said_to_end_otherwise(run: Run, word: Any) -> None:
+    """Refused where it is asked."""
+    with pytest.raises(InvalidValue, match="which a timeout does not change") as problem:
+        await run.ask("Go on?", node="pay", required=False, on_timeout=word)
+    assert problem.value.path == "on_timeout"
+
+
+async def test_a_run_is_paused_once_nothing_else_of_it_can_go_on(s: Session) -> None:
+    """The node at once, the run when the last of the others is done."""
+    run = await s.runs.start("trip", nodes=["pay", "pack"])
+    await run.progress({"pay": "running", "pack": "running"})
+    await run.ask("Pay?", node="pay")
+    assert (run.status, run.nodes["pay"].status) == (RunStatus.RUNNING, NodeStatus.PAUSED)
+    await run.progress("pack", "completed")
+    assert run.status is RunStatus.PAUSED
+
+
+async def test_what_cannot_be_asked_is_refused_before_anything_is_stored(hold: Holdfast, run: Run) -> None:
+    """Each with what is wrong."""
+    for path, wrong in {
+        "kind": {"kind": "vote"},
+        "options": {"kind": "choice"},
+        "schema": {"kind": "form"},
+        "on_timeout": {"kind": "input", "on_timeout": "reject"},
+        "escalate_to": {"on_timeout": "escalate"},
+        "default": {"default": "yes"},
+    }.items():
+        with pytest.raises(InvalidValue) as problem:
+            await run.ask("Pay?", **wrong)  # type: ignore[arg-type]
+        assert problem.value.path == path
+    with pytest.raises(InvalidValue, match="not a JSON Schema"):
+        await run.ask("Pay?", kind="form", schema={"type": "number of seats"})
+    with pytest.raises(NotFound):
+        await run.ask("Pay?", node="nobody")
+    await run.cancel()
+    with pytest.raises(InvalidTransition, match="asks nobody any more"):
+        await run.ask("Pay?")
+    assert (await hold.interactions.pending()).items == ()
+
+
+async def test_the_switches_of_the_configuration_work(stores: Stores, clock: ManualClock) -> None:
+    """enabled, concurrent_max, default_timeout, keep_history."""
+    off = await stores.open(config=Config(interactions=InteractionsConfig(enabled=False)))
+    run = await off.runs.start("w", id="off")
+    with pytest.raises(Disabled):
+        await run.ask("Pay?")
+    few = InteractionsConfig(concurrent_max=2, default_timeout="1h", keep_history=False)
+    hold = await stores.open(config=Config(interactions=few))
+    run = await hold.runs.start("w", id="few")
+    first = await run.ask("1?")
+    assert first.due_at is not None
+    assert (first.due_at - first.asked_at).total_seconds() == 3600
+    await run.ask("2?")
+    with pytest.raises(LimitReached, match="concurrent_max is 2"):
+        await run.ask("3?")
+    await hold.interactions.answer(first.id, "approved")
+    await run.ask("3?")
+    await run.cancel()
+    assert [one.status for one in await hold.interactions.history("few")] == ["cancelled", "cancelled"]
