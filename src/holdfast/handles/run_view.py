@@ -28,7 +28,8 @@ class RunView:
         self._version = loaded.version
         self._seq = loaded.seq  # that of its scope as of which all this is known; 0: not known
         self._versions = dict(loaded.versions)
-        asked = [(interaction.decode(cell), cell.version) for cell in loaded.beside]
+        ended_us = loaded.record.ended_us
+        asked = [(interaction.decode(cell).met(ended_us), cell.version) for cell in loaded.beside]
         self._questions = {record.id: (record, version) for record, version in asked}
         self._board = Board(loaded.specs, loaded.nodes, token=self._token, resumed=self._record.resumed)
 

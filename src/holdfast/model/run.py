@@ -65,6 +65,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     nodes       how many it has; their specifications stand in `parts` cells beside the record
     tracks      whether what its nodes do is kept; `keeps_outputs`: and what they came to
     leaving     it has left, and what it consisted of is being removed
+    lingers     it has ended, and questions of it are stored that are still to be withdrawn
     waits       it is paused since it waits for answers, and goes on with the next one
     paused_at   the node at which somebody paused it
     resumed     how often it was resumed: what was paused before the last time goes on
@@ -96,6 +97,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     resumed: int = 0
     asked: int = 0
     salt: str = ""
+    lingers: bool = False
 
     def moved(
         self,
@@ -125,7 +127,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     def forked(self, id: str, *, session: str, at_us: int) -> RunRecord:
         """The run as a fork of its session has it, under an id of its own: one that is open is paused, so that nobody
         takes it up who was not asked to."""
-        record = replace(self, id=id, session=session, updated_us=at_us, waits=False)
+        record = replace(self, id=id, session=session, updated_us=at_us, waits=False, lingers=False)
         if self.status in (_PENDING, _RUNNING) or self.waits:
             record = replace(record, status=_PAUSED, pause_reason=FORKED)
         return record

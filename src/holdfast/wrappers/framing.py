@@ -206,6 +206,8 @@ class Framing(Around):
     def _view(self, read: Read, view: View) -> View:
         scope, opened = view.scope, self.frames.cell
         cells = {key: opened(scope, cell) for key, cell in view.cells.items()}
+        if not view.ranges:
+            return View(scope, self.frames.head(scope, view.head), cells)
         ranges = tuple(
             [
                 tuple(within((opened(scope, cell) for cell in found), wanted.bytes_max))
@@ -343,7 +345,7 @@ def _more(bytes_max: int | None, limit: int) -> int | None:
 
 def _wider(read: Read) -> Read:
     """The same with the bounds of its ranges as `_more` has them."""
-    if all(wanted.bytes_max is None for wanted in read.ranges):
+    if not read.ranges or all(wanted.bytes_max is None for wanted in read.ranges):
         return read
     for wanted in read.ranges:
         check_range(wanted)
