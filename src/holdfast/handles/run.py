@@ -109,9 +109,10 @@ class Run(RunAsks):
                 record = self._check(record, name, one)
                 after, spec = self._after(name, one, work.now_us), board.specs[name]
                 if after.status is NodeStatus.FAILED and spec.on_failure is not None:
-                    record, after, question = self._asks_instead(work, record, name, after)
-                    questions[question.id] = question
-                elif after.status is NodeStatus.FAILED and not spec.optional:
+                    record, after, question = self._asks_instead(work, record, name, after, others=len(questions))
+                    if question is not None:
+                        questions[question.id] = question
+                if after.status is NodeStatus.FAILED and not spec.optional:
                     record = self._fails(work, record, name, after)
                 kept[name] = after
                 turns = self._turns(name, after)
