@@ -7,14 +7,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from holdfast.errors import Conflict, Disabled, InvalidTransition, LimitReached, NotFound, shown
+from holdfast.errors import Conflict, Disabled, InvalidTransition, LeaseLost, LimitReached, NotFound, shown
 from holdfast.handles.asking import Asked, asked, check_enabled, check_room, counted, failure_question, unasked
+from holdfast.handles.fence import lease_lost
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.interactions import RunInteractions, answer_to
 from holdfast.handles.measured import measured
 from holdfast.handles.run_claim import RunClaim, claim_of
 from holdfast.handles.run_steps import RunSteps
 from holdfast.handles.run_writes import Staged
+from holdfast.handles.trials import trials
 from holdfast.handles.unit import Alone
 from holdfast.kernel.commit import Unchanged
 from holdfast.kernel.work import Work
@@ -101,6 +103,20 @@ class RunAsks(RunSteps):
             await held.retake()
             self._hold(held.token)
         await self.refresh()
+        if self._record.tracks:
+            self._check_trials()
+
+    def _check_trials(self) -> None:
+        """Raise LeaseLost inside of a try that is over since somebody else has done the node, or began it anew."""
+        for store, run_id, node, trial in trials.get():
+            if store.writer is self._store.writer and run_id == self.id:
+                record = self._board.record(node)
+                if record.trial != trial or not record.is_open:
+                    raise self._taken(node)
+
+    def _taken(self, node: str) -> LeaseLost:
+        why = f"the node {node!r} was taken up by somebody else"
+        return lease_lost(self._target.scope, why, cell=claim.of_run(self.id))
 
     async def ask_and_wait(self, prompt: str, **question: Any) -> Answer:
         """Ask, and wait for what comes of it: `ask` and then `Interaction.wait`. The words are those of `ask`."""

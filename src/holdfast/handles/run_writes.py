@@ -86,6 +86,8 @@ class RunWrites(RunView):
         while True:
             landed = self._landed
             loaded = await looked(self._unit, self._target, self.id)
+            if loaded.record.salt != self._record.salt:
+                raise run.missing_run(self.id)  # it left, and another one has its id
             if landed == self._landed or self._landed <= loaded.seq:
                 self._saw(loaded)
                 return self

@@ -185,6 +185,10 @@ def spec_of(record: SpecRecord) -> NodeSpec:
     return NodeSpec(record.after, record.join, retry, timeout, record.optional, ask)
 
 
+Trial = tuple[int, int, int | None, int]
+"""A try of a node: its round and attempt, when it began, and by which claim."""
+
+
 class NodeRecord(Struct, frozen=True, omit_defaults=True):
     """What is kept of a node that did something.
 
@@ -215,6 +219,11 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
     def is_open(self) -> bool:
         """Whether its last try began and did not end: it may have been paused in the midst of it."""
         return self.started_us is not None and self.ended_us is None
+
+    @property
+    def trial(self) -> Trial:
+        """What tells its last try from any other of it."""
+        return self.round, self.attempt, self.started_us, self.token
 
     def with_questions(self, open: Container[str]) -> NodeRecord:
         """It waits for those of its questions that are open, and for no others: without any it is ready."""
