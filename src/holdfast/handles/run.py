@@ -74,10 +74,10 @@ class Run(RunAsks):
         Raises InvalidTransition for a move that there is not, NotFound for a node, LeaseLost if the run is held here
         and was taken away; with `runs.track_nodes` off it is told to followers and kept nowhere.
         """
-        if isinstance(node, Mapping):
-            told = {name: self._told(name, given) for name, given in node.items()}
+        if isinstance(node, str) or not isinstance(node, Mapping):
+            told = {node: self._told_of(node, status, input, output, error)}
         else:
-            told = {node: self._told(node, {"status": status, "input": input, "output": output, "error": error})}
+            told = {name: self._told(name, given) for name, given in node.items()}
         if not self._record.tracks:
             await self._emit(told)
             return
@@ -90,15 +90,21 @@ class Run(RunAsks):
             raise InvalidValue(
                 f"of a node status, input, output and error are told, not {shown(unknown[0])}", path=name
             )
+        return self._told_of(name, given.get("status"), given.get("input"), given.get("output"), given.get("error"))
+
+    def _told_of(self, name: str, status: Any, input: Any = None, output: Any = None, error: Any = None) -> Told:
+        if error is not None:
+            error = session.checked_error(error, self._store.limits.value_bytes_max)
+        return Told(
+            status if type(status) is NodeStatus else NodeStatus(status),
+            None if input is None else self._encoded(input, name, "input"),
+            None if output is None else self._encoded(output, name, "output"),
+            None if error is None else self._encoded(error, name, "error"),
+        )
+
+    def _encoded(self, value: Any, name: str, what: str) -> bytes:
         limit = self._store.limits.value_bytes_max
-        error = session.checked_error(given.get("error"), limit)
-        values = {"input": given.get("input"), "output": given.get("output"), "error": error}
-        encoded = {
-            what: codec.encode(value, bytes_max=limit, what=f"the {what} of {name}", path=f"{name}.{what}")
-            for what, value in values.items()
-            if value is not None
-        }
-        return Told(NodeStatus(given.get("status")), **encoded)
+        return codec.encode(value, bytes_max=limit, what=f"the {what} of {name}", path=f"{name}.{what}")
 
     def _advance(self, work: Work, told: Mapping[str, Told]) -> Staged:
         """Stage what is told of nodes. The board is as it was after it."""
@@ -112,9 +118,10 @@ class Run(RunAsks):
                 record = self._check(record, name, one)
                 after, spec = self._after(name, one, work.now_us), board.specs[name]
                 if after.status is NodeStatus.FAILED and spec.on_failure is not None:
-                    record, after, question = self._asks_instead(work, record, name, after)
-                    questions[question.id] = question
-                elif after.status is NodeStatus.FAILED and not spec.optional:
+                    record, after, question = self._asks_instead(work, record, name, after, others=len(questions))
+                    if question is not None:
+                        questions[question.id] = question
+                if after.status is NodeStatus.FAILED and not spec.optional:
                     record = self._fails(work, record, name, after)
                 kept[name] = after
                 turns = self._turns(name, after)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from holdfast.errors import InvalidTransition, InvalidValue, shown
@@ -242,11 +242,16 @@ class Board:
 
     def _settle(self, node: str, was: tuple[NodeStatus, int]) -> None:
         """Say anew what a node is, of which something else is kept, and what is behind it as far as that changes."""
-        waiting, met = [(self._order[node], node)], {node}
+        self._judge((node,))
+        if self._state(node) == was:
+            return
+        waiting = [(self._order[other], other) for other in self.dependents(node)]
+        met = {name for _, name in waiting}
+        heapify(waiting)
         while waiting:
             name = heappop(waiting)[1]
-            before = was if name == node else self._state(name)
-            self._judge([name])
+            before = self._state(name)
+            self._judge((name,))
             if self._state(name) == before:
                 continue
             for other in self.dependents(name):
