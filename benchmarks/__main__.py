@@ -38,6 +38,7 @@ from benchmarks import (
     state_set,
     templates,
     turn,
+    workflow_tails,
 )
 from benchmarks.effort import QUICK, Effort
 from benchmarks.finding import Finding, show
@@ -61,6 +62,7 @@ BENCHMARKS = {
     "runtime": runtime,
     "templates": templates,
     "turn": turn,
+    "workflow_tails": workflow_tails,
     "session_length": session_length,
     "session_stats": session_stats,
 }

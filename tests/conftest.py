@@ -1,10 +1,17 @@
 """What holds for every test."""
 
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
+
+# Some machines are told not to keep bytecode. Several hundred processes are started here, and each would compile all
+# anew, which is three quarters of what its start costs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Several people and suites share a machine: how long one example takes says nothing.
 settings.register_profile("suite", deadline=None)

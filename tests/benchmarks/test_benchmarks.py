@@ -26,9 +26,10 @@ GOALS = {
     "checkpoint": {"checkpoint, 200 keys, 10 changed p50 ≤ 5"},
     "templates": {"a template in simple p50 ≤ 5"},
     "runs": {
-        "a remembered step, read back p50 ≤ 100", "progress, 1 task rate / state.set ≥ 0.5",
-        "progress, 4 tasks rate / state.set ≥ 0.5",
-        "taking up a paused run of 50 nodes, with opening the store p50 ≤ 20",
+        "a remembered step, read back p50 ≤ 100",
+        *(f"progress{how}, {tasks} rate / state.set ≥ 0.5" for how in ("", ", round after round")
+          for tasks in ("1 task", "4 tasks")),
+        "taking up a paused run of 50 nodes in a new process p50 ≤ 20",
     },
     "interactions": {"an answer, where it is waited for p50 ≤ 50000", "interactions.answer p99 ≤ 200000"},
     "cached_get": {"cached state.get, another process open p50 ≤ 10"},
@@ -61,6 +62,11 @@ GOALS = {
         "the final commit of a turn p50 / state.set ≤ 1.6",
         "a whole turn p50 / state.set ≤ 2.6",
         "a repeated request p50 until its answer is there ≤ 200",
+    },
+    "workflow_tails": {
+        f"{what}, {backend} p99 {goal}"
+        for what, goal in (("resuming", "≤ 100"), ("a template", "≤ 1"), ("an answer", "≤ 200"))
+        for backend in ("memory", "SQLite", "PostgreSQL")
     },
     "session_length": {
         "messages.add, 200 messages p50 / of 10 ≤ 1.3", "s.log, 200 messages p50 / of 10 ≤ 1.3",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from holdfast.model.node import NodeSpec, Retry
@@ -67,6 +67,7 @@ class RunModel:
     specs: dict[str, NodeSpec]
     status: str = "pending"
     reason: str | None = None
+    at: str | None = None
     output: Any = None
     error: Any = None
     facts: dict[str, Fact] = field(default_factory=dict)
@@ -96,8 +97,10 @@ class RunModel:
     def status_of(self, node: str) -> str:
         """Where it is."""
         fact = self.fact(node)
-        if fact.status != "ready":
-            return fact.status
+        return self.derived(node) if fact.status == "ready" else fact.status
+
+    def derived(self, node: str) -> str:
+        """What those make it that it depends on."""
         after, join = self.specs[node].after, self.specs[node].join
         wanted = len(after) if join == "all" else min(1, len(after)) if join == "any" else int(join)
         before = [self.status_of(other) for other in after]
@@ -122,7 +125,12 @@ class RunModel:
     def shown(self, node: str) -> tuple[Any, ...]:
         """What a handle shows of it."""
         fact = self.fact(node)
-        return self.status_of(node), fact.attempt, fact.round, fact.input, fact.output, fact.error
+        status = "paused" if self.at == node and self.is_before(node) else self.status_of(node)
+        return status, fact.attempt, fact.round, fact.input, fact.output, fact.error
+
+    def is_before(self, node: str) -> bool:
+        """Whether something is left to do of it."""
+        return self.status_of(node) not in DONE
 
     def outlives(self, node: str) -> bool:
         """Whether the run goes on if the present try, or the next, of that node fails."""
@@ -140,8 +148,11 @@ class RunModel:
 
     def _tell(self, told: Told, now_us: int) -> None:
         was = self.status_of(told.node)
-        ends = was == "running" and told.status in ("completed", "failed")
+        ends = self.fact(told.node).in_try and told.status in ("completed", "failed")
+        ends = ends or (was == "running" and told.status == "ready")
         if self.status in ENDS or (self.status == "paused" and not ends) or told.status not in ALLOWED[was]:
+            raise Refused
+        if told.status == "ready" and was in DONE and self.derived(told.node) == "skipped":
             raise Refused
         self.status = "running" if self.status == "pending" else self.status
         fact = self.fact(told.node)
@@ -182,22 +193,32 @@ class RunModel:
             return
         fact.status, fact.due_us = "failed", None
         if not self.specs[told.node].optional:
-            self.status, self.reason, self.error = "failed", None, {"node": told.node, "error": told.value}
+            self.status, self.reason, self.at = "failed", None, None
+            self.error = {"node": told.node, "error": told.value}
 
-    def paused(self, reason: str | None, node: str | None, now_us: int) -> RunModel:
-        """The run after a pause."""
-        after = self.tell([Told(node, "paused")], now_us) if node is not None else deepcopy(self)
-        if after.status not in ("pending", "running"):
+    def may_be_paused(self, node: str | None) -> bool:
+        """Whether it may be paused, and that node is before it."""
+        return self.status in ("pending", "running") and (node is None or self.is_before(node))
+
+    def paused(self, reason: str | None, node: str | None) -> RunModel:
+        """The run after a pause: of its nodes nothing changes."""
+        if not self.may_be_paused(node):
             raise Refused
-        after.status, after.reason = "paused", reason
+        after = deepcopy(self)
+        after.status, after.reason, after.at = "paused", reason, node
         return after
+
+    def is_paused(self, node: str | None) -> bool:
+        """Whether it is paused, and at that node."""
+        at_it = node is None or node == self.at or self.status_of(node) == "paused"
+        return self.status == "paused" and at_it
 
     def resumed(self) -> RunModel:
         """The run after a pause is over."""
         if self.status != "paused":
             raise Refused
         after = deepcopy(self)
-        after.status, after.reason = "pending", None
+        after.status, after.reason, after.at = "pending", None, None
         for name in self.specs:
             if self.status_of(name) == "paused":
                 fact = self.fact(name)
@@ -210,6 +231,7 @@ class RunModel:
         if self.status in ENDS:
             raise Refused
         after = deepcopy(self)
+        after.at = None
         after.status, after.reason = {"complete": "completed", "fail": "failed", "cancel": "cancelled"}[verb], None
         if verb == "complete":
             after.output = value
@@ -221,6 +243,4 @@ class RunModel:
         """The run with more nodes."""
         if self.status in ENDS:
             raise Refused
-        return RunModel(
-            {**self.specs, **specs}, self.status, self.reason, self.output, self.error, deepcopy(self.facts)
-        )
+        return replace(self, specs={**self.specs, **specs}, facts=deepcopy(self.facts))

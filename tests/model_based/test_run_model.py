@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from holdfast import Session
 from holdfast.errors import InvalidTransition, InvalidValue, NotFound
 from holdfast.handles.run import Run
-from holdfast.model.moment import to_datetime
 from holdfast.model.node import NodeSpec
 from tests.model_based.run_model import ALLOWED, ENDS, Refused, RunModel, Told, spec
+from tests.model_based.run_picture import expected, pictured, shown, tells
 from tests.unit.stores import Stores
 
 T = TypeVar("T")
@@ -33,6 +33,7 @@ PLACES = st.integers(0, 2 * NODES_MOST)
 TELLING = st.tuples(PLACES, st.integers(0, 11), st.sampled_from([None, 1, "x"]))
 Telling = tuple[int, int, Any]
 TELLINGS = st.lists(TELLING, min_size=1, max_size=3)
+MOVES = st.booleans()
 TRIES = st.sampled_from([None, None, 0, 1, 2])
 
 
@@ -142,7 +143,29 @@ class Runs(RuleBasedStateMachine):
     @rule(who=WHO, place=st.none() | PLACES, reason=st.sampled_from([None, "by Bo"]))
     def pause(self, who: int, place: int | None, reason: str | None) -> None:
         node = None if place is None else [*self.model.specs][place % len(self.model.specs)]
-        self._do(who, lambda run: run.pause(reason, node=node), lambda model: model.paused(reason, node, self.now_us))
+        self._do(who, lambda run: run.pause(reason, node=node), lambda model: model.paused(reason, node))
+
+    @rule(who=WHO, place=st.none() | PLACES)
+    def pause_from_the_session(self, who: int, place: int | None) -> None:
+        """It is told of exactly where it was."""
+        node = None if place is None else [*self.model.specs][place % len(self.model.specs)]
+        is_told = self.model.may_be_paused(node)
+        told = self.run(self.sessions[who].pause_runs("all", node=node))
+        assert [run.id for run in told] == ([self.id] if is_told else [])
+        if is_told:
+            self.model = self.model.paused("all", node)
+        self._hold(who)
+
+    @rule(who=WHO, place=st.none() | PLACES)
+    def resume_from_the_session(self, who: int, place: int | None) -> None:
+        """The same, also of where somebody else paused it."""
+        node = None if place is None else [*self.model.specs][place % len(self.model.specs)]
+        is_told = self.model.is_paused(node)
+        told = self.run(self.sessions[who].resume_runs(node=node))
+        assert [run.id for run in told] == ([self.id] if is_told else [])
+        if is_told:
+            self.model = self.model.resumed()
+        self._hold(who)
 
     @precondition(lambda self: self.model.status == "paused")
     @rule(who=WHO)
@@ -181,7 +204,7 @@ class Runs(RuleBasedStateMachine):
                 self.run(call())
         self._hold(who)
 
-    @precondition(lambda self: self.model.status in ("pending", "running"))
+    @precondition(lambda self: self.model.status not in ENDS)
     @rule(who=WHO, first=TELLINGS, second=TELLINGS, looks=st.booleans(), commits=st.booleans())
     def tell_in_a_transaction(
         self, who: int, first: list[Telling], second: list[Telling], looks: bool, commits: bool
@@ -211,24 +234,40 @@ class Runs(RuleBasedStateMachine):
             self.model = after if commits else self.model
         self._hold(who)
 
-    @precondition(lambda self: self.model.status in ("pending", "running"))
-    @rule(left=WHO, right=WHO, one=TELLINGS, other=TELLINGS, pauses=st.booleans(), looks=st.booleans())
+    @precondition(lambda self: self.model.status not in ENDS)
+    @rule(left=WHO, right=WHO, one=TELLINGS, other=TELLINGS, place=st.none() | PLACES, moves=MOVES, looks=st.booleans())
     def do_two_things_at_once(
-        self, left: int, right: int, one: list[Telling], other: list[Telling], pauses: bool, looks: bool
+        self,
+        left: int,
+        right: int,
+        one: list[Telling],
+        other: list[Telling],
+        place: int | None,
+        moves: bool,
+        looks: bool,
     ) -> None:
-        """By one handle or by two, in either order: as if one came after the other."""
-        first, second = self.told(one), self.told(other)
+        """By one handle or by two, in either order: as if one came after the other. A run that is paused is resumed,
+        one that goes on is paused, at any point."""
+        first, second, resumes = self.told(one), self.told(other), self.model.status == "paused"
+        node = None if place is None else [*self.model.specs][place % len(self.model.specs)]
+
+        async def move() -> object:
+            run = self.handles[right]
+            if not moves:
+                return await tells(run, second)
+            return await (run.resume() if resumes else run.pause("both", node=node))
 
         async def both() -> list[bool]:
             telling = _is_done(tells(self.handles[left], first))
-            moving = self.handles[right].pause("both") if pauses else tells(self.handles[right], second)
             looking = _awaited(self.handles[left].refresh() if looks else asyncio.sleep(0))
-            return [*(await asyncio.gather(telling, _is_done(moving), looking))[:2]]
+            return [*(await asyncio.gather(telling, _is_done(move()), looking))[:2]]
 
         def after(model: RunModel, number: int) -> RunModel:
             if number == 0:
                 return model.tell(first, self.now_us)
-            return model.paused("both", None, self.now_us) if pauses else model.tell(second, self.now_us)
+            if not moves:
+                return model.tell(second, self.now_us)
+            return model.resumed() if resumes else model.paused("both", node)
 
         done = self.run(both())
         may_be = [model for order in ((0, 1), (1, 0)) if (model := self._replayed(after, order, done)) is not None]
@@ -312,18 +351,6 @@ def _after(told: list[Told], model: RunModel, now_us: int) -> RunModel:
         return model
 
 
-async def tells(run: Run, told: list[Told]) -> None:
-    given = {one.node: {"status": one.status, _carries(one.status): one.value} for one in told}
-    if len(told) == 1:
-        await run.progress(told[0].node, **given[told[0].node])
-    else:
-        await run.progress(given)
-
-
-def _carries(status: str) -> str:
-    return {"running": "input", "failed": "error"}.get(status, "output")
-
-
 async def _is_done(call: Awaitable[object]) -> bool:
     try:
         await call
@@ -334,35 +361,6 @@ async def _is_done(call: Awaitable[object]) -> bool:
 
 async def _awaited(call: Awaitable[object]) -> None:
     await call
-
-
-def shown(run: Run, node: str) -> tuple[Any, ...]:
-    """What a handle shows of a node."""
-    one = run.nodes[node]
-    return one.status, one.attempt, one.round, one.input, one.output, one.error
-
-
-def pictured(run: Run) -> dict[str, Any]:
-    """What a handle shows."""
-    return {
-        "run": (run.status, run.pause_reason, run.output, run.error),
-        "ready": set(run.ready_nodes()),
-        "next": run.next_at,
-        "done": run.is_done,
-        **{name: shown(run, name) for name in run.nodes},
-    }
-
-
-def expected(model: RunModel, now_us: int) -> dict[str, Any]:
-    """What one should show."""
-    next_us = model.next_us()
-    return {
-        "run": (model.status, model.reason, model.output, model.error),
-        "ready": model.ready(now_us),
-        "next": None if next_us is None else to_datetime(next_us),
-        "done": all(model.status_of(name) in ("completed", "failed", "skipped") for name in model.specs),
-        **{name: model.shown(name) for name in model.specs},
-    }
 
 
 def check(backend: str, *, examples: int, steps: int) -> None:
@@ -384,8 +382,13 @@ def test_runs_go_as_the_model_says(backend: str) -> None:
     check(backend, examples=15, steps=25)
 
 
+def test_runs_go_as_the_model_says_on_a_server() -> None:
+    """No otherwise where each commit takes a round trip."""
+    check("postgres", examples=2, steps=12)
+
+
 @pytest.mark.soak
-@pytest.mark.parametrize("backend", ["memory", "weakest", "sqlite"])
+@pytest.mark.parametrize("backend", ["memory", "weakest", "sqlite", "postgres"])
 def test_runs_go_as_the_model_says_for_long(backend: str) -> None:
     """The same, many times."""
     check(backend, examples=400, steps=60)

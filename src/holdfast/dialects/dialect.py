@@ -231,8 +231,10 @@ def refused(problem: Exception) -> TemplateError:
     return TemplateError(f"the template cannot be used: {str(problem)[:200] or type(problem).__name__}")
 
 
-def kept(path: str, missing: Missing) -> str:
-    """What stands for a missing value, in a dialect that does not know how its place was written."""
+def kept(path: str, missing: Missing, *, written: str | None = None) -> str:
+    """What stands for a missing value: its place as it was `written`, or plain where the dialect does not know that."""
     if missing == "error":
         raise absent(path)
-    return "" if missing == "empty" else "{{" + path + "}}"
+    if missing == "empty":
+        return ""
+    return "{{" + path + "}}" if written is None else written

@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dotpromptz_handlebars._render import _call, _is_quoted, _number, _parts, compile_template, render_program
-from dotpromptz_handlebars._types import Block, Mustache, Text
+from dotpromptz_handlebars._render import _call, _is_quoted, _number, _parse, _parts, _tokens, render_program
+from dotpromptz_handlebars._types import Block, Mustache, TagToken, Text
 
 from holdfast.dialects.dialect import (
     ABSENT,
@@ -33,6 +33,9 @@ from holdfast.dialects.dialect import (
 from holdfast.errors import HoldfastError, TemplateError
 
 _ESCAPED = re.compile(r"(?<!\\)\\\{\{")
+_CLOSING, _TRIPLE, _LONG_COMMENT = re.compile(r"\}\}"), re.compile(r"\}~?\}\}"), re.compile(r"--~?\}\}")
+_NO_PLACE = ("!", "#", "^", "/", ">", "*")
+_ELSE = re.compile(r"else(?: |\Z)")
 _DEPTH = 2 * NESTED_MAX  # the library counts a block and what is in it
 _WORDS = frozenset({"true", "false", "null", "undefined", "this", ".", ".."})
 _BLOCKS = frozenset({"if", "unless", "each", "with"})
@@ -47,11 +50,50 @@ class Handlebars:
         places = places_of(text, "{{")
         check_marks(_ESCAPED.sub("   ", text))
         try:
-            return HandlebarsTemplate(compile_template(text, max_depth=_DEPTH), places)
+            return HandlebarsTemplate(_parse([*_with_sources(text, _tokens(text))], max_depth=_DEPTH), places)
         except HoldfastError:
             raise
         except Exception as problem:
             raise refused(problem) from problem
+
+
+class _Source(str):
+    """How a place was written: a text that stands before it in what the library reads, and nowhere else."""
+
+    __slots__ = ()
+
+
+def _with_sources(text: str, tokens: list[TagToken | str]) -> Iterator[TagToken | str]:
+    """The tokens, and before each that is a mark what of the text it was."""
+    place = 0
+    for token in tokens:
+        if isinstance(token, TagToken):
+            begins, place = _span(text, place, token)
+            if not token.body.startswith(_NO_PLACE) and _ELSE.match(token.body) is None:
+                yield _Source(text[begins:place])
+        yield token
+
+
+def _span(text: str, after: int, token: TagToken) -> tuple[int, int]:
+    """Where the mark of a token begins and ends: it is the first one after that place."""
+    if token.raw_block and token.body.startswith("/"):
+        closing = "{{{{" + token.body + "}}}}"
+        begins = text.index(closing, after)
+        return begins, begins + len(closing)
+    begins = text.index("{{", after)
+    while _is_escaped(text, begins):  # taken for text
+        begins = text.index("{{", begins + 2)
+    if token.raw_block:
+        return begins, text.index("}}}}", begins + 4) + 4
+    is_long = token.body.startswith("!--")
+    closing_ = _LONG_COMMENT if is_long else _TRIPLE if token.triple else _CLOSING
+    closed = closing_.search(text, text.index("!--", begins) + 3 if is_long else begins + 2)
+    assert closed is not None
+    return begins, closed.end()
+
+
+def _is_escaped(text: str, place: int) -> bool:
+    return text.endswith("\\", 0, place) and not text.endswith("\\\\", 0, place)
 
 
 class HandlebarsTemplate:
@@ -59,10 +101,11 @@ class HandlebarsTemplate:
 
     def __init__(self, program: list[Any], places: int) -> None:
         self._places = places
-        self._named: list[str] = []
+        self._named: list[tuple[str, str]] = []
         self._paths: dict[Path, None] = {}
-        single = len(program) == 1 and isinstance(program[0], Mustache) and not program[0].call["args"]
-        self._single: Path | None = _path(program[0].call["name"]) if single else None
+        *sources, last = program or [None]
+        single = all(_is_source(node) for node in sources) and isinstance(last, Mustache) and not last.call["args"]
+        self._single: Path | None = _path(last.call["name"]) if single else None
         self._program = self._prepared(program)
         self.paths: Sequence[Path] = tuple(self._paths)
         """See `Compiled.paths`; of a name within a block the item may have it."""
@@ -73,7 +116,8 @@ class HandlebarsTemplate:
 
         def show(args: list[Any], _: object) -> str:
             value, place = args
-            text = kept(self._named[place], missing) if value is None else as_text(value)
+            path, written = self._named[place]
+            text = kept(path, missing, written=written) if value is None else as_text(value)
             fuel.text(len(text))
             return text
 
@@ -109,10 +153,14 @@ class HandlebarsTemplate:
 
     def _prepared(self, nodes: list[Any]) -> list[Any]:
         """The nodes with what counts in them. Raises TemplateError for one that is not for templates of variables."""
-        prepared: list[Any] = [_helper(_ENTER, str(sum(len(node.value) for node in nodes if isinstance(node, Text))))]
+        texts = [node.value for node in nodes if isinstance(node, Text) and not _is_source(node)]
+        prepared: list[Any] = [_helper(_ENTER, str(sum(map(len, texts))))]
+        source = ""
         for node in nodes:
-            if isinstance(node, Mustache):
-                prepared.append(self._place(node.call))
+            if _is_source(node):
+                source = node.value
+            elif isinstance(node, Mustache):
+                prepared.append(self._place(node.call, source))
             elif isinstance(node, Block):
                 self._note(node.call, block=True)
                 prepared.append(Block(node.call, self._prepared(node.body), self._prepared(node.inverse)))
@@ -122,10 +170,10 @@ class HandlebarsTemplate:
                 raise TemplateError("partials and decorators are not for templates of variables")
         return prepared
 
-    def _place(self, call: dict[str, Any]) -> Mustache:
+    def _place(self, call: dict[str, Any], source: str) -> Mustache:
         self._note(call, block=False)
         written = " ".join([call["name"], *call["args"]])
-        self._named.append(written)
+        self._named.append((written, source))
         return _helper(_SHOW, f"({written})" if call["args"] else call["name"], str(len(self._named) - 1))
 
     def _note(self, call: dict[str, Any], *, block: bool) -> None:
@@ -139,6 +187,10 @@ class HandlebarsTemplate:
                 self._note(_call(token[1:-1].strip()), block=False)
             elif path := _path(token):
                 self._paths[path] = None
+
+
+def _is_source(node: object) -> bool:
+    return isinstance(node, Text) and isinstance(node.value, _Source)
 
 
 def _helper(name: str, *args: str) -> Mustache:

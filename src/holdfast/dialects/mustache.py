@@ -12,10 +12,11 @@ blanks in a row: nothing of that sort gets to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pystache.parser import ParsingError, parse
+from pystache.defaults import DELIMITERS
+from pystache.parser import ParsingError, _compile_template_re, parse
 from pystache.renderengine import RenderEngine
 
 from holdfast.dialects.dialect import (
@@ -37,6 +38,7 @@ BLANKS_MAX = 200
 """Blanks in a row, and a tenth of them in a mark."""
 
 _BEYOND = re.compile(r"\{\{\s*[=>]")
+_MARK = _compile_template_re(DELIMITERS)
 _BLANKS = re.compile(rf"[ \t]{{{BLANKS_MAX + 1}}}")
 
 
@@ -52,7 +54,7 @@ class Mustache:
         if _BLANKS.search(text) is not None:
             raise TemplateError(f"the template has more than {BLANKS_MAX} blanks in a row")
         try:
-            return MustacheTemplate(parse(text, raise_on_mismatch=True), places)
+            return MustacheTemplate(parse(text, raise_on_mismatch=True), _written(text), places)
         except ParsingError as problem:
             raise refused(problem) from problem
 
@@ -60,14 +62,13 @@ class Mustache:
 class MustacheTemplate:
     """See `Compiled`."""
 
-    def __init__(self, parsed: Any, places: int) -> None:
+    def __init__(self, parsed: Any, written: Iterator[str], places: int) -> None:
         self._parsed = parsed
         self._places = places
         tree = parsed._parse_tree
-        single = len(tree) == 1 and type(tree[0]).__name__ in ("_EscapeNode", "_LiteralNode")
-        self._single: Path | None = _path(tree[0].key) if single else None
+        self._single: Path | None = _path(tree[0].key) if len(tree) == 1 and _is_place(tree[0]) else None
         paths: dict[Path, None] = {}
-        _prepare(tree, paths, depth=0)
+        _prepare(tree, paths, written, depth=0)
         self.paths: Sequence[Path] = tuple(paths)
         """See `Compiled.paths`; of a name within a section the item may have it."""
 
@@ -104,17 +105,42 @@ class _Head:
         return ""
 
 
-def _prepare(tree: list[Any], paths: dict[Path, None], *, depth: int) -> None:
-    """Note what the nodes name, and put a head into each section. Raises TemplateError for too many in each other."""
+class _Place:
+    """A place, and how it was written: the library's own nodes do not know."""
+
+    def __init__(self, key: str, written: str) -> None:
+        self._key = key
+        self._written = written
+
+    def render(self, engine: _Engine, context: _Stack) -> str:
+        return engine.place(context, self._key, self._written)
+
+
+def _is_place(node: object) -> bool:
+    return type(node).__name__ in ("_EscapeNode", "_LiteralNode")
+
+
+def _written(text: str) -> Iterator[str]:
+    """The places of a template as they were written, in order, found by what the library finds them by."""
+    for mark in _MARK.finditer(text):
+        if mark["tag"] in ("", "&") or mark["raw"]:
+            yield mark[0][len(mark["whitespace"]) :]
+
+
+def _prepare(tree: list[Any], paths: dict[Path, None], written: Iterator[str], *, depth: int) -> None:
+    """Note what the nodes name, put ours in the stead of places, and a head into each section. Raises TemplateError for
+    too many in each other."""
     if depth > NESTED_MAX:
         raise TemplateError(f"more than {NESTED_MAX} sections are in each other")
     chars = sum(len(node) for node in tree if isinstance(node, str))
-    for node in tree:
+    for n, node in enumerate(tree):
         if (key := getattr(node, "key", ".")) != ".":
             paths[_path(key)] = None
+        if _is_place(node):
+            tree[n] = _Place(key, next(written))
         inner = getattr(node, "parsed", None) or getattr(node, "parsed_section", None)
         if inner is not None:
-            _prepare(inner._parse_tree, paths, depth=depth + 1)
+            _prepare(inner._parse_tree, paths, written, depth=depth + 1)
     tree.insert(0, _Head(chars))
 
 
@@ -152,10 +178,10 @@ class _Engine(RenderEngine):  # type: ignore[misc]
         self._missing: Missing = missing
         self.fuel = fuel
 
-    def fetch_string(self, context: _Stack, name: str) -> str:
+    def place(self, context: _Stack, name: str, written: str) -> str:
         """The text of a place."""
         value = context.get(name)
-        text = kept(name, self._missing) if value is ABSENT else as_text(value)
+        text = kept(name, self._missing, written=written) if value is ABSENT else as_text(value)
         self.fuel.text(len(text))
         return text
 

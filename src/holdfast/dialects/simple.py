@@ -5,8 +5,9 @@ r"""The dialect `simple`: places with paths and filters, and nothing that could 
     place    "{{" path { "|" filter } "}}"          path     name { "." name | "." digits | "[" integer or text "]" }
     filter   name [ "(" literal ")" ]               literal  text in quotes, number, true, false, null
 
-A backslash before `{{` takes it for text; two of them are one backslash before a place. Text is read from left to right
-once, and each character of a place by one match of `_TOKEN`: the time grows with the length alone. Tried and rejected:
+Directly before `{{` two backslashes are one, and one that is left over takes the `{{` for text; anywhere else a
+backslash is what it is. Text is read from left to right once, and each character of a place by one match of `_TOKEN`:
+the time grows with the length alone. Tried and rejected:
 one regular expression substituted at each rendering, which is three times slower than joining what was split once.
 """
 
@@ -42,7 +43,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?(?![\w.])")
-_OPENING = re.compile(r"(\\{0,2})\{\{")
+_OPENING = re.compile(r"(?<!\\)(\\*)\{\{")
 _WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None}
 _NONE = object()
 
@@ -71,12 +72,12 @@ class Simple:
         literal = ""
         while (opening := _OPENING.search(text, place)) is not None:
             literal += text[place : opening.start()]
-            slashes = len(opening.group(1))
+            pairs, escapes = divmod(len(opening.group(1)), 2)
+            literal += "\\" * pairs
             place = opening.end()
-            if slashes == 1:
+            if escapes:
                 literal += "{{"
                 continue
-            literal += "\\" * (slashes // 2)
             places += 1
             if places > PLACES_MAX:
                 raise mistaken(f"there are more than {PLACES_MAX:,} places", text, opening.start())

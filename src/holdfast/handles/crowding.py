@@ -17,7 +17,7 @@ from holdfast.errors import NotFound
 from holdfast.handles.keeper import Keeper, keeper_of
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target
-from holdfast.kernel.commit import Found
+from holdfast.kernel.commit import Cell, Found
 from holdfast.kernel.work import Work
 from holdfast.model.session import SessionRecord
 from holdfast.operations import displace
@@ -103,10 +103,14 @@ async def _end(store: Store, scope: str, reason: str, *, counted: Found | None =
     keeper, id = keeper_of(store), store.ids.uuid7(store.now_us())
 
     async def stage(work: Work) -> Became:
-        before = await displace.open_record(work, scope, counted=counted)
+        claims: list[Cell] = []
+        if counted is None:
+            before = await displace.open_record(work, scope)
+        else:
+            before, claims = await displace.counted_record(work, scope)
         if before is None:
             return "gone"
-        if counted is not None and await _is_held(keeper, work, scope):
+        if await _is_held(keeper, scope, claims):
             return "held"
         if counted is not None and not await displace.is_where_it_was(work, counted):
             return "moved"
@@ -120,8 +124,8 @@ async def _end(store: Store, scope: str, reason: str, *, counted: Found | None =
     return became
 
 
-async def _is_held(keeper: Keeper, work: Work, scope: str) -> bool:
-    cell = await displace.claim_of(work, scope)
-    if cell is None:
-        return False
-    return not await keeper.is_dead(scope, cell, claim.decode(cell))
+async def _is_held(keeper: Keeper, scope: str, claims: list[Cell]) -> bool:
+    for cell in claims:
+        if not await keeper.is_dead(scope, cell, claim.decode(cell)):
+            return True
+    return False

@@ -15,12 +15,14 @@ from holdfast.handles.interaction import time_out
 from holdfast.handles.keeper import remove_dead_beats
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Target
+from holdfast.handles.winding_up import means_of
 from holdfast.kernel.commit import Found, Retention, Swept
 from holdfast.kernel.work import Work
 from holdfast.model.duration import to_us
 from holdfast.model.sweep import SweepReport, added
 from holdfast.operations import checkpoint, fork, sweep
 from holdfast.operations.leave import leave
+from holdfast.operations.wind_up import wind_up
 from holdfast.services import interaction
 
 
@@ -47,6 +49,7 @@ async def sweep_step(store: Store, *, retention_us: int | None) -> tuple[SweepRe
         _expire,
         partial(_retire, retention_us=retention_us),
         _let_runs_leave,
+        _wind_up,
         _time_out,
         _remove_dead_beats,
         _thin_out,
@@ -107,6 +110,18 @@ async def _time_out(store: Store) -> SweepReport:
     now_us, most = store.now_us(), store.config.sweep.budget
     done, more = await sweep.each(_works(store), "interaction", take, until_us=now_us, most=most)
     return SweepReport(timed_out=done, more=more)
+
+
+async def _wind_up(store: Store) -> SweepReport:
+    """What has ended, and of which whoever ended it has left something open."""
+    means = replace(means_of(store), work=_works(store))
+
+    async def take(_: Callable[[], Work], found: Found) -> bool:
+        return await wind_up(means, found.scope, found.key)
+
+    now_us, most = store.now_us(), store.config.sweep.budget
+    _, more = await sweep.each(_works(store), "ending", take, until_us=now_us, most=most)
+    return SweepReport(more=more)
 
 
 async def _remove_dead_beats(store: Store) -> SweepReport:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from functools import partial
 from typing import Any, Self
 
 from holdfast.errors import NotFound
 from holdfast.handles.measured import measured
+from holdfast.handles.node_clock import standing_still
 from holdfast.handles.run_writes import Beside
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Target
 from holdfast.handles.watch import Watch
+from holdfast.handles.winding_up import wind_up_now
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Read
+from holdfast.kernel.work import Work
 from holdfast.model import interaction as model
 from holdfast.model.duration import Duration, to_seconds
 from holdfast.model.interaction import Answer, Given, InteractionKind, InteractionRecord, InteractionStatus
 from holdfast.model.moment import to_datetime
-from holdfast.operations.settle import settle
-from holdfast.services import interaction
+from holdfast.operations.settle import Settled, settle
+from holdfast.services import interaction, run
 
 LOOK_S = 5.0
 """How long who waits trusts its clock: a wall that leapt past the due time is noticed by then."""
@@ -153,12 +155,12 @@ class Interaction:
 
     async def _see(self) -> bool:
         """Look at what is stored; whether that is the last word."""
-        key = interaction.key_of(self.run, self.id)
-        view = (await self._store.work().peek([Read(self._target.scope, (key,))]))[0]
+        key, of = interaction.key_of(self.run, self.id), run.key_of(self.run)
+        view = (await self._store.work().peek([Read(self._target.scope, (key, of))]))[0]
         cell = view.cells.get(key)
         if cell is None or self._target.epoch not in (None, view.head.epoch):
             raise interaction.missing(self.id)
-        self._record = interaction.decode(cell)
+        self._record = interaction.decode(cell).met(run.ended_us(view.cells, self.run))
         return not self._record.is_pending
 
     async def wait(self, timeout: Duration | None = None) -> Answer:
@@ -175,14 +177,16 @@ class Interaction:
             if not await self._see():
                 if not self.required:
                     return answer_of(self._record, self._record.by_default(self._store.now_us()))
-                await self._wait(until_s)
+                with standing_still():
+                    await self._wait(until_s)
         except NotFound as gone:
             raise model.withdrawn(self.id, "its run or session is gone") from gone
         given = self._record.given
         if given is None:
             raise model.withdrawn(self.id)
         if self._on_answer is not None:
-            await self._on_answer()
+            with standing_still():  # others may hold the run by now
+                await self._on_answer()
         return answer_of(self._record, given)
 
     async def _wait(self, until_s: float | None) -> None:
@@ -210,13 +214,36 @@ def answer_of(record: InteractionRecord, given: Given) -> Answer:
     )
 
 
-async def time_out(store: Store, target: Target, run: str, id: str) -> bool:
-    """Let the time of a question be over, if it is over still; whether this very call did that. Raises NotFound."""
-    key, entry = interaction.key_of(run, id), store.ids.uuid7(store.now_us())
-    settled, _ = await Beside(store).change(
-        target, lambda work: settle(work, target.scope, key, partial(_timed_out, now_us=work.now_us), id=entry)
-    )
-    return settled.is_new
+async def time_out(store: Store, target: Target, of: str, id: str) -> bool:
+    """Let the time of a question of that run be over, if it is over still; whether this very call did that. Raises
+    NotFound."""
+    key = interaction.key_of(of, id)
+    return (await settled(store, target, key, _timed_out)).is_new
+
+
+async def settled(
+    store: Store,
+    target: Target,
+    key: str,
+    judge: Callable[[InteractionRecord, int], InteractionRecord],
+    *,
+    node: str | None = None,
+) -> Settled:
+    """What a question becomes, by `judge(record, now_us)`, committed with what follows from that. Raises NotFound."""
+    few = store.limits.operations_max // 4
+
+    async def stage(work: Work) -> Settled:
+        def new_id() -> str:
+            return store.ids.uuid7(work.now_us)
+
+        return await settle(
+            work, target.scope, key, lambda record: judge(record, work.now_us), new_id=new_id, few=few, node=node
+        )
+
+    became, _ = await Beside(store).change(target, stage)
+    if became.lingers:
+        await wind_up_now(store, target.scope, run.key_of(became.record.run))
+    return became
 
 
 def _timed_out(record: InteractionRecord, now_us: int) -> InteractionRecord:

@@ -10,23 +10,22 @@ from msgspec import Raw
 
 from holdfast.errors import InvalidValue, shown
 from holdfast.handles.asking import check_value, names
-from holdfast.handles.interaction import Interaction, answer_of
+from holdfast.handles.interaction import Interaction, answer_of, settled
 from holdfast.handles.measured import measured
-from holdfast.handles.run_writes import Beside
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Found
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
+from holdfast.kernel.work import Work
 from holdfast.model import cause
 from holdfast.model import interaction as model
 from holdfast.model.interaction import Answer, Decision, Given, InteractionRecord
 from holdfast.model.moment import to_us
 from holdfast.model.page import Page
 from holdfast.operations import interactions_page, run_place
-from holdfast.operations.settle import settle
-from holdfast.services import interaction
+from holdfast.services import interaction, run
 from holdfast.services import session as sessions
 
 
@@ -58,8 +57,14 @@ class RunInteractions:
         """All of them with what came of each, the oldest first, as they are now. One read. Raises NotFound if the run's
         session is gone."""
         scope, wanted = self._target.scope, interaction.all_of(self._run)
-        cells = await Alone(self._store).read(self._target, lambda work: work.range(scope, wanted))
-        records = sorted(map(interaction.decode, cells), key=_asked)
+        own = run.key_of(self._run)
+
+        async def look(work: Work) -> list[InteractionRecord]:
+            cells = await work.range(scope, wanted, along=(own,))
+            ended_us = run.ended_us(await work.get_many(scope, (own,)), self._run)
+            return [interaction.decode(cell).met(ended_us) for cell in cells]
+
+        records = sorted(await Alone(self._store).read(self._target, look), key=_asked)
         return [Interaction(self._store, self._target, record) for record in records]
 
 
@@ -128,18 +133,12 @@ async def _settled(
     by: str | None = None,
 ) -> InteractionRecord:
     """What a question becomes, committed with what follows from that, in the name of whoever answers."""
-    key, entry = interaction.key_of(asked.run, asked.id), store.ids.uuid7(store.now_us())
+    key = interaction.key_of(asked.run, asked.id)
     why = {"answer": asked.id}
     if by is not None and store.why().by is None:
         why["by"] = by
     with cause.acting(**why):
-        settled, _ = await Beside(store).change(
-            target,
-            lambda work: settle(
-                work, target.scope, key, lambda record: judge(record, work.now_us), id=entry, node=asked.node
-            ),
-        )
-    return settled.record
+        return (await settled(store, target, key, judge, node=asked.node)).record
 
 
 @measured("interactions", store="_store")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdfast.errors import InvalidTransition, InvalidValue, NotFound, shown
+from holdfast.errors import InvalidTransition, InvalidValue, NotFound, Unavailable, shown
 from holdfast.handles.measured import measured
 from holdfast.handles.run_asks import RunAsks
 from holdfast.handles.run_node import RunNode, Telling
 from holdfast.handles.run_writes import Staged
+from holdfast.handles.unit import Together
 from holdfast.kernel import codec
+from holdfast.kernel.limits import check_signal
+from holdfast.kernel.line import Line
 from holdfast.kernel.live import encode_live
 from holdfast.kernel.work import Work
 from holdfast.model import node as nodes
@@ -24,9 +28,6 @@ from holdfast.model.node import NodeRecord, NodeStatus
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.services import change, session
 
-Move = Callable[[RunRecord, Work], RunRecord]
-"""What a move makes of the record of a run."""
-
 
 class Told(Struct, frozen=True):
     """What is told of a node: where it is now, and what came with it, encoded."""
@@ -35,6 +36,10 @@ class Told(Struct, frozen=True):
     input: bytes | None = None
     output: bytes | None = None
     error: bytes | None = None
+
+
+def _shown(told: Told) -> dict[str, Any]:
+    return {"status": told.status.value, "output": codec.decode(told.output or b"null")}
 
 
 @measured("run", store="_store")
@@ -63,15 +68,16 @@ class Run(RunAsks):
 
         "running" begins a try; "failed" ends it, and the node is ready again after its pause if it has tries left; else
         the run fails, unless the node is optional or a question decides. "ready" begins another round of a node that
-        was done, and of all that depends on it. What has begun may end while the run is paused; nothing begins.
+        was done, and of all that depends on it; not of one that is skipped because of others. What has begun may end
+        while the run is paused; nothing begins.
 
         Raises InvalidTransition for a move that there is not, NotFound for a node, LeaseLost if the run is held here
         and was taken away; with `runs.track_nodes` off it is told to followers and kept nowhere.
         """
-        if isinstance(node, Mapping):
-            told = {name: self._told(name, given) for name, given in node.items()}
+        if isinstance(node, str) or not isinstance(node, Mapping):
+            told = {node: self._told_of(node, status, input, output, error)}
         else:
-            told = {node: self._told(node, {"status": status, "input": input, "output": output, "error": error})}
+            told = {name: self._told(name, given) for name, given in node.items()}
         if not self._record.tracks:
             await self._emit(told)
             return
@@ -84,18 +90,24 @@ class Run(RunAsks):
             raise InvalidValue(
                 f"of a node status, input, output and error are told, not {shown(unknown[0])}", path=name
             )
-        limit = self._store.limits.value_bytes_max
-        error = session.checked_error(given.get("error"), limit)
-        values = {"input": given.get("input"), "output": given.get("output"), "error": error}
-        encoded = {
-            what: codec.encode(value, bytes_max=limit, what=f"the {what} of {name}", path=f"{name}.{what}")
-            for what, value in values.items()
-            if value is not None
-        }
-        return Told(NodeStatus(given.get("status")), **encoded)
+        return self._told_of(name, given.get("status"), given.get("input"), given.get("output"), given.get("error"))
 
-    def _advance(self, work: Work, told: Mapping[str, Told], *, then: Move | None = None) -> Staged:
-        """Stage what is told of nodes, and a move of the run with it. The board is as it was after it."""
+    def _told_of(self, name: str, status: Any, input: Any = None, output: Any = None, error: Any = None) -> Told:
+        if error is not None:
+            error = session.checked_error(error, self._store.limits.value_bytes_max)
+        return Told(
+            status if type(status) is NodeStatus else NodeStatus(status),
+            None if input is None else self._encoded(input, name, "input"),
+            None if output is None else self._encoded(output, name, "output"),
+            None if error is None else self._encoded(error, name, "error"),
+        )
+
+    def _encoded(self, value: Any, name: str, what: str) -> bytes:
+        limit = self._store.limits.value_bytes_max
+        return codec.encode(value, bytes_max=limit, what=f"the {what} of {name}", path=f"{name}.{what}")
+
+    def _advance(self, work: Work, told: Mapping[str, Told]) -> Staged:
+        """Stage what is told of nodes. The board is as it was after it."""
         self._check_known(told)
         board, record = self._board, self._record
         kept: dict[str, NodeRecord] = {}
@@ -106,9 +118,10 @@ class Run(RunAsks):
                 record = self._check(record, name, one)
                 after, spec = self._after(name, one, work.now_us), board.specs[name]
                 if after.status is NodeStatus.FAILED and spec.on_failure is not None:
-                    record, after, question = self._asks_instead(work, record, name, after)
-                    questions[question.id] = question
-                elif after.status is NodeStatus.FAILED and not spec.optional:
+                    record, after, question = self._asks_instead(work, record, name, after, others=len(questions))
+                    if question is not None:
+                        questions[question.id] = question
+                if after.status is NodeStatus.FAILED and not spec.optional:
                     record = self._fails(work, record, name, after)
                 kept[name] = after
                 turns = self._turns(name, after)
@@ -119,14 +132,12 @@ class Run(RunAsks):
         finally:
             if len(told) > 1:
                 self._put_back(before)
-        if then is not None:
-            record = then(record, work)
-        elif record.asked:
+        if record.asked:
             record = self._waits_after(work, record, kept)
         return self._stage(work, Staged(record, kept, questions=questions))
 
-    def _check_known(self, told: Mapping[str, Told]) -> None:
-        for name in told:
+    def _check_known(self, names: Iterable[str]) -> None:
+        for name in names:
             if name not in self._board.specs:
                 known = ", ".join([*self._board.specs][:20]) or "none"
                 raise NotFound(
@@ -138,13 +149,22 @@ class Run(RunAsks):
     def _check(self, record: RunRecord, name: str, told: Told) -> RunRecord:
         """Raise InvalidTransition for what may not be told now; returns the record, which runs once a node does."""
         status = self._board.statuses[name]
-        ends = status is NodeStatus.RUNNING and told.status in (NodeStatus.COMPLETED, NodeStatus.FAILED)
-        if not (ends and record.status is RunStatus.PAUSED):
+        if not (record.status is RunStatus.PAUSED and self._may_end(name, told.status)):
             model.check_works(record)
         nodes.check_move(name, status, told.status)
+        if told.status is NodeStatus.READY and status in nodes.DONE:
+            self._board.check_begins_again(name)
         if record.status is RunStatus.PENDING:
             return record.moved(RunStatus.RUNNING, at_us=self._store.now_us())
         return record
+
+    def _may_end(self, name: str, to: NodeStatus) -> bool:
+        """Whether that ends a try which is under way, and so may be told while the run is paused: completed, failed, or
+        given back. Of a node too that was paused itself, but not of one that waits for an answer."""
+        if to is NodeStatus.READY:
+            return self._board.statuses[name] is NodeStatus.RUNNING
+        before = self._board.record(name)
+        return to in (NodeStatus.COMPLETED, NodeStatus.FAILED) and before.is_open and not before.asks
 
     def _after(self, name: str, told: Told, at_us: int) -> NodeRecord:
         before, spec = self._board.record(name), self._board.specs[name]
@@ -163,6 +183,8 @@ class Run(RunAsks):
             if status in (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED):
                 return before.again()
             return before.given_back() if status is NodeStatus.RUNNING else before.set_to(told.status, at_us=at_us)
+        if told.status is NodeStatus.PAUSED:
+            return before.paused(resumed=self._record.resumed)
         return before.set_to(told.status, at_us=at_us)
 
     def _turns(self, name: str, after: NodeRecord) -> bool:
@@ -177,20 +199,32 @@ class Run(RunAsks):
         return record.moved(RunStatus.FAILED, at_us=work.now_us, error=codec.encode(told))
 
     async def _emit(self, told: Mapping[str, Told]) -> None:
-        """Tell followers of nodes of which nothing is kept."""
+        """Tell followers of nodes of which nothing is kept: in a transaction, once it has committed."""
         if not told.keys() <= self._board.specs.keys():
             await self.refresh()
         self._check_known(told)
-        for name, one in told.items():
-            value = {"run": self.id, "status": one.status.value, "output": codec.decode(one.output or b"null")}
-            line = change.emitted("run", name, value)
-            payload = encode_live(self._target.epoch or 0, self._store.now_us(), self._store.cause(), line)
-            await self._store.kernel.signal(self._target.scope, payload)
+        lines = [change.emitted("run", name, {"run": self.id, **_shown(one)}) for name, one in told.items()]
+        cause, scope = self._store.cause(), self._target.scope
+
+        def payload(line: Line) -> bytes:
+            return encode_live(self._target.epoch or 0, self._store.now_us(), cause, line)
+
+        async def tell() -> None:
+            for line in lines:
+                with suppress(Unavailable):  # a signal may be lost
+                    await self._store.kernel.signal(scope, payload(line))
+
+        if not isinstance(self._unit, Together):
+            return await tell()
+        self._unit.check()
+        for line in lines:
+            check_signal(scope, payload(line), self._store.limits)
+        self._unit.along.told.append(tell)
 
     def node(self, node: str, *, input: Any = None) -> RunNode:
         """One try of a node as a block: `async with run.node("pay") as node`. See `RunNode`."""
         self._check_alone("node")
-        return RunNode(self, node, input, Telling(self._begins, self._ends, self._breaks_off))
+        return RunNode(self, node, input, Telling(self._begins, self._ends, self._has_ended, self._breaks_off))
 
     async def _begins(self, node: str, input: Any) -> None:
         await self.progress(node, NodeStatus.RUNNING, input=input)
@@ -204,7 +238,6 @@ class Run(RunAsks):
         if self._open:  # whether anything else goes on is judged by all nodes
             await self.refresh()
         if not self._record.tracks:
-            await self._emit(told)
             return await self._goes_on(work)
         try:
             return self._advance(work, told)
@@ -212,10 +245,14 @@ class Run(RunAsks):
             await self._check_held()
             raise
 
+    async def _has_ended(self, node: str, output: bytes) -> None:
+        if not self._record.tracks:
+            await self._emit({node: Told(NodeStatus.COMPLETED, output=output)})
+
     async def _breaks_off(self, node: str, error: Exception | None) -> None:
         if error is None:
-            await self._look_at(node)
-            if not self._board.record(node).asks:  # one that waits for an answer goes on waiting
+            await self._look_at(node)  # one that is paused stays so, or goes on waiting for its answer
+            if not self._record.tracks or self._board.statuses[node] is NodeStatus.RUNNING:
                 await self.progress(node, NodeStatus.READY)
         else:
             await self.progress(node, NodeStatus.FAILED, error=error)
@@ -237,40 +274,59 @@ class Run(RunAsks):
     # --- how it goes on ---------------------------------------------------------------------------
 
     async def pause(self, reason: str | None = None, *, node: str | None = None) -> Self:
-        """Pause it, and that node of it: nothing begins until `resume`; what runs may end. Raises InvalidTransition
-        unless it is pending or running."""
+        """Pause it, or pause it at a node: nothing begins until `resume`. What has begun may end, that node too, and is
+        kept; what is not at its end then is running still when the run is resumed, and begins no second time.
+
+        One that waits for answers is paused as well: they are taken, and it goes on once it is resumed besides. Raises
+        InvalidTransition if it is paused already, or has ended, or the node is done; NotFound for a node.
+        """
         reason = session.checked_text(reason, "reason", self._store.limits.value_bytes_max)
-        if node is None:
-            return await self._move(RunStatus.PAUSED, reason=reason)
-        told = {node: self._told(node, NodeStatus.PAUSED)}
 
-        def paused(record: RunRecord, work: Work) -> RunRecord:
-            return record.moved(RunStatus.PAUSED, at_us=work.now_us, reason=reason)
+        def stage(work: Work) -> Staged:
+            moved = self._record.moved(RunStatus.PAUSED, at_us=work.now_us, reason=reason, node=node)
+            if node is not None:
+                self._check_known([node])
+                if (status := self._board.statuses[node]) is not NodeStatus.PAUSED:
+                    nodes.check_move(node, status, NodeStatus.PAUSED)
+            return self._stage(work, Staged(moved))
 
-        await self._judged(lambda work: self._advance(work, told, then=paused))
+        await self._judged(stage)
         return self
 
     async def resume(self) -> Self:
-        """Let it go on, and its paused nodes: it is pending until somebody takes it up. Raises InvalidTransition unless
-        it is paused and resumable. It looks first: the nodes that others paused go on as well. A node that waits for an
-        answer stays paused, and with it the run if nothing else can go on."""
+        """Let it go on, and its paused nodes, however many: it is pending until somebody takes it up. Raises
+        InvalidTransition unless it is paused and resumable. It looks first: the nodes that others paused go on as well.
+        A node that waits for an answer stays paused, and with it the run if nothing else can go on."""
+        await self._resume()
+        return self
+
+    async def _resume(self) -> bool:
+        """Resume it; whether that changed anything: one that only waits for answers stays as it is."""
 
         def stage(work: Work) -> Staged:
-            model.check_paused(self._record)
-            moved = self._record.moved(RunStatus.RUNNING if self._token else RunStatus.PENDING, at_us=work.now_us)
-            paused = [name for name, status in self._board.statuses.items() if status is NodeStatus.PAUSED]
-            records = {name: self._board.record(name) for name in paused}
+            record, board = self._record, self._board
+            model.check_paused(record)
+            moved = record.moved(RunStatus.RUNNING if self._token else RunStatus.PENDING, at_us=work.now_us)
+            moved = replace(moved, resumed=record.resumed + 1)
             back = {
-                name: before.set_to(NodeStatus.READY, at_us=work.now_us)
-                for name, before in records.items()
-                if not self._still_open(before)
+                name: replace(before, status=NodeStatus.READY, asks=())
+                for name, before in board.records.items()
+                if before.status is NodeStatus.PAUSED and before.asks and not self._still_open(before)
             }
-            return self._stage(work, Staged(self._waits_after(work, moved, back), back))
+            board.resume(moved.resumed)
+            try:
+                after = self._waits_after(work, moved, back)
+            finally:
+                board.resume(record.resumed)
+            goes_on = back or any(one.goes_on(moved.resumed) for one in board.records.values())
+            tried.append(bool(goes_on) or not (record.waits and after.waits))
+            return self._stage(work, Staged(after, back) if tried[-1] else Staged(record))
 
+        tried: list[bool] = []
         if not await self._is_as_seen():
             await self.refresh()
         await self._judged(stage)
-        return self
+        return tried[-1]
 
     async def complete(self, output: Any = None) -> Self:
         """End it as done, with its `output`. Raises InvalidTransition if it has ended."""

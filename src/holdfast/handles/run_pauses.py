@@ -1,4 +1,8 @@
-"""Pausing and resuming the runs of a session, all at once."""
+"""Pausing and resuming the runs of a session, all at once.
+
+Which run is paused or resumed is decided by where it is, not by what is refused; a refusal counts only where somebody
+was faster, so that it is not there any more.
+"""
 
 from __future__ import annotations
 
@@ -8,44 +12,71 @@ from holdfast.errors import InvalidTransition, NotFound
 from holdfast.handles.run import Run
 from holdfast.handles.runs import SessionRuns
 from holdfast.kernel.limits import PAGE_MAX
-from holdfast.model.node import NodeStatus
+from holdfast.model.node import DONE, NodeStatus
 from holdfast.model.run import RunStatus
 
 
 async def paused(runs: SessionRuns, reason: str | None, node: str | None) -> list[Run]:
-    """Pause those that are pending or running, and have that node if one is named."""
+    """Pause those that may go on, now or with an answer; where a node is named, at that node those that have it before
+    them."""
     done: list[Run] = []
-    for status in (RunStatus.PENDING, RunStatus.RUNNING):
-        async for run in _of(runs, status):
-            if node is None or node in run.nodes:
-                try:
-                    done.append(await run.pause(reason, node=node))
-                except (InvalidTransition, NotFound):  # somebody was faster
-                    continue
+    async for run in _of(runs, RunStatus.PENDING, RunStatus.RUNNING, RunStatus.PAUSED):
+        if _goes_on(run, node):
+            try:
+                done.append(await run.pause(reason, node=node))
+            except (InvalidTransition, NotFound):
+                if await _is_there(run) and _goes_on(run, node):
+                    raise
     return done
+
+
+def _goes_on(run: Run, node: str | None) -> bool:
+    record = run._record
+    if not (record.status in (RunStatus.PENDING, RunStatus.RUNNING) or record.waits):
+        return False
+    return node is None or (node in run._board.specs and run._board.statuses[node] not in DONE)
 
 
 async def resumed(runs: SessionRuns, node: str | None) -> list[Run]:
-    """Resume those that are paused, and are at that node if one is named."""
+    """Resume those that are paused, or paused at that node; not those that only wait for answers."""
     done: list[Run] = []
     async for run in _of(runs, RunStatus.PAUSED):
-        if node is None or (node in run.nodes and run.nodes[node].status is NodeStatus.PAUSED):
+        if _is_paused(run, node):
             try:
-                done.append(await run.resume())
+                if await run._resume():
+                    done.append(run)
             except (InvalidTransition, NotFound):
-                continue
+                if await _is_there(run) and _is_paused(run, node):
+                    raise
     return done
 
 
-async def _of(runs: SessionRuns, status: RunStatus) -> AsyncIterator[Run]:
-    """The runs of that status, as they were when this began."""
+def _is_paused(run: Run, node: str | None) -> bool:
+    if run.status is not RunStatus.PAUSED or not run.resumable:
+        return False
+    if node is None or run._record.paused_at == node:
+        return True
+    return run._board.statuses.get(node) is NodeStatus.PAUSED and not run._board.record(node).asks
+
+
+async def _is_there(run: Run) -> bool:
+    try:
+        await run.refresh()
+    except NotFound:
+        return False
+    return True
+
+
+async def _of(runs: SessionRuns, *statuses: RunStatus) -> AsyncIterator[Run]:
+    """The runs of those statuses, as they were when this began."""
     found: list[Run] = []
-    cursor: str | None = None
-    while True:
-        page = await runs.list(status=status, limit=min(100, PAGE_MAX), cursor=cursor)
-        found += page.items
-        if page.next is None:
-            break
-        cursor = page.next
+    for status in statuses:
+        cursor: str | None = None
+        while True:
+            page = await runs.list(status=status, limit=min(100, PAGE_MAX), cursor=cursor)
+            found += page.items
+            if page.next is None:
+                break
+            cursor = page.next
     for run in found:
         yield run

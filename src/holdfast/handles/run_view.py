@@ -9,7 +9,7 @@ from holdfast.handles.store import Store
 from holdfast.kernel import codec
 from holdfast.model.graph import Board
 from holdfast.model.moment import to_datetime
-from holdfast.model.node import Node, NodeStatus
+from holdfast.model.node import DONE, Node, NodeStatus
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.services import interaction
 from holdfast.services.run import Loaded
@@ -28,9 +28,10 @@ class RunView:
         self._version = loaded.version
         self._seq = loaded.seq  # that of its scope as of which all this is known; 0: not known
         self._versions = dict(loaded.versions)
-        asked = [(interaction.decode(cell), cell.version) for cell in loaded.beside]
+        ended_us = loaded.record.ended_us
+        asked = [(interaction.decode(cell).met(ended_us), cell.version) for cell in loaded.beside]
         self._questions = {record.id: (record, version) for record, version in asked}
-        self._board = Board(loaded.specs, loaded.nodes, token=self._token)
+        self._board = Board(loaded.specs, loaded.nodes, token=self._token, resumed=self._record.resumed)
 
     def __repr__(self) -> str:
         return f"<Run {self.id!r} of {self.workflow!r} {self.status} version={self.version}>"
@@ -122,7 +123,7 @@ class RunView:
         done = [other for other in board.dependents(name) if board.statuses[other] is NodeStatus.COMPLETED]
         return Node(
             id=name,
-            status=board.statuses[name],
+            status=self._status(name),
             attempt=record.attempt,
             next_at=_moment(record.next_us),
             started_at=_moment(record.started_us),
@@ -134,6 +135,12 @@ class RunView:
             dependents_done=tuple(done),
             round=record.round,
         )
+
+    def _status(self, name: str) -> NodeStatus:
+        """What a node is: paused too, where the run is paused at it, for what it is besides shows once it goes on."""
+        status = self._board.statuses[name]
+        is_there = self.status is RunStatus.PAUSED and self._record.paused_at == name
+        return NodeStatus.PAUSED if is_there and status not in DONE else status
 
     def ready_nodes(self) -> list[str]:
         """The frontier: the nodes that may begin now, those first that others may wait for. Empty unless the run is

@@ -16,15 +16,16 @@ from holdfast.handles.run_variables import variables_of_run
 from holdfast.handles.run_view import RunView
 from holdfast.handles.unit import ATTEMPTS, Alone, Target, Unit, pause
 from holdfast.handles.variables import Variables
+from holdfast.handles.winding_up import wind_up_now
 from holdfast.kernel.commit import Cell, Read
+from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model import run as model
 from holdfast.model.graph import Board
 from holdfast.model.interaction import InteractionRecord
 from holdfast.model.node import NodeRecord, NodeSpec
 from holdfast.model.run import RunRecord, RunStatus
-from holdfast.operations.settle import note
-from holdfast.services import claim, interaction, run, step
+from holdfast.services import claim, event, interaction, run, step
 from holdfast.services.run import Loaded
 
 
@@ -158,6 +159,8 @@ class RunWrites(RunView):
         scope = self._target.scope
         if "" not in self._staged:
             run.unchanged(work, scope, self.id, self._version)
+        if not staged.record.status.is_open and self._questions:
+            staged = self._withdrawing(work, staged)
         if staged.added:
             staged = replace(staged, record=run.add_nodes(work, scope, staged.record, staged.added))
         elif staged.record is not self._record:
@@ -165,8 +168,6 @@ class RunWrites(RunView):
         for name, after in staged.nodes.items():
             seen = None if name in self._staged else self._versions.get(name, 0)
             run.put_node(work, scope, self.id, name, after, seen=seen)
-        if not staged.record.status.is_open and self._questions:
-            staged = replace(staged, questions={**staged.questions, **self._withdrawn(work, staged)})
         for id, question in staged.questions.items():
             self._put_question(work, id, question)
         return staged
@@ -177,22 +178,31 @@ class RunWrites(RunView):
         if question.is_pending and question.due_us is not None:  # its session lives as long, and a sweep finds it
             work.touch(self._target.scope, least_us=question.due_us + KEPT_US)
         step = "asked" if question.is_pending else question.status.value
-        note(work, self._target.scope, question, id=self._store.ids.uuid7(work.now_us), step=step)
+        id = self._store.ids.uuid7(work.now_us)
+        event.note_question(work, self._target.scope, question, id=id, step=step)
 
-    def _withdrawn(self, work: Work, staged: Staged) -> dict[str, InteractionRecord]:
-        """The open questions of a run that ends, withdrawn. Those that are closed are removed if no history is kept,
-        as far as the commit has room; what is left of them leaves with the run."""
-        scope, room = self._target.scope, self._store.limits.operations_max // 4
-        found = {}
+    def _withdrawing(self, work: Work, staged: Staged) -> Staged:
+        """With the open questions of a run that ends withdrawn, as far as half the room that the commit has left goes;
+        with more it lingers. Those that are closed are removed if no history is kept, as far as there is room; what is
+        left of them leaves with the run."""
+        limits, scope = self._store.limits, self._target.scope
+        room = (limits.operations_max - work.operations - len(staged.nodes) - 2 * len(staged.questions)) // 2
+        room_bytes = limits.commit_bytes_max // 8
+        ended_us, lingers = staged.record.ended_us, len(self._questions) >= PAGE_MAX
+        questions = {id: record.met(ended_us) for id, record in staged.questions.items()}
         for id, (record, _) in self._questions.items():
-            if id in staged.questions:
+            if id in questions or not record.is_pending:
                 continue
-            if record.is_pending:
-                found[id] = record.cancelled(work.now_us)
-            elif not self._store.config.interactions.keep_history and room > 0:
+            room, room_bytes = room - 2, room_bytes - interaction.size_of(record)
+            if room < 0 or room_bytes < 0:
+                lingers = True
+                break
+            questions[id] = record.met(ended_us)
+        if not self._store.config.interactions.keep_history:
+            closed = [record for id, (record, _) in self._questions.items() if id not in questions]
+            for record in [record for record in closed if not record.is_pending][: max(room, 0)]:
                 interaction.remove(work, scope, record)
-                room -= 1
-        return found
+        return replace(staged, record=replace(staged.record, lingers=lingers), questions=questions)
 
     async def _judged(self, stage: Callable[[Work], Staged]) -> None:
         """Stage by what was seen, and commit. Where somebody else was faster look again, and judge anew; so too where
@@ -213,6 +223,8 @@ class RunWrites(RunView):
                 await pause(self._store, attempt)
             else:
                 self._took(tries[-1], seq)
+                if seq and self._record.lingers:
+                    await wind_up_now(self._store, self._target.scope, run.key_of(self.id))
                 return
             looked = True
             await self.refresh()
@@ -233,7 +245,9 @@ class RunWrites(RunView):
             if not seq:
                 self._staged.add("")
         if staged.added:
-            self._board = Board({**self._board.specs, **staged.added}, self._board.records, token=self._token)
+            specs = {**self._board.specs, **staged.added}
+            self._board = Board(specs, self._board.records, token=self._token, resumed=self._record.resumed)
+        self._board.resume(self._record.resumed)
         for name, record in staged.nodes.items():
             if seq == 0:
                 self._staged.add(name)
@@ -244,6 +258,8 @@ class RunWrites(RunView):
             self._board.put(name, record)
         for id, question in staged.questions.items():
             self._questions[id] = (question, seq)
+        if (ended_us := self._record.ended_us) is not None:
+            self._questions = {id: (one.met(ended_us), at) for id, (one, at) in self._questions.items()}
 
 
 def _stage_into(tries: list[Staged], stage: Callable[[Work], Staged], work: Work) -> None:

@@ -323,14 +323,18 @@ class Session(SessionSurface, SessionCheckpoints):
         return Claim(self._store, self._target, terms(busy, wait, ttl, worker=name))
 
     async def pause_runs(self, reason: str | None = None, *, node: str | None = None) -> list[Run]:
-        """Pause all its runs that are pending or running, or at that node those that have it; returns them.
+        """Pause all its runs that are pending or running, also those that wait for answers, which then go on no sooner
+        than they are resumed; or at that node those that have it before them. Returns them.
 
-        One commit for each; what ended meanwhile, or was paused, is left out.
+        One commit for each; what has ended, or was paused by somebody already, is left out.
         """
         return await paused(self.runs, reason, node)
 
     async def resume_runs(self, *, node: str | None = None) -> list[Run]:
-        """Let all its paused runs go on, or those that are paused at that node; returns them. One commit for each."""
+        """Let all its runs go on that somebody paused, or paused at that node; returns them. One commit for each.
+
+        Those that only wait for answers go on with these, and are left out; so are those that are not resumable.
+        """
         return await resumed(self.runs, node)
 
     async def transact(self, fn: Callable[[SessionTransaction], Awaitable[T]], *, attempts: int = 20) -> T:

@@ -7,6 +7,9 @@ What a node is follows from what is kept of it and from those it depends on:
     too few of them can still be                skipped
     else                                        waiting
 
+A pause holds until the run is resumed. That is one number of the run's record, however many nodes go on with it: what
+was paused when the run had been resumed less often is as those make it that it depends on.
+
 What is kept of a node holds no longer when one that it depends on goes through another round than the one it was seen
 in: then everything behind that one is to be done again. So a loop is one write, to the node it begins with.
 """
@@ -15,10 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
-from holdfast.errors import InvalidValue, shown
+from holdfast.errors import InvalidTransition, InvalidValue, shown
 from holdfast.model.duration import to_us
 from holdfast.model.node import NodeRecord, NodeSpec, NodeStatus, Retry
 
@@ -29,7 +32,7 @@ NAME_MAX = 200
 """Bytes of a node's name at most: it is part of a key."""
 
 _DONE, _FAILED, _SKIPPED = NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED
-_READY, _WAITING, _RUNNING = NodeStatus.READY, NodeStatus.WAITING, NodeStatus.RUNNING
+_READY, _WAITING, _RUNNING, _PAUSED = NodeStatus.READY, NodeStatus.WAITING, NodeStatus.RUNNING, NodeStatus.PAUSED
 _OUT = (_FAILED, _SKIPPED)
 
 
@@ -115,13 +118,16 @@ class Board:
     """The nodes of one run as far as they were seen: what is kept of each, and what follows from that.
 
     `token` is that of the claim under which the run is held here, 0 without one: a node that runs under an older claim
-    was interrupted, and is ready again.
+    was interrupted, and is ready again. `resumed` is how often the run was resumed.
     """
 
-    def __init__(self, specs: Mapping[str, NodeSpec], records: Mapping[str, NodeRecord], *, token: int = 0) -> None:
+    def __init__(
+        self, specs: Mapping[str, NodeSpec], records: Mapping[str, NodeRecord], *, token: int = 0, resumed: int = 0
+    ) -> None:
         self.specs = dict(specs)
         self.records = dict(records)
         self.token = token
+        self.resumed = resumed
         self.statuses: dict[str, NodeStatus] = {}
         self._ready: set[str] = set()
         self._stale: set[str] = set()
@@ -169,6 +175,27 @@ class Board:
         self.token = token
         self._judge([name for name, record in self.records.items() if record.status is NodeStatus.RUNNING])
 
+    def resume(self, resumed: int) -> None:
+        """The run was resumed so often."""
+        if resumed != self.resumed:
+            self.resumed = resumed
+            if any(record.status is _PAUSED for record in self.records.values()):
+                self._judge(self._order)
+
+    def check_begins_again(self, node: str) -> None:
+        """Raise InvalidTransition where a node cannot go through another round: because of those it depends on it would
+        be skipped all the same."""
+        if self._derived(node) is _SKIPPED:
+            out = [other for other in self.specs[node].after if self.statuses[other] in _OUT]
+            raise InvalidTransition(
+                f"the node {node!r} is skipped as long as {', '.join(out)} cannot be completed",
+                remedy=f'Begin another round of what it depends on: `await run.progress({out[0]!r}, "ready")`.',
+                node=node,
+                status=self.statuses[node],
+                to=_READY,
+                allowed=(),
+            )
+
     def _seen_by(self, node: str) -> dict[str, int]:
         """In which rounds those are that a node depends on, as it begins; those in their first are left out."""
         rounds = {other: self.round(other) for other in self.specs[node].after}
@@ -215,11 +242,16 @@ class Board:
 
     def _settle(self, node: str, was: tuple[NodeStatus, int]) -> None:
         """Say anew what a node is, of which something else is kept, and what is behind it as far as that changes."""
-        waiting, met = [(self._order[node], node)], {node}
+        self._judge((node,))
+        if self._state(node) == was:
+            return
+        waiting = [(self._order[other], other) for other in self.dependents(node)]
+        met = {name for _, name in waiting}
+        heapify(waiting)
         while waiting:
             name = heappop(waiting)[1]
-            before = was if name == node else self._state(name)
-            self._judge([name])
+            before = self._state(name)
+            self._judge((name,))
             if self._state(name) == before:
                 continue
             for other in self.dependents(name):
@@ -247,7 +279,7 @@ class Board:
 
     def _told(self, node: str, record: NodeRecord) -> NodeStatus:
         status = record.status
-        if status is _READY:  # for another try, or after a pause: if it may begin at all
+        if status is _READY or (status is _PAUSED and record.goes_on(self.resumed)):  # if it may begin at all
             return self._derived(node)
         return _READY if status is _RUNNING and 0 != self.token != record.token else status
 

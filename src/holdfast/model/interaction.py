@@ -174,6 +174,10 @@ class InteractionRecord(Struct, frozen=True, omit_defaults=True):
         """The record once it is withdrawn."""
         return replace(self, status=InteractionStatus.CANCELLED, closed_us=at_us)
 
+    def met(self, ended_us: int | None) -> InteractionRecord:
+        """The record as it counts where its run ended then (None: it goes on): withdrawn, written already or not."""
+        return self if ended_us is None or not self.is_pending else self.cancelled(ended_us)
+
     def reassigned(self, to: tuple[str, ...]) -> InteractionRecord:
         """The record in the hands of others."""
         return replace(self, assignees=to)

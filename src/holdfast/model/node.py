@@ -39,6 +39,10 @@ class NodeStatus(StrEnum):
         raise InvalidValue(f"{shown(value)} is no status of a node; there are {', '.join(cls)}", path="status")
 
 
+DONE = (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED)
+"""The statuses of a node of which nothing is left to do."""
+
+
 class Retry(Struct, frozen=True):
     """How often a node that fails is tried again, and after which pause.
 
@@ -190,6 +194,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
     next_us     not before then is it to be tried
     asks        the open questions that it waits for
     token       of the claim under which it was begun: who holds the run by another knows that it was interrupted
+    resumed     how often the run had been resumed when this was paused: the next time lets it go on
     """
 
     status: NodeStatus
@@ -201,6 +206,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
     ended_us: int | None = None
     asks: tuple[str, ...] = ()
     token: int = 0
+    resumed: int = 0
     input: Raw = NULL
     output: Raw = NULL
     error: Raw = NULL
@@ -276,9 +282,18 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True):
         return replace(self, status=NodeStatus.PAUSED, asks=asks, next_us=None)
 
     def set_to(self, status: NodeStatus, *, at_us: int) -> NodeRecord:
-        """It is skipped, or paused."""
+        """It is skipped, or ready after a pause."""
         ended = at_us if status is NodeStatus.SKIPPED else self.ended_us
         return replace(self, status=status, ended_us=ended, next_us=None)
+
+    def paused(self, *, resumed: int) -> NodeRecord:
+        """It is paused in a run that was resumed so often."""
+        return replace(self, status=NodeStatus.PAUSED, next_us=None, resumed=resumed)
+
+    def goes_on(self, resumed: int) -> bool:
+        """Whether it was paused, and the run was resumed since: so often altogether. One that waits for an answer does
+        not go on with that."""
+        return self.status is NodeStatus.PAUSED and not self.asks and self.resumed < resumed
 
 
 _MOVES: Mapping[NodeStatus, frozenset[NodeStatus]] = {

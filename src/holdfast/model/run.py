@@ -74,7 +74,10 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     nodes       how many it has; their specifications stand in `parts` cells beside the record
     tracks      whether what its nodes do is kept; `keeps_outputs`: and what they came to
     leaving     it has left, and what it consisted of is being removed
+    lingers     it has ended, and questions of it are stored that are still to be withdrawn
     waits       it is paused since it waits for answers, and goes on with the next one
+    paused_at   the node at which somebody paused it
+    resumed     how often it was resumed: what was paused before the last time goes on
     asked       how many questions it put to people
     salt        makes the identities of its steps, and the ids of its questions, which stand in keys, unlike those of
                 other runs, but for its forks
@@ -99,8 +102,11 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     parts: int = 0
     leaving: bool = False
     waits: bool = False
+    paused_at: str | None = None
+    resumed: int = 0
     asked: int = 0
     salt: str = ""
+    lingers: bool = False
 
     def moved(
         self,
@@ -111,8 +117,9 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
         output: bytes | None = None,
         error: bytes | None = None,
         waits: bool = False,
+        node: str | None = None,
     ) -> RunRecord:
-        """The record after a move. Raises InvalidTransition, naming the moves there are."""
+        """The record after a move; a pause may be at a `node`. Raises InvalidTransition, naming the moves there are."""
         check_move(self, to)
         return replace(
             self,
@@ -121,6 +128,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
             ended_us=None if to.is_open else at_us,
             pause_reason=reason if to is _PAUSED else None,
             waits=waits,
+            paused_at=node if to is _PAUSED else None,
             output=self.output if output is None else Raw(output),
             error=self.error if error is None else Raw(error),
         )
@@ -128,7 +136,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     def forked(self, id: str, *, session: str, at_us: int) -> RunRecord:
         """The run as a fork of its session has it, under an id of its own: one that is open is paused, so that nobody
         takes it up who was not asked to."""
-        record = replace(self, id=id, session=session, updated_us=at_us, waits=False)
+        record = replace(self, id=id, session=session, updated_us=at_us, waits=False, lingers=False)
         if self.status in (_PENDING, _RUNNING) or self.waits:
             record = replace(record, status=_PAUSED, pause_reason=FORKED)
         return record

@@ -1,7 +1,7 @@
 """Ending sessions that are too many: of one user the oldest, of all those that were least recently active.
 
     of a user       index session.open       by arrival     the newest N stay, whatever is created meanwhile
-    of all          index session.active     by activity    one that a turn or claim holds stays
+    of all          index session.active     by activity    one stays that is held, or a run of which is
 
 They are cancelled, by a commit on the condition that the session is as it was judged. What has expired does not count,
 swept or not.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from holdfast.kernel.commit import Cell, Found, Read
+from holdfast.kernel.commit import Cell, Found, Range, Read
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model.event import EventRecord, entry_of
@@ -81,20 +81,20 @@ async def _pages(
         after = page[-1].cursor
 
 
-async def claim_of(work: Work, scope: str) -> Cell | None:
-    """The claim that holds the session, if one does; the unit's commit rests on it."""
-    return await work.get(scope, claim.CELL)
-
-
-async def open_record(work: Work, scope: str, *, counted: Found | None = None) -> SessionRecord | None:
-    """The record of a session that is open, None of one that has ended; the commit rests on it. Raises NotFound.
-
-    Of one that was `counted` what else is to be judged is read along.
-    """
-    also = () if counted is None else (claim.CELL, session.ACTIVE)
-    await work.get_many(scope, (session.CELL, budget.CELL, *also))
+async def open_record(work: Work, scope: str) -> SessionRecord | None:
+    """The record of a session that is open, None of one that has ended; the commit rests on it. Raises NotFound."""
+    await work.get_many(scope, (session.CELL, budget.CELL))
     record, _ = await session.read(work, scope)
     return record if record.status.is_open else None
+
+
+async def counted_record(work: Work, scope: str) -> tuple[SessionRecord | None, list[Cell]]:
+    """The same of a session that was counted, and the claims that hold it, its own and those of its runs: one read."""
+    along = (session.CELL, budget.CELL, claim.CELL, session.ACTIVE)
+    of_runs = await work.range(scope, Range(claim.RUNS, PAGE_MAX), along=along)
+    own = await work.get(scope, claim.CELL)
+    claims = [cell for cell in of_runs if claim.is_claim(cell.key)]
+    return await open_record(work, scope), claims if own is None else [own, *claims]
 
 
 async def displace(work: Work, before: SessionRecord, *, id: str, reason: str) -> None:

@@ -10,7 +10,7 @@ from holdfast.kernel.commit import Found, Read, View
 from holdfast.kernel.merge import Place, Stream, join, meet
 from holdfast.kernel.work import Work
 from holdfast.model.interaction import InteractionRecord
-from holdfast.services import interaction
+from holdfast.services import interaction, run
 
 _CURSOR = re.compile(r"([0-9]{16}\..+?)@((?:session|run)/.+)", re.DOTALL)
 
@@ -79,21 +79,24 @@ async def _has(work: Work, sought: Sequence[tuple[str, str]], one: Found) -> boo
 
 
 async def records(work: Work, places: Sequence[Found]) -> list[Row]:
-    """The questions that stand at those places still, each with its scope as it was seen."""
+    """The questions that stand at those places still, each as its run lets it count, with its scope as it was seen."""
     if not places:
         return []
-    views = await work.peek([Read(found.scope, (found.key,)) for found in places])
+    runs = [interaction.run_of(found.key) for found in places]
+    asked = zip(places, runs, strict=True)
+    views = await work.peek([Read(found.scope, (found.key, run.key_of(of))) for found, of in asked])
     return [
-        (view, interaction.decode(view.cells[found.key]))
-        for view, found in zip(views, places, strict=True)
+        (view, interaction.decode(view.cells[found.key]).met(run.ended_us(view.cells, of)))
+        for view, found, of in zip(views, places, runs, strict=True)
         if found.key in view.cells
     ]
 
 
-async def history(work: Work, scope: str, run: str) -> tuple[View, list[InteractionRecord]]:
+async def history(work: Work, scope: str, of: str) -> tuple[View, list[InteractionRecord]]:
     """Every question of a run in that scope, the oldest first, and the scope as it was seen. One read."""
-    view = (await work.peek([Read(scope, (), (interaction.all_of(run),))]))[0]
-    records = map(interaction.decode, view.ranges[0] if view.ranges else ())
+    view = (await work.peek([Read(scope, (run.key_of(of),), (interaction.all_of(of),))]))[0]
+    ended_us = run.ended_us(view.cells, of)
+    records = [interaction.decode(cell).met(ended_us) for cell in (view.ranges[0] if view.ranges else ())]
     return view, sorted(records, key=lambda record: (record.number, record.id))
 
 

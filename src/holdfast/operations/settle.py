@@ -4,30 +4,37 @@ commit.
     answered, timed out, cancelled     the node may go on, once none of its questions is open
     "skip", "fail", failed in time     the node is skipped or failed for good, and with it the run unless it is optional
     the run waited for answers         it is pending: whoever takes it up goes on with what is answered
+    the run fails by it                its other questions are withdrawn, as many as there is room for: with more it
+                                       lingers, and whoever settled goes on with that
+
+A question of a run that has ended counts as withdrawn, and is written so where that is not refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from holdfast.kernel import codec
+from holdfast.kernel.commit import Range
 from holdfast.kernel.work import Work
-from holdfast.model.event import INTERACTION, EventRecord
 from holdfast.model.interaction import InteractionRecord, InteractionStatus
 from holdfast.model.node import NodeRecord, NodeStatus
 from holdfast.model.run import RunRecord, RunStatus
-from holdfast.services import event, interaction, run, session
+from holdfast.services import event, interaction, run
+
+BYTES_MAX = 128 * 1024
+"""So many bytes of other questions are looked at to be withdrawn along with one."""
 
 
 class Settled(Struct, frozen=True):
-    """A question as it is now, and whether that was made by this very unit."""
+    """A question as it is now, whether that was made by this very unit, and whether its run lingers since."""
 
     record: InteractionRecord
     is_new: bool
+    lingers: bool = False
 
 
 async def settle(
@@ -36,26 +43,30 @@ async def settle(
     key: str,
     judge: Callable[[InteractionRecord], InteractionRecord],
     *,
-    id: str,
+    new_id: Callable[[], str],
+    few: int,
     node: str | None = None,
 ) -> Settled:
     """Let `judge` make of a question what it becomes, and stage that with all that follows.
 
-    What it returns unchanged stays as it is. `id` is that of the entry in the event log; the `node` that waits, where
-    it is known, saves a read. Raises NotFound, and what `judge` raises.
+    What it returns unchanged stays as it is. `new_id` makes ids of entries in the event log; up to `few` others are
+    withdrawn with a run that fails; the `node` that waits, where it is known, saves a read. Raises NotFound, and what
+    `judge` raises.
     """
     asking = interaction.run_of(key)
     nodes = () if node is None else (run.node_key(asking, node),)
-    await work.get_many(scope, (key, run.key_of(asking), *nodes))  # all in one read
-    before, _ = await interaction.read(work, scope, key)
+    cells = await work.get_many(scope, (key, run.key_of(asking), *nodes))  # all in one read
+    stored, _ = await interaction.read(work, scope, key)
+    before = stored.met(run.ended_us(cells, asking))
     after = judge(before)
-    if after is before:
-        return Settled(before, is_new=False)
+    if after is stored:
+        return Settled(stored, is_new=False)
     interaction.put(work, scope, after, seen=None)
-    if not after.is_pending and after.required:
-        await _move_on(work, scope, after)
-    note(work, scope, after, id=id, step=_step(before, after))
-    return Settled(after, is_new=True)
+    lingers = False
+    if after is not before and not after.is_pending and after.required:
+        lingers = await _move_on(work, scope, after, new_id=new_id, few=few)
+    event.note_question(work, scope, after, id=new_id(), step=_step(before, after))
+    return Settled(after, after is not before, lingers)
 
 
 def _step(before: InteractionRecord, after: InteractionRecord) -> str:
@@ -64,38 +75,26 @@ def _step(before: InteractionRecord, after: InteractionRecord) -> str:
     return "escalated" if before.on_timeout != after.on_timeout else "reassigned"
 
 
-def note(work: Work, scope: str, record: InteractionRecord, *, id: str, step: str) -> None:
-    """Stage the entry in a session's event log that tells what was done about a question."""
-    if not session.is_scope(scope):
-        return
-    told: dict[str, Any] = {"interaction": record.id, "step": step, "run": record.run, "kind": record.question.kind}
-    if record.node is not None:
-        told["node"] = record.node
-    if record.given is not None and not record.is_pending:
-        told["decision"] = record.given.decision
-        if record.given.by is not None:
-            told["by"] = record.given.by
-    event.append(work, scope, EventRecord(id, INTERACTION, work.now_us, told))
-
-
-async def _move_on(work: Work, scope: str, record: InteractionRecord) -> None:
+async def _move_on(work: Work, scope: str, record: InteractionRecord, *, new_id: Callable[[], str], few: int) -> bool:
+    """Stage what a question that is closed makes of its node and its run; whether the run lingers then."""
     cell = await work.get(scope, run.key_of(record.run))
     if cell is None or not (whole := run.decode(cell)).status.is_open or whole.leaving:
-        return
+        return False
     freed = True
     if record.node is not None:
         freed = await _free(work, scope, record, record.node)
     if record.lets == "fail" and not record.optional:
         error = {"node": record.node, "error": _why(record)}
         after = whole.moved(RunStatus.FAILED, at_us=work.now_us, error=codec.encode(error))
-        await cancel_others(work, scope, after, but=record.id)
+        after = await _withdraw_others(work, scope, after, but=record.id, new_id=new_id, few=few)
     elif freed and whole.waits:
         after = whole.moved(RunStatus.PENDING, at_us=work.now_us)
     elif record.lets in ("skip", "fail"):  # what others judged by is no more, as in `Run.progress`
         after = replace(whole, updated_us=work.now_us)
     else:
-        return
+        return False
     run.put(work, scope, after)
+    return after.lingers
 
 
 async def _free(work: Work, scope: str, record: InteractionRecord, node: str) -> bool:
@@ -133,9 +132,16 @@ def _why(record: InteractionRecord) -> Mapping[str, str]:
     return {"type": "Rejected", "message": record.question.prompt}
 
 
-async def cancel_others(work: Work, scope: str, ended: RunRecord, *, but: str) -> None:
-    """Stage that the other open questions of a run are withdrawn, since it ends."""
-    for cell in await work.range(scope, interaction.all_of(ended.id)):
+async def _withdraw_others(
+    work: Work, scope: str, ended: RunRecord, *, but: str, new_id: Callable[[], str], few: int
+) -> RunRecord:
+    """Stage that up to so many of the other open questions of a run are withdrawn, since it ends; returns its record,
+    which lingers if there may be more."""
+    cells, goes_on = await work.page(scope, Range(interaction.prefix_of(ended.id), few, bytes_max=BYTES_MAX))
+    for cell in cells:
         other = interaction.decode(cell)
         if other.is_pending and other.id != but:
-            interaction.put(work, scope, other.cancelled(work.now_us), seen=None)
+            withdrawn = other.cancelled(work.now_us)
+            interaction.put(work, scope, withdrawn, seen=None)
+            event.note_question(work, scope, withdrawn, id=new_id(), step=withdrawn.status.value)
+    return replace(ended, lingers=goes_on)

@@ -5,6 +5,7 @@
     due "checkpoint"    see `checkpoint`
     due "fork"          see `fork`
     due "interaction"   questions: those up to now may be answered no more
+    due "ending"        runs that have ended, and linger: see `wind_up`
     run.ended           ends of runs: see `leave`
 
 Each is ended by a commit on the condition that its time is over still. So any number of processes may sweep at once:
@@ -25,9 +26,9 @@ from holdfast.services import run, session
 BATCH = 32
 """Sessions ended at once."""
 
-Why = Literal["session", "ended", "checkpoint", "fork", "run", "interaction"]
+Why = Literal["session", "ended", "checkpoint", "fork", "run", "interaction", "ending"]
 """Whose time is over: of a session that expired, or of one that has ended; of a checkpoint or a fork that was begun and
-never finished; of a run that has ended; of a question."""
+never finished; of a run that has ended; of a question; of what is open still in what has ended."""
 
 
 async def due(work: Work, why: Why, *, until_us: int, after: Found | None, limit: int) -> tuple[Found, ...]:

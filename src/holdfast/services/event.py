@@ -14,7 +14,8 @@ from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import PAGE_BYTES, listed
 from holdfast.kernel.work import Work
-from holdfast.model.event import RESERVED, Event, EventRecord, entry_of
+from holdfast.model.event import INTERACTION, RESERVED, Event, EventRecord, entry_of
+from holdfast.model.interaction import InteractionRecord
 from holdfast.model.moment import to_datetime
 from holdfast.model.page import Page
 from holdfast.model.status import SessionStatus
@@ -51,6 +52,20 @@ def checked_free(type: str) -> str:
 def note_move(work: Work, scope: str, id: str, *, before: SessionStatus, after: SessionStatus, data: Any) -> None:
     """Stage the entry that tells of a session's move from one status to another, with data that was checked."""
     append(work, scope, EventRecord(id, entry_of(before, after), work.now_us, data))
+
+
+def note_question(work: Work, scope: str, record: InteractionRecord, *, id: str, step: str) -> None:
+    """Stage the entry that tells what was done about a question; a run without a session has no log for it."""
+    if record.session is None:
+        return
+    told: dict[str, Any] = {"interaction": record.id, "step": step, "run": record.run, "kind": record.question.kind}
+    if record.node is not None:
+        told["node"] = record.node
+    if record.given is not None and not record.is_pending:
+        told["decision"] = record.given.decision
+        if record.given.by is not None:
+            told["by"] = record.given.by
+    append(work, scope, EventRecord(id, INTERACTION, work.now_us, told))
 
 
 def checked_types(types: Iterable[str]) -> frozenset[str]:

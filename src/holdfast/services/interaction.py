@@ -90,6 +90,11 @@ def put(work: Work, scope: str, record: InteractionRecord, *, seen: int | None) 
     work.note(scope, "interaction", "set", record.id, raw, record.run)
 
 
+def size_of(record: InteractionRecord) -> int:
+    """How many bytes it takes as it is kept."""
+    return len(_encode(record))
+
+
 def remove(work: Work, scope: str, record: InteractionRecord) -> None:
     """Stage the removal of a question."""
     work.delete(scope, key_of(record.run, record.id))

@@ -5,6 +5,7 @@
                                                 index run.status    value: its status   the same; and so for workflow,
                                                                                         session and user
                                                 index run.ended     value ""            order: ended, then the run
+                                                index due           value "ending"      order: ended, while it lingers
     graph/<run>/00000001        specifications of nodes, some hundred in each
     node/<run>/<node>           what a node did
 
@@ -42,6 +43,9 @@ NAMED = ("status", "workflow", "session", "user")
 
 ENDED = "run.ended"
 """The index of runs that have ended."""
+
+DUE = "ending"
+"""The value of the index of what is due under which runs stand that have ended, and linger."""
 
 PART_BYTES = 100_000
 """So many bytes of specifications stand in one cell, about."""
@@ -171,6 +175,8 @@ def _entries(record: RunRecord) -> tuple[Entry, ...]:
     order = f"{order_of(record.started_us)}.{record.id}"
     entries = [Entry(ID, record.id, ""), Entry(ALL, "", order)]
     entries += [Entry(f"run.{name}", told, order) for name in NAMED if (told := getattr(record, name)) is not None]
+    if record.lingers and record.ended_us is not None:
+        entries.append(Entry("due", DUE, order_of(record.ended_us)))
     return (*entries, *_ended(record))
 
 
@@ -288,6 +294,12 @@ async def read(work: Work, scope: str, run: str) -> tuple[RunRecord, int]:
     if cell is None or (record := decode(cell)).leaving:
         raise missing_run(run)
     return record, cell.version
+
+
+def ended_us(cells: Mapping[str, Cell], run: str) -> int | None:
+    """When a run ended, by its record among these cells; None where it goes on."""
+    cell = cells.get(key_of(run))
+    return None if cell is None else decode(cell).ended_us
 
 
 def missing_run(run: str) -> NotFound:

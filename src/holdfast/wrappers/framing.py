@@ -34,6 +34,7 @@ from holdfast.kernel.commit import (
     View,
 )
 from holdfast.kernel.contract import Kernel
+from holdfast.kernel.keys import KEY_BYTES_MAX
 from holdfast.kernel.limits import (
     Traits,
     check_bytes,
@@ -53,6 +54,9 @@ FRAMES_ADD = 2 * frame.SEALED_BYTES_MAX
 
 FEW = 16
 """So many values, each too short to be compressed, are within the limits of nearly every kernel."""
+
+FEW_ENTRIES = 8
+"""So many index entries with them are so too."""
 
 Compresses = Callable[[str], bool]
 """Whether the value under a key may be compressed."""
@@ -206,6 +210,8 @@ class Framing(Around):
     def _view(self, read: Read, view: View) -> View:
         scope, opened = view.scope, self.frames.cell
         cells = {key: opened(scope, cell) for key, cell in view.cells.items()}
+        if not view.ranges:
+            return View(scope, self.frames.head(scope, view.head), cells)
         ranges = tuple(
             [
                 tuple(within((opened(scope, cell) for cell in found), wanted.bytes_max))
@@ -243,10 +249,14 @@ class Plain:
             if len(puts) + len(appends) + len(part.deletes) > self._few or not _is_short(part.body):
                 return False
             written: tuple[Put | Append, ...] = (*puts, *appends)
+            entries = 0
             for put in written:
                 value = put.value
-                if put.entries or len(value) >= frame.COMPRESSED_FROM or (value and value[0] < frame.FIRST_OF_PLAIN):
+                if len(value) >= frame.COMPRESSED_FROM or (value and value[0] < frame.FIRST_OF_PLAIN):
                     return False
+                entries += len(put.entries)
+            if entries > FEW_ENTRIES:
+                return False
         return True
 
     def commit(self, commit: Commit) -> Commit:
@@ -343,7 +353,7 @@ def _more(bytes_max: int | None, limit: int) -> int | None:
 
 def _wider(read: Read) -> Read:
     """The same with the bounds of its ranges as `_more` has them."""
-    if all(wanted.bytes_max is None for wanted in read.ranges):
+    if not read.ranges or all(wanted.bytes_max is None for wanted in read.ranges):
         return read
     for wanted in read.ranges:
         check_range(wanted)
@@ -356,9 +366,9 @@ def _is_short(raw: bytes) -> bool:
 
 
 def _has_room(traits: Traits) -> bool:
-    """Whether `FEW` short values, with as long a body and cause, are surely within these limits."""
+    """Whether `FEW` short values and `FEW_ENTRIES`, with as long a body and cause, are surely within these limits."""
     return (
         traits.value_bytes_max >= frame.COMPRESSED_FROM
         and traits.operations_max >= FEW
-        and traits.commit_bytes_max >= (FEW + 8) * frame.COMPRESSED_FROM
+        and traits.commit_bytes_max >= (FEW + 2) * frame.COMPRESSED_FROM + (FEW + 4 * FEW_ENTRIES) * KEY_BYTES_MAX
     )

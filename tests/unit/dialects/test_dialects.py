@@ -101,6 +101,46 @@ def test_what_is_missing_stays_or_is_an_error_or_nothing(syntax: str) -> None:
         render(syntax, "<{{ gone.a }}>")
 
 
+WRITTEN = {
+    "simple": "{{gone}} {{  gone.a  }} {{ gone | upper }}",
+    "mustache": "{{gone}} {{{gone}}} {{& gone}} {{  gone.a  }} {{{ gone }}} {{&gone}} {{ gone\n}}",
+    "handlebars": "{{gone}} {{{gone}}} {{& gone}} {{  gone.a  }} {{lookup  trip 'x'}}",
+}
+
+
+@pytest.mark.parametrize("syntax", WRITTEN)
+def test_what_is_kept_stays_as_it_was_written(syntax: str) -> None:
+    """With its braces and its blanks; and it is filled in where it can be."""
+    text = WRITTEN[syntax]
+    assert render(syntax, text, "keep").split() == text.split()
+    for place in ("{{{x}}}", "{{&  x}}", "{{ x }}") if syntax != "simple" else ("{{ x }}",):
+        assert compiled(syntax, place).value({}, "keep") == place
+        assert render(syntax, place, "keep", {"x": "y"}) == "y"
+
+
+@pytest.mark.parametrize(
+    ("syntax", "text", "is_"),
+    [
+        (
+            "mustache",
+            "{{! {{a }}\n{{#items}}\n{{& y}}{{^y}}{{{z}}}{{/y}}\n{{/items}}{{ b }}",
+            "{{& y}}{{{z}}}\n" * 2 + "{{ b }}",
+        ),
+        ("handlebars", "{{!-- }} {{ --}}{{^gone}}{{{a}}}{{else}}{{& b}}{{/gone}}{{ c }}", "{{{a}}}{{ c }}"),
+        ("handlebars", "a {{~ gone ~}} b {{~{gone}~}} c", "a{{~ gone ~}}b{{~{gone}~}}c"),
+        ("handlebars", "{{#if gone}}{{{a}}}{{else if n}}{{& b}}{{else}}{{ c }}{{/if}}{{{d}}}", "{{& b}}{{{d}}}"),
+        (
+            "handlebars",
+            "{{{{raw}}}}{{ a }}{{{{/raw}}}}{{& b }}\\{{{c}}} \\\\{{{ d }}}",
+            "{{ a }}{{& b }}{{{c}}} \\{{{ d }}}",
+        ),
+    ],
+)
+def test_what_is_kept_is_the_place_itself_and_no_other(syntax: str, text: str, is_: str) -> None:
+    """Whatever stands around it."""
+    assert render(syntax, text, "keep") == is_
+
+
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_a_single_place_keeps_the_type_of_its_value(syntax: str) -> None:
     for name in ("trip", "items", "n", "paid"):

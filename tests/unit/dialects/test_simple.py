@@ -37,7 +37,8 @@ def render(text: str, missing: Missing = "error", values: dict[str, Any] = VALUE
         ("{{ search.output.price }}", "12.5"),
         ("{{ $vars.city }} {{ $flow.state.cart[1] }}", "Osaka eggs"),
         ("{{ trip.days }} {{ none }} {{ yes }}", '["Mon","Tue"] null true'),
-        (r"\{{ city }} \\{{ city }} \\\{{ city }}", r"{{ city }} \Kyoto \\Kyoto"),
+        (r"\{{ city }} \\{{ city }} \\\{{ city }}", r"{{ city }} \Kyoto \{{ city }}"),
+        (r"\\\\{{ city }} \\\\\{{ city }} a\\b \ {{ city }}\\", r"\\Kyoto \\{{ city }} a\\b \ Kyoto\\"),
         ("} }} { {{ city }} }}", "} }} { Kyoto }}"),
     ],
 )

@@ -183,6 +183,31 @@ async def test_a_session_in_a_turn_never_makes_way(stores: Stores) -> None:
     assert len(await still_open(hold)) == 2
 
 
+async def test_a_session_of_which_a_worker_has_a_run_never_makes_way(stores: Stores) -> None:
+    """A claim of one of its runs holds it like one of its own, in whatever process; one of a dead worker does not."""
+    hold, other = await crowded(stores, live_max=1), await stores.open()
+    s = await hold.sessions.create(id="s0")
+    for id in ("a", "b"):
+        await s.runs.start("trip", id=id, nodes=["go"])
+    holder = await process(stores, StillClock(), seed=7)
+    dead, alive = await holder.runs.get("a"), await other.runs.get("b")
+    assert dead is not None
+    assert alive is not None
+    lost = dead.claim(ttl=30)
+    await lost.__aenter__()  # and then it is killed
+    async with alive.claim(ttl=30):
+        stores.clock.advance(60)
+        await hold.sessions.create(id="s1")
+        assert await still_open(hold) == ["s0", "s1"]
+        stores.clock.advance(31)
+        assert (await hold.sweep()).displaced == 1
+        assert await still_open(hold) == ["s0"]
+    await hold.sessions.create(id="s2")
+    assert await still_open(hold) == ["s2"]
+    await lost.__aexit__(None, None, None)
+    await holder.close()
+
+
 async def test_one_that_a_dead_process_held_makes_way_once_that_is_known(stores: Stores) -> None:
     hold = await crowded(stores, live_max=1)
     await hold.sessions.create(id="s0")

@@ -1,7 +1,7 @@
 """Heads, cells and ranges: the statements behind `Kernel.read`.
 
-A head is put together from the scope's row and its newest record. One scope with at most one key takes one statement,
-which is one cut by itself; anything more runs inside a transaction.
+A head is put together from the scope's row and its newest record. One scope with a few keys takes one statement, which
+is one cut by itself; anything more runs inside a transaction.
 What raises in the middle of it leaves it open: `Readers.here` ends it.
 """
 
@@ -16,19 +16,32 @@ from holdfast.errors import Corrupt
 from holdfast.kernel.commit import NO_HEAD, Cell, Head, Range, Read, View
 from holdfast.kernel.keys import prefix_end
 
-_VALUE = "ifnull(c.value, (SELECT value FROM apart WHERE id = c.apart))"
+FEW = 4
+"""So many keys are read in one statement with the head."""
+
+_VALUE_OF = "ifnull({c}.value, (SELECT value FROM apart WHERE id = {c}.apart))"
+_VALUE = _VALUE_OF.format(c="c")
 _HEAD = """
-    SELECT s.id, s.live, s.epoch, s.floor, l.seq, l.at_us, l.cause{cell}
+    SELECT s.id, s.live, s.epoch, s.floor, l.seq, l.at_us, l.cause{cells}
     FROM scopes s LEFT JOIN log l ON l.scope = s.id AND l.id = (
-        SELECT version FROM cells WHERE scope = s.id AND epoch = -1 ORDER BY key DESC LIMIT 1){join}
+        SELECT version FROM cells WHERE scope = s.id AND epoch = -1 ORDER BY key DESC LIMIT 1){joins}
     WHERE s.space = ?1 AND s.name = ?2"""
 
-HEAD = _HEAD.format(cell="", join="")
-HEAD_AND_CELL = _HEAD.format(
-    cell=f", {_VALUE}, c.version, c.expires_us",
-    join=" LEFT JOIN cells c ON c.scope = s.id AND c.epoch = s.epoch AND c.key = ?3 "
-    "AND (c.expires_us IS NULL OR c.expires_us > ?4)",
-)
+
+def _with_cells(few: int) -> str:
+    """The head and, in the same row, value, version and expiry of each of so many cells."""
+    names = [f"c{n}" for n in range(few)]
+    cells = [f", {_VALUE_OF.format(c=c)}, {c}.version, {c}.expires_us" for c in names]
+    joins = [
+        f" LEFT JOIN cells {c} ON {c}.scope = s.id AND {c}.epoch = s.epoch AND {c}.key = ?{n} "
+        f"AND ({c}.expires_us IS NULL OR {c}.expires_us > ?3)"
+        for n, c in enumerate(names, 4)
+    ]
+    return _HEAD.format(cells="".join(cells), joins="".join(joins))
+
+
+_FEW = tuple([_with_cells(few) for few in range(FEW + 1)])
+HEAD = _FEW[0]
 _SOME = (
     "SELECT key, {value}, version, expires_us FROM cells c WHERE scope = ? AND epoch = ? "
     "AND key IN ({keys}) AND (expires_us IS NULL OR expires_us > ?)"
@@ -58,8 +71,8 @@ def rows_at_most(reads: Sequence[Read]) -> int:
 
 def read_views(cursor: Cursor, space: int, reads: Sequence[Read], now_us: int) -> list[View]:
     """Answer all reads from one snapshot."""
-    if len(reads) == 1 and not reads[0].ranges and len(reads[0].keys) <= 1:
-        return [_view_of_one(cursor, space, reads[0], now_us)]
+    if len(reads) == 1 and not reads[0].ranges and len(reads[0].keys) <= FEW:
+        return [_view_of_few(cursor, space, reads[0], now_us)]
     cursor.execute("BEGIN")
     views = [_view(cursor, space, read, now_us) for read in reads]
     cursor.execute("COMMIT")
@@ -73,18 +86,19 @@ def head_of(scope: str, row: Sequence[Any]) -> Head:
     return Head(row[4], row[2], row[1] == 1, row[3], row[5], row[6])
 
 
-def _view_of_one(cursor: Cursor, space: int, read: Read, now_us: int) -> View:
-    scope = read.scope
-    if not read.keys:
-        rows = cursor.execute(HEAD, (space, scope)).fetchall()
-        return View(scope, head_of(scope, rows[0]) if rows else NO_HEAD, {})
-    key = read.keys[0]
-    rows = cursor.execute(HEAD_AND_CELL, (space, scope, key, now_us)).fetchall()
+def _view_of_few(cursor: Cursor, space: int, read: Read, now_us: int) -> View:
+    scope, keys = read.scope, read.keys
+    given = (space, scope, now_us, *keys) if keys else (space, scope)
+    rows = cursor.execute(_FEW[len(keys)], given).fetchall()  # all: what is not read to its end keeps its snapshot
     if not rows:
         return View(scope, NO_HEAD, {})
-    row = rows[0]
-    version = row[8]
-    return View(scope, head_of(scope, row), {} if version is None else {key: _cell((key, *row[7:]))})
+    row, at = rows[0], 7
+    cells: dict[str, Cell] = {}
+    for key in keys:
+        if row[at + 1] is not None:
+            cells[key] = _cell((key, *row[at : at + 3]))
+        at += 3
+    return View(scope, head_of(scope, row), cells)
 
 
 def _view(cursor: Cursor, space: int, read: Read, now_us: int) -> View:
