@@ -62,6 +62,7 @@ class AtomicStep(RunBlock):
         if result is not None:
             self.done, self._result, self._state = True, result, "ended"
             return self
+        await self._run._regain()
         model.check_works(self._run._record)
         self._acts()
         try:

@@ -238,6 +238,7 @@ class Run(RunAsks):
 
     async def _ends(self, work: Work, node: str, trial: Trial, output: bytes) -> Staged | None:
         told = {node: Told(NodeStatus.COMPLETED, output=output)}
+        await self._regain()
         await self._look_at(node)
         if self._open:  # whether anything else goes on is judged by all nodes
             await self.refresh()
@@ -275,8 +276,9 @@ class Run(RunAsks):
                 raise _OverError
             return self._advance(work, told)
 
-        with suppress(_OverError):
-            await self._judged(stage)
+        if not self._is_over(node, trial):
+            with suppress(_OverError):
+                await self._judged(stage)
 
     async def add_nodes(self, specs: Mapping[str, Any]) -> None:
         """Add nodes, which may depend on those there are. Raises InvalidValue for a cycle, an unknown dependency, or a

@@ -90,18 +90,24 @@ class RunAsks(RunSteps):
             await self.refresh()
         await self._judged(lambda work: self._ask(work, wanted, node))
         if self._rests is not None:
-            self._resting = self._rests
-            await self._resting.paused()
-            self._hold(0)
+            rests, self._rests = self._rests, None
+            await rests.paused()
+            self._resting = rests
         record, _ = self._questions[self._question_id(wanted, node)]
         return Interaction(self._store, self._target, record, on_answer=self._take_up)
 
+    async def _is_held_by(self, token: int) -> None:
+        self._resting = None
+        await super()._is_held_by(token)
+
+    async def _regain(self) -> None:
+        if self._resting is not None:
+            await self._take_up()
+
     async def _take_up(self) -> None:
         """See what the answer made of the run, and hold it again, if it was given back for that."""
-        held, self._resting = self._resting, None
-        if held is not None:
-            await held.retake()
-            self._hold(held.token)
+        if self._resting is not None:
+            await self._resting.retake()
         await self.refresh()
         if self._record.tracks:
             self._check_trials()

@@ -98,6 +98,7 @@ class RunSteps(RunWrites):
             async with queued(self._store, self._target.scope, identity, name):
                 raw = await self._look_up(step.key_of(self.id, identity))
                 if raw is None:
+                    await self._regain()
                     model.check_works(self._record)
                     raw = await self._do(identity, name, fn, args)
             self._remember(identity, raw)

@@ -206,9 +206,13 @@ class RunWrites(RunView):
                 interaction.remove(work, scope, record)
         return replace(staged, record=replace(staged.record, lingers=lingers), questions=questions)
 
+    async def _regain(self) -> None:
+        """Hold the run again where this task gave it back for a while: what it writes inside of a claim is fenced."""
+
     async def _judged(self, stage: Callable[[Work], Staged]) -> None:
         """Stage by what was seen, and commit. Where somebody else was faster look again, and judge anew; so too where
         what was seen refuses it, for that may be long ago."""
+        await self._regain()
         attempt, looked = 0, not isinstance(self._unit, Alone)
         while True:
             tries: list[Staged] = []

@@ -10,9 +10,10 @@ from contextlib import nullcontext
 import pytest
 
 from holdfast import Holdfast, Session
-from holdfast.errors import LeaseLost, NotFound
+from holdfast.errors import Busy, InteractionCancelled, LeaseLost, NotFound
 from holdfast.handles.run import Run
 from holdfast.model.node import NodeStatus
+from tests.unit.handles.exclusive import apart
 from tests.unit.stores import Stores
 
 
@@ -76,6 +77,39 @@ async def test_what_goes_wrong_while_the_run_is_given_back_is_no_failure_of_anot
     assert (await other.refresh()).nodes["pay"].status is NodeStatus.READY
     await does(other, "pay", "ship")
     assert told(other) == DONE
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "not waited for", "seen by another handle"])
+async def test_what_is_written_of_a_run_in_a_claim_s_block_is_fenced_however_a_question_ended(
+    stores: Stores, run: Run, how: str
+) -> None:
+    """The run was given back while it waited: the next write of it takes it again, or is refused since another has
+    it."""
+    other = await elsewhere(stores)
+    async with run.claim(worker="w1", busy="reject") as claim:
+        question = await run.ask("Pay?", node="pay")
+        with pytest.raises(LeaseLost):
+            claim.check()
+        if how == "withdrawn":
+            await (await stores.open()).interactions.cancel(question.id)
+            with pytest.raises(InteractionCancelled):
+                await question.wait()
+        else:
+            await other.answer("approved")
+        if how == "seen by another handle":
+            await run.refresh()
+            await (await run.interactions.history())[0].wait()
+        await run.progress("pay", "running")
+        claim.check()
+    async with run.claim(worker="w1", busy="reject"):
+        await run.ask("Ship?", node="pay")
+        await other.answer("approved")
+        async with other.claim(worker="w2"):
+            with pytest.raises(Busy):
+                await apart(run.progress("pay", "completed"))
+            with pytest.raises(Busy):
+                await apart(run.step("price", lambda: 1))
+    assert (await other.refresh()).nodes["pay"].status is NodeStatus.READY
 
 
 @pytest.mark.parametrize("how", ["cancelled", "rolled back", "late", "failed"])
