@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
-from holdfast.errors import InvalidValue, shown
+from holdfast.errors import InvalidTransition, InvalidValue, shown
 from holdfast.model.duration import to_us
 from holdfast.model.node import NodeRecord, NodeSpec, NodeStatus, Retry
 
@@ -182,6 +182,20 @@ class Board:
             if any(record.status is _PAUSED for record in self.records.values()):
                 self._judge(self._order)
 
+    def check_begins_again(self, node: str) -> None:
+        """Raise InvalidTransition where a node cannot go through another round: because of those it depends on it would
+        be skipped all the same."""
+        if self._derived(node) is _SKIPPED:
+            out = [other for other in self.specs[node].after if self.statuses[other] in _OUT]
+            raise InvalidTransition(
+                f"the node {node!r} is skipped as long as {', '.join(out)} cannot be completed",
+                remedy=f'Begin another round of what it depends on: `await run.progress({out[0]!r}, "ready")`.',
+                node=node,
+                status=self.statuses[node],
+                to=_READY,
+                allowed=(),
+            )
+
     def _seen_by(self, node: str) -> dict[str, int]:
         """In which rounds those are that a node depends on, as it begins; those in their first are left out."""
         rounds = {other: self.round(other) for other in self.specs[node].after}
@@ -228,11 +242,16 @@ class Board:
 
     def _settle(self, node: str, was: tuple[NodeStatus, int]) -> None:
         """Say anew what a node is, of which something else is kept, and what is behind it as far as that changes."""
-        waiting, met = [(self._order[node], node)], {node}
+        self._judge((node,))
+        if self._state(node) == was:
+            return
+        waiting = [(self._order[other], other) for other in self.dependents(node)]
+        met = {name for _, name in waiting}
+        heapify(waiting)
         while waiting:
             name = heappop(waiting)[1]
-            before = was if name == node else self._state(name)
-            self._judge([name])
+            before = self._state(name)
+            self._judge((name,))
             if self._state(name) == before:
                 continue
             for other in self.dependents(name):
