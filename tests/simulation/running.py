@@ -334,7 +334,7 @@ def followed(model: RunModel, lines: list[tuple[str, bytes]], grown: dict[str, N
             model = model.tell([_told(model, name, record)], record.ended_us or 0)
             told = [*told, (name, record)]
     if to == "paused" != model.status:
-        model = model.paused(records[-1].pause_reason, None, 0)
+        model = model.paused(records[-1].pause_reason, records[-1].paused_at)
     if to == "completed":
         model = model.ended("complete", msgspec.json.decode(records[-1].output))
     assert model.status == to, f"it is {to}, and should be {model.status}"
