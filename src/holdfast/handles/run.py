@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdfast.errors import InvalidTransition, InvalidValue, NotFound, shown
+from holdfast.errors import InvalidTransition, InvalidValue, NotFound, Unavailable, shown
 from holdfast.handles.measured import measured
 from holdfast.handles.run_asks import RunAsks
 from holdfast.handles.run_node import RunNode, Telling
 from holdfast.handles.run_writes import Staged
+from holdfast.handles.unit import Together
 from holdfast.kernel import codec
+from holdfast.kernel.limits import check_signal
+from holdfast.kernel.line import Line
 from holdfast.kernel.live import encode_live
 from holdfast.kernel.work import Work
 from holdfast.model import node as nodes
@@ -31,6 +35,10 @@ class Told(Struct, frozen=True):
     input: bytes | None = None
     output: bytes | None = None
     error: bytes | None = None
+
+
+def _shown(told: Told) -> dict[str, Any]:
+    return {"status": told.status.value, "output": codec.decode(told.output or b"null")}
 
 
 @measured("run", store="_store")
@@ -59,7 +67,8 @@ class Run(RunAsks):
 
         "running" begins a try; "failed" ends it, and the node is ready again after its pause if it has tries left; else
         the run fails, unless the node is optional or a question decides. "ready" begins another round of a node that
-        was done, and of all that depends on it. What has begun may end while the run is paused; nothing begins.
+        was done, and of all that depends on it; not of one that is skipped because of others. What has begun may end
+        while the run is paused; nothing begins.
 
         Raises InvalidTransition for a move that there is not, NotFound for a node, LeaseLost if the run is held here
         and was taken away; with `runs.track_nodes` off it is told to followers and kept nowhere.
@@ -142,6 +151,8 @@ class Run(RunAsks):
         if not (record.status is RunStatus.PAUSED and self._may_end(name, told.status)):
             model.check_works(record)
         nodes.check_move(name, status, told.status)
+        if told.status is NodeStatus.READY and status in nodes.DONE:
+            self._board.check_begins_again(name)
         if record.status is RunStatus.PENDING:
             return record.moved(RunStatus.RUNNING, at_us=self._store.now_us())
         return record
@@ -187,20 +198,32 @@ class Run(RunAsks):
         return record.moved(RunStatus.FAILED, at_us=work.now_us, error=codec.encode(told))
 
     async def _emit(self, told: Mapping[str, Told]) -> None:
-        """Tell followers of nodes of which nothing is kept."""
+        """Tell followers of nodes of which nothing is kept: in a transaction, once it has committed."""
         if not told.keys() <= self._board.specs.keys():
             await self.refresh()
         self._check_known(told)
-        for name, one in told.items():
-            value = {"run": self.id, "status": one.status.value, "output": codec.decode(one.output or b"null")}
-            line = change.emitted("run", name, value)
-            payload = encode_live(self._target.epoch or 0, self._store.now_us(), self._store.cause(), line)
-            await self._store.kernel.signal(self._target.scope, payload)
+        lines = [change.emitted("run", name, {"run": self.id, **_shown(one)}) for name, one in told.items()]
+        cause, scope = self._store.cause(), self._target.scope
+
+        def payload(line: Line) -> bytes:
+            return encode_live(self._target.epoch or 0, self._store.now_us(), cause, line)
+
+        async def tell() -> None:
+            for line in lines:
+                with suppress(Unavailable):  # a signal may be lost
+                    await self._store.kernel.signal(scope, payload(line))
+
+        if not isinstance(self._unit, Together):
+            return await tell()
+        self._unit.check()
+        for line in lines:
+            check_signal(scope, payload(line), self._store.limits)
+        self._unit.along.told.append(tell)
 
     def node(self, node: str, *, input: Any = None) -> RunNode:
         """One try of a node as a block: `async with run.node("pay") as node`. See `RunNode`."""
         self._check_alone("node")
-        return RunNode(self, node, input, Telling(self._begins, self._ends, self._breaks_off))
+        return RunNode(self, node, input, Telling(self._begins, self._ends, self._has_ended, self._breaks_off))
 
     async def _begins(self, node: str, input: Any) -> None:
         await self.progress(node, NodeStatus.RUNNING, input=input)
@@ -214,13 +237,16 @@ class Run(RunAsks):
         if self._open:  # whether anything else goes on is judged by all nodes
             await self.refresh()
         if not self._record.tracks:
-            await self._emit(told)
             return await self._goes_on(work)
         try:
             return self._advance(work, told)
         except InvalidTransition:
             await self._check_held()
             raise
+
+    async def _has_ended(self, node: str, output: bytes) -> None:
+        if not self._record.tracks:
+            await self._emit({node: Told(NodeStatus.COMPLETED, output=output)})
 
     async def _breaks_off(self, node: str, error: Exception | None) -> None:
         if error is None:

@@ -27,6 +27,8 @@ class Telling(NamedTuple):
     """Commits that a try of the node begins, with that input."""
     ends: Callable[[Work, str, bytes], Awaitable[Staged | None]]
     """Stages that it is completed, with that output; None where nothing is kept of nodes."""
+    has_ended: Callable[[str, bytes], Awaitable[None]]
+    """What is to be done once that has committed."""
     breaks_off: Callable[[str, Exception | None], Awaitable[None]]
     """Commits that the try failed with that error; without one, that the node is given back untried."""
 
@@ -135,6 +137,7 @@ class RunNode(RunBlock):
     async def _commit(self, work: Work) -> None:
         self._staged = await self._telling.ends(work, self._name, self._output)
         await super()._commit(work)
+        await self._telling.has_ended(self._name, self._output)
 
     def _finish(self, outcome: Committed) -> None:
         if self._staged is not None:

@@ -24,7 +24,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from holdfast.errors import InvalidValue, shown
+from holdfast.errors import InvalidTransition, InvalidValue, shown
 from holdfast.model.node import NodeRecord, NodeSpec, NodeStatus
 
 NODES_MAX = 10_000
@@ -183,6 +183,20 @@ class Board:
             self.resumed = resumed
             if any(record.status is _PAUSED for record in self.records.values()):
                 self._judge(self._order)
+
+    def check_begins_again(self, node: str) -> None:
+        """Raise InvalidTransition where a node cannot go through another round: because of those it depends on it would
+        be skipped all the same."""
+        if self._derived(node) is _SKIPPED:
+            out = [other for other in self.specs[node].after if self.statuses[other] in _OUT]
+            raise InvalidTransition(
+                f"the node {node!r} is skipped as long as {', '.join(out)} cannot be completed",
+                remedy=f'Begin another round of what it depends on: `await run.progress({out[0]!r}, "ready")`.',
+                node=node,
+                status=self.statuses[node],
+                to=_READY,
+                allowed=(),
+            )
 
     def _seen_by(self, node: str) -> dict[str, int]:
         """In which rounds those are that a node depends on, as it begins; those in their first are left out."""

@@ -16,7 +16,7 @@ on does not touch it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, overload
 
 import msgspec
@@ -31,7 +31,7 @@ from holdfast.kernel.work import Work
 from holdfast.model.graph import specs_of
 from holdfast.model.moment import order_of
 from holdfast.model.node import NodeRecord, NodeSpec, SpecRecord, spec_of, spec_record
-from holdfast.model.run import RunRecord
+from holdfast.model.run import Asked, RunRecord
 
 AREA = "run/"
 """What the keys of all records start with, and the names of the scopes of runs without a session."""
@@ -227,22 +227,22 @@ def put_node(work: Work, scope: str, run: str, node: str, record: NodeRecord, *,
 
 
 def put_back(
-    work: Work, scope: str, key: str, raw: bytes | None, *, questions: Mapping[str, Collection[str]] | None = None
+    work: Work, scope: str, key: str, raw: bytes | None, *, questions: Mapping[str, Asked] | None = None
 ) -> None:
     """Stage a cell of a run as it was kept, under its whole key; without a value, that it is gone. With what stands in
-    indexes, and the change that tells of it. Where it is said which `questions` of which run are open, it waits for no
-    others."""
+    indexes, and the change that tells of it. Where it is said what there is of the `questions` of each run, it waits
+    for no others."""
     area, _, name = key.partition("/")
     run, _, node = name.partition("/") if area == "node" else (name, "", "")
     if raw is not None and area == "run":
         record = decode(Cell(key, raw, 0))
         if questions is not None:
-            record = record.restored(has_questions=bool(questions.get(name)))
+            record = record.restored(questions.get(name, Asked()))
         leave(work, scope, record) if record.leaving else put(work, scope, record)
     elif raw is not None and area == "node":
         kept = decode_node(Cell(key, raw, 0))
         if questions is not None:
-            kept = kept.with_questions(questions.get(unescaped(run), ()))
+            kept = kept.with_questions(questions.get(unescaped(run), Asked()).open)
         put_node(work, scope, unescaped(run), node, kept, seen=None)
     elif raw is not None:
         work.put(scope, key, raw)

@@ -108,6 +108,19 @@ async def test_another_round_begins_with_one_node_and_keeps_its_place(hold: Hold
     assert (seen.nodes["write"].round, seen.ready_nodes(), seen.nodes["check"].round) == (2, ["check"], 2)
 
 
+async def test_a_node_that_others_rule_out_begins_no_other_round(s: Session) -> None:
+    """It would be skipped all the same: refused, naming what is to be done first, and nothing is counted."""
+    nodes = {"hotel": NodeSpec(optional=True), "spa": ["hotel"], "walk": []}
+    run = await s.runs.start("trip", nodes=nodes)
+    await run.progress({"hotel": {"status": "failed", "error": "full"}, "walk": "skipped"})
+    with pytest.raises(InvalidTransition, match="'spa' is skipped as long as hotel cannot be completed") as refused:
+        await run.progress("spa", "ready")
+    assert "run.progress('hotel', \"ready\")" in refused.value.remedy
+    assert (run.nodes["spa"].status, run.nodes["spa"].round) == (NodeStatus.SKIPPED, 1)
+    await run.progress({"hotel": "ready", "walk": "ready"})
+    assert (run.nodes["spa"].status, run.ready_nodes()) == (NodeStatus.WAITING, ["hotel", "walk"])
+
+
 async def test_moves_that_there_are_not_are_refused_and_change_nothing(s: Session) -> None:
     """Each with what may be done instead; of several at once none is kept."""
     run = await s.runs.start("trip", nodes=TRIP)
