@@ -39,8 +39,8 @@ from holdfast.dialects.dialect import (
     places_of,
     refused,
 )
-from holdfast.dialects.jinja_paths import NAMESPACES, path_of, paths_of, single_path
-from holdfast.errors import HoldfastError, TemplateError
+from holdfast.dialects.jinja_paths import NAMESPACES, path_of, paths_of, single_path, written_in
+from holdfast.errors import HoldfastError, MissingVariable, TemplateError
 
 INT_BITS_MAX = 128
 """Bits of a whole number that a template makes."""
@@ -57,7 +57,7 @@ _ALLOWED = (
 _OF_LOOP = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length", "depth", "depth0"})
 _FUEL = "$fuel"  # no template can write such a name
 _COUNTED, _JOINED, _PLACED = "$counted", "$joined", "$placed"
-_ITEM, _LOOKED = "$item", "$looked"
+_LOOKED = "$looked"
 _SAFE = (
     *("default", "d", "upper", "lower", "capitalize", "title", "trim", "length", "count", "first", "last"),
     *("int", "float", "abs", "sort", "min", "max"),
@@ -105,6 +105,10 @@ class _Values(ImmutableSandboxedEnvironment):
 class _Missing(Undefined):
     """What is missing: no in a condition, nothing in a loop and in a text."""
 
+    @property
+    def _undefined_message(self) -> str:
+        return str(self._undefined_name)
+
 
 class _Refused(_Missing):
     """The same where that is an error: it can be asked whether it is there, and nothing else."""
@@ -140,15 +144,6 @@ def _joined(context: Context, values: Sequence[Any], between: str = "") -> str:
     texts = list(map(_final, values))
     _fuel(context).text(sum(map(len, texts)) + len(between) * max(len(texts) - 1, 0))
     return between.join(texts)
-
-
-@pass_context
-def _item(context: Context, value: Any, argument: Any) -> Any:
-    """What stands in a value under what another one says; which is never told where it is missing: it may be secret."""
-    item = context.environment.getitem(value, argument)
-    if isinstance(item, Undefined) and item is not value:
-        return context.environment.undefined(obj=value, name="the item that a value names")
-    return item
 
 
 @pass_context
@@ -208,7 +203,6 @@ def _environment(undefined: type[Undefined]) -> _Values:
         _COUNTED: _counted,
         _JOINED: _joined,
         _PLACED: _placed,
-        _ITEM: _item,
         _LOOKED: _looked,
         "join": _joined,
         "replace": _replaced,
@@ -246,6 +240,7 @@ class JinjaTemplate:
         self.paths: Sequence[Path] = tuple(dict.fromkeys(paths_of(tree, free)))
         """See `Compiled.paths`."""
         self._single = single_path(tree)
+        self._written = frozenset(written_in(tree))
         _prepare(tree)
         code = _LENIENT.compile(tree)
         self._templates: dict[Missing, Template] = {
@@ -264,15 +259,22 @@ class JinjaTemplate:
             for part in template.generate({**values, **names, _FUEL: fuel, "$missing": missing}):
                 fuel.text(len(part))
                 parts.append(part)
+        except MissingVariable as problem:
+            raise self._absent(str(problem.facts["name"])) from None
+        except UndefinedError as problem:
+            raise self._absent(str(problem)) from None
         except HoldfastError:
             raise
-        except UndefinedError as problem:
-            raise absent(str(problem)[:200]) from problem
         except SecurityError as problem:
             raise TemplateError("only range can be called in a template of variables") from problem
         except Exception as problem:
             raise refused(problem) from problem
         return "".join(parts)
+
+    def _absent(self, name: str) -> MissingVariable:
+        """The error that says what is missing: by its name where that is written in the template. One that is computed
+        may be anything, a secret too."""
+        return absent(name if name in self._written else "a part whose name is computed")
 
     def value(self, values: Mapping[str, Any], missing: Missing) -> Any:
         """See `Compiled.value`."""
@@ -348,8 +350,6 @@ def _counting(value: Any) -> Any:
     """A part of a template, with what it does counted."""
     if isinstance(value, nodes.Concat):
         return _concat(value)
-    if isinstance(value, nodes.Getitem) and not isinstance(value.arg, (nodes.Const, nodes.Slice)):
-        return _filter(value.node, _ITEM, value.arg)
     if isinstance(value, (nodes.Compare, nodes.Operand)):
         value.expr = _filter(value.expr, _LOOKED)
     elif isinstance(value, nodes.Filter) and not value.name.startswith("$") and value.name not in _AT_ONCE:

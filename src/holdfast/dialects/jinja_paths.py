@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from jinja2 import nodes
 
-from holdfast.dialects.dialect import FLOW, SESSION, VARS, Path
+from holdfast.dialects.dialect import FLOW, SESSION, VARS, Path, named
 
 NAMESPACES: Mapping[str, str] = {"vars": VARS, "flow": FLOW, "session": SESSION}
 
@@ -38,6 +38,15 @@ def path_of(node: nodes.Node) -> Path:
     if not all(type(step) in (str, int) for step in steps):
         return ()
     return (node.name, *reversed(steps)) if isinstance(node, nodes.Name) and node.ctx == "load" else ()
+
+
+def written_in(tree: nodes.Template) -> Iterator[str]:
+    """The names that are written in a template, by themselves and as paths."""
+    for node in tree.find_all((nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const)):
+        path = path_of(node)
+        if path:
+            yield named(path)
+        yield from (str(getattr(node, name))[:80] for name in ("name", "attr", "value") if hasattr(node, name))
 
 
 def single_path(tree: nodes.Template) -> Path | None:

@@ -22,11 +22,10 @@ from holdfast.kernel.live import encode_live
 from holdfast.kernel.work import Work
 from holdfast.model import node as nodes
 from holdfast.model import run as model
-from holdfast.model.graph import specs_of
 from holdfast.model.interaction import InteractionRecord
 from holdfast.model.node import NodeRecord, NodeStatus, Trial
 from holdfast.model.run import RunRecord, RunStatus
-from holdfast.services import change, session
+from holdfast.services import change, run, session
 
 
 class Told(Struct, frozen=True):
@@ -156,6 +155,8 @@ class Run(RunAsks):
         if not (record.status is RunStatus.PAUSED and self._may_end(name, told.status)):
             model.check_works(record)
         nodes.check_move(name, status, told.status)
+        if told.status is NodeStatus.RUNNING and (open := self._still_open(self._board.record(name))):
+            raise nodes.waits_for_people(name, open)
         if told.status is NodeStatus.READY and status in nodes.DONE:
             self._board.check_begins_again(name)
         if record.status is RunStatus.PENDING:
@@ -284,10 +285,12 @@ class Run(RunAsks):
         """Add nodes, which may depend on those there are. Raises InvalidValue for a cycle, an unknown dependency, or a
         node that is there already."""
 
+        limit = self._store.limits.value_bytes_max
+
         def stage(work: Work) -> Staged:
             if self.status is not RunStatus.PAUSED:
                 model.check_works(self._record)
-            added = specs_of(specs, known=self._board.specs)
+            added = run.checked_specs(specs, bytes_max=limit, known=self._board.specs)
             if again := [name for name in added if name in self._board.specs]:
                 raise InvalidValue(f"the run has a node {again[0]!r} already", path=f"nodes.{again[0]}")
             return self._stage(work, Staged(self._record, added=added))

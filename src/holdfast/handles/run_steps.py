@@ -158,6 +158,7 @@ class RunSteps(RunWrites):
         attempt = 0
         while identity not in self._results:
             block = self.atomic_step(name, key=key, version=version)
+            block._has_begun = attempt > 0
             try:
                 async with queued(self._store, self._target.scope, identity, name), block:
                     if not block.done:

@@ -11,6 +11,7 @@ from holdfast.errors import (
     HoldfastError,
     InteractionCancelled,
     InteractionExpired,
+    InvalidTransition,
     InvalidValue,
     NotAssignee,
 )
@@ -22,7 +23,7 @@ from holdfast.testing.clock import StillClock
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench
 from holdfast.testing.conformance.check import proves
-from holdfast.testing.conformance.process import apart, run_seen_by
+from holdfast.testing.conformance.process import meanwhile_apart, run_seen_by
 
 HOUR_S = 3600
 
@@ -89,19 +90,19 @@ async def of_two_answers_at_once_one_is_kept(bench: Bench) -> None:
     run, needed = await _asked(holds[0])
     asked = [needed, await run.ask("Window seat?", key="window", default="rejected", required=False)]
     answers, winners = [("approved", "bo"), ("rejected", "ed")], []
-    waiting = apart(needed.wait())
-    for q in asked:
-        outcomes = await asyncio.gather(
-            *(
-                _outcome(hold.interactions.answer(q.id, decision, by=by))
-                for hold, (decision, by) in zip(holds, answers, strict=True)
+    async with meanwhile_apart(needed.wait()) as waiting:
+        for q in asked:
+            outcomes = await asyncio.gather(
+                *(
+                    _outcome(hold.interactions.answer(q.id, decision, by=by))
+                    for hold, (decision, by) in zip(holds, answers, strict=True)
+                )
             )
-        )
-        expect.same(outcomes.count("AlreadyAnswered"), 1, f"the refusals among {outcomes}")
-        winners.append(answers[outcomes.index("AlreadyAnswered") - 1])
-        for hold in holds:
-            expect.same(await _told(hold, q.id), ("answered", winners[-1]), "what is told")
-    answer = await waiting
+            expect.same(outcomes.count("AlreadyAnswered"), 1, f"the refusals among {outcomes}")
+            winners.append(answers[outcomes.index("AlreadyAnswered") - 1])
+            for hold in holds:
+                expect.same(await _told(hold, q.id), ("answered", winners[-1]), "what is told")
+        answer = await waiting
     expect.same((answer.decision, answer.by), winners[0], "what who waits is told")
 
 
@@ -118,6 +119,20 @@ async def the_answer_moves_the_run_on(bench: Bench) -> None:
     expect.same((seen.status.value, seen.ready_nodes()), ("pending", ["pay"]), "the run")
     expect.same((await q.wait()).approved, True, "what who waits is told")
     expect.same((await run.ask("Pay 900 €?", node="pay")).status.value, "answered", "the question asked again")
+
+
+@proves("D4", needs=("second",))
+async def a_node_that_waits_for_an_answer_is_not_begun(bench: Bench) -> None:
+    """By nobody, though it was ready when they saw it and another node goes on; once it is answered it is."""
+    here, there = await bench.hold(), await bench.hold()
+    run = await here.runs.start("trip", id="r", nodes={"pay": [], "pack": []})
+    old = await run_seen_by(there, "r")
+    q = await run.ask("Pay 900 €?", node="pay")
+    await old.progress("pack", "running")
+    await expect.raises(InvalidTransition, old.progress("pay", "running"), "beginning what waits for an answer")
+    await here.interactions.answer(q.id, "approved")
+    await old.progress("pay", "running")
+    expect.same((await run_seen_by(here, "r")).nodes["pay"].status.value, "running", "the node once it is answered")
 
 
 @proves("D4")
@@ -184,8 +199,8 @@ async def what_is_withdrawn_is_answered_by_nobody(bench: Bench) -> None:
     await here.interactions.answer(kept.id, "approved")
     await expect.raises(AlreadyAnswered, there.interactions.cancel(kept.id), "withdrawing what was answered")
     other = expect.a(Interaction, await there.interactions.get(q.id), "the question")
-    waiting = apart(other.wait())
-    await here.interactions.cancel(q.id)
-    await expect.raises(InteractionCancelled, there.interactions.answer(q.id, "approved"), "answering it")
-    await expect.raises(InteractionCancelled, waiting, "waiting for what is withdrawn")
+    async with meanwhile_apart(other.wait()) as waiting:
+        await here.interactions.cancel(q.id)
+        await expect.raises(InteractionCancelled, there.interactions.answer(q.id, "approved"), "answering it")
+        await expect.raises(InteractionCancelled, waiting, "waiting for what is withdrawn")
     expect.same((await run_seen_by(there, "r")).ready_nodes(), ["pay"], "the frontier")
