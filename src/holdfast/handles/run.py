@@ -22,11 +22,10 @@ from holdfast.kernel.live import encode_live
 from holdfast.kernel.work import Work
 from holdfast.model import node as nodes
 from holdfast.model import run as model
-from holdfast.model.graph import specs_of
 from holdfast.model.interaction import InteractionRecord
 from holdfast.model.node import NodeRecord, NodeStatus
 from holdfast.model.run import RunRecord, RunStatus
-from holdfast.services import change, session
+from holdfast.services import change, run, session
 
 
 class Told(Struct, frozen=True):
@@ -261,10 +260,12 @@ class Run(RunAsks):
         """Add nodes, which may depend on those there are. Raises InvalidValue for a cycle, an unknown dependency, or a
         node that is there already."""
 
+        limit = self._store.limits.value_bytes_max
+
         def stage(work: Work) -> Staged:
             if self.status is not RunStatus.PAUSED:
                 model.check_works(self._record)
-            added = specs_of(specs, known=self._board.specs)
+            added = run.checked_specs(specs, bytes_max=limit, known=self._board.specs)
             if again := [name for name in added if name in self._board.specs]:
                 raise InvalidValue(f"the run has a node {again[0]!r} already", path=f"nodes.{again[0]}")
             return self._stage(work, Staged(self._record, added=added))

@@ -21,7 +21,6 @@ from holdfast.kernel.commit import View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
 from holdfast.kernel.work import Work
-from holdfast.model.graph import specs_of
 from holdfast.model.page import Page
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.operations import run_place, runs_page
@@ -134,7 +133,7 @@ async def started(
     """A new run in that scope, or the one of that id where "return" is said."""
     store = unit.store
     now_us, config = store.now_us(), store.config.runs
-    specs = specs_of(nodes)
+    specs = run.checked_specs(nodes, bytes_max=store.limits.value_bytes_max)
     raw = codec.encode(input, bytes_max=store.limits.value_bytes_max, what="the input", path="input")
     record = RunRecord(
         run.check_id(store.ids.uuid7(now_us) if id is None else id),

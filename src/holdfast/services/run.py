@@ -22,12 +22,13 @@ from typing import Any, overload
 import msgspec
 from msgspec import Struct
 
-from holdfast.errors import Corrupt, NotFound
+from holdfast.errors import Corrupt, InvalidId, InvalidValue, NotFound
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Absent, Cell, Entry, Range, Read, Unchanged
 from holdfast.kernel.keys import check_name, escaped, unescaped
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
+from holdfast.model.graph import specs_of
 from holdfast.model.moment import order_of
 from holdfast.model.node import NodeRecord, NodeSpec, SpecRecord, spec_of, spec_record
 from holdfast.model.run import Asked, RunRecord
@@ -125,6 +126,27 @@ def decode_raw(raw: bytes) -> RunRecord:
 def decode_node(cell: Cell) -> NodeRecord:
     """What is kept of a node in a cell."""
     return _decoded(_nodes, cell)
+
+
+def checked_specs(nodes: Any, *, bytes_max: int, known: Mapping[str, NodeSpec] | None = None) -> dict[str, NodeSpec]:
+    """The specifications of nodes of which all can be kept that may come: their names, and what is asked of whom.
+    Raises InvalidValue, and TooLarge for a question of more bytes."""
+    specs = specs_of(nodes, known=known)
+    for name, spec in specs.items():
+        _check_name(name, "the name of a node", "nodes")
+        if spec.on_failure is not None:
+            path = f"nodes.{name}.on_failure"
+            for one in spec.on_failure.assignees:
+                _check_name(one, "who is asked", f"{path}.assignees")
+            codec.encode(spec.on_failure.prompt, bytes_max=bytes_max // 2, what="the prompt", path=f"{path}.prompt")
+    return specs
+
+
+def _check_name(name: str, what: str, path: str) -> None:
+    try:
+        check_name(name, what)
+    except InvalidId as problem:
+        raise InvalidValue(str(problem), path=path) from None
 
 
 # --- writing --------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from holdfast.testing.clock import StillClock
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench
 from holdfast.testing.conformance.check import proves
-from holdfast.testing.conformance.process import apart, run_seen_by
+from holdfast.testing.conformance.process import meanwhile_apart, run_seen_by
 
 HOUR_S = 3600
 
@@ -89,19 +89,19 @@ async def of_two_answers_at_once_one_is_kept(bench: Bench) -> None:
     run, needed = await _asked(holds[0])
     asked = [needed, await run.ask("Window seat?", key="window", default="rejected", required=False)]
     answers, winners = [("approved", "bo"), ("rejected", "ed")], []
-    waiting = apart(needed.wait())
-    for q in asked:
-        outcomes = await asyncio.gather(
-            *(
-                _outcome(hold.interactions.answer(q.id, decision, by=by))
-                for hold, (decision, by) in zip(holds, answers, strict=True)
+    async with meanwhile_apart(needed.wait()) as waiting:
+        for q in asked:
+            outcomes = await asyncio.gather(
+                *(
+                    _outcome(hold.interactions.answer(q.id, decision, by=by))
+                    for hold, (decision, by) in zip(holds, answers, strict=True)
+                )
             )
-        )
-        expect.same(outcomes.count("AlreadyAnswered"), 1, f"the refusals among {outcomes}")
-        winners.append(answers[outcomes.index("AlreadyAnswered") - 1])
-        for hold in holds:
-            expect.same(await _told(hold, q.id), ("answered", winners[-1]), "what is told")
-    answer = await waiting
+            expect.same(outcomes.count("AlreadyAnswered"), 1, f"the refusals among {outcomes}")
+            winners.append(answers[outcomes.index("AlreadyAnswered") - 1])
+            for hold in holds:
+                expect.same(await _told(hold, q.id), ("answered", winners[-1]), "what is told")
+        answer = await waiting
     expect.same((answer.decision, answer.by), winners[0], "what who waits is told")
 
 
@@ -184,8 +184,8 @@ async def what_is_withdrawn_is_answered_by_nobody(bench: Bench) -> None:
     await here.interactions.answer(kept.id, "approved")
     await expect.raises(AlreadyAnswered, there.interactions.cancel(kept.id), "withdrawing what was answered")
     other = expect.a(Interaction, await there.interactions.get(q.id), "the question")
-    waiting = apart(other.wait())
-    await here.interactions.cancel(q.id)
-    await expect.raises(InteractionCancelled, there.interactions.answer(q.id, "approved"), "answering it")
-    await expect.raises(InteractionCancelled, waiting, "waiting for what is withdrawn")
+    async with meanwhile_apart(other.wait()) as waiting:
+        await here.interactions.cancel(q.id)
+        await expect.raises(InteractionCancelled, there.interactions.answer(q.id, "approved"), "answering it")
+        await expect.raises(InteractionCancelled, waiting, "waiting for what is withdrawn")
     expect.same((await run_seen_by(there, "r")).ready_nodes(), ["pay"], "the frontier")

@@ -10,7 +10,6 @@ from holdfast.handles import interaction as waiting
 from holdfast.handles import interactions
 from holdfast.handles.asking import Asked
 from holdfast.kernel.commit import Check, Unchanged
-from holdfast.kernel.work import Work
 from holdfast.model import interaction as model
 from holdfast.model.interaction import Given, InteractionRecord, InteractionStatus
 from holdfast.operations import settle
@@ -21,7 +20,7 @@ from holdfast.testing.mutants.runs import Careless, Real
 @mistake("D4", model, "check_answer")
 def an_answer_is_taken_whatever_there_is(_real: Real) -> Real:
     """Neither the status nor who answers is looked at: the last answer is the one."""
-    return lambda record, given, *, digest, now_us: True
+    return lambda record, given, **_more: True
 
 
 @mistake("D4", model, "check_answer")
@@ -70,8 +69,8 @@ def questions_are_due_a_moment_late(real: Real) -> Real:
 def the_run_is_told_nothing(_real: Real) -> Real:
     """An answer leaves the node paused, and its run."""
 
-    async def move_on(work: Work, scope: str, record: InteractionRecord) -> None:
-        return
+    async def move_on(*_: object, **_more: object) -> bool:
+        return False
 
     return move_on
 
