@@ -2,10 +2,11 @@
 
 On SQLite with synchronous=FULL. A remembered step is read by an opening that has not seen it, one call after the other;
 goal: under 100 µs at the median. Progress and `state.set` alternate in rounds, from one task and from 64, each on a
-session of its own, the node going through round after round; goal: at least half the rate. Taking up is done by a new
-process each time, once what it imports is there (it opened another store before): from opening the store until the
-nodes that may begin are known; goal: under 20 ms. It waits for the disk once, for its commit; what a `state.set` of the
-same process takes after it stands beside.
+session of its own: node after node begins and is done, and after five hundred of them another run is started; or one
+node goes through round after round, which writes the run's record too. Goal: at least half the rate. Taking up is done
+by a new process each time, once what it imports is there (it opened another store before): from opening the store until
+the nodes that may begin are known; goal: under 20 ms. It waits for the disk once, for its commit; what a `state.set` of
+the same process takes after it stands beside.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ STEPS = 500
 NODES = 1_000
 TASKS = (1, 64)
 MOVES = ("running", "completed", "ready")
+LINE = {f"node{n}": [f"node{n - 1}"] if n else [] for n in range(500)}
+STEPS_OF_LINE = [(name, status) for name in LINE for status in MOVES[:2]]
 
 TAKER = """
 import asyncio, json, sys
@@ -69,7 +72,7 @@ def measure(effort: Effort) -> list[Finding]:
 async def _measure(folder: Path, effort: Effort) -> list[Finding]:
     findings = [await _remembered(folder / "steps.db", effort)]
     for tasks in effort.size(TASKS, quick=(1, 4)):
-        findings.append(await _progress(folder / f"progress{tasks}.db", tasks, effort))
+        findings += await _progress(folder / f"progress{tasks}.db", tasks, effort)
     return findings + await _taken_up(folder / "paused.db", effort)
 
 
@@ -90,23 +93,44 @@ async def _remembered(path: Path, effort: Effort) -> Finding:
     return absolute("a remembered step, read back", "p50", medians, unit="µs", goal=Goal(at_most=100))
 
 
-async def _progress(path: Path, tasks: int, effort: Effort) -> Finding:
+async def _progress(path: Path, tasks: int, effort: Effort) -> list[Finding]:
     async with Holdfast.open(durable(path), background=False) as hold:
         sessions = [await hold.sessions.create(id=f"s{n}") for n in range(tasks)]
         runs = [await s.runs.start("agent", nodes={"search": [], "pay": ["search"]}) for s in sessions]
-        moves, sets = [_moves(run) for run in runs], [_sets(s) for s in sessions]
-        ratios, ours, theirs = [], [], []
-        for _ in range(effort.rounds):
-            theirs.append(await _rate(sets, effort.run_s))
-            ours.append(await _rate(moves, effort.run_s))
-            ratios.append(ours[-1] / theirs[-1])
-    what = f"progress, {tasks} task{'s' if tasks > 1 else ''}"
-    told = [f"{_median(rates):,.0f}/s" for rates in (ours, theirs)]
-    return ratio_of(what, "rate / state.set", ratios, goal=Goal(at_least=0.5), ours=told[0], theirs=told[1])
+        sides = [[_sets(s) for s in sessions], [_line(s) for s in sessions], [_moves(run) for run in runs]]
+        for side in sides[1:]:
+            await asyncio.gather(*(call(0) for call in side))  # the first starts a run
+        rates: list[list[float]] = [[], [], []]
+        for number in range(effort.rounds):
+            for place in range(len(sides)):
+                at = (place + number) % len(sides)
+                rates[at].append(await _rate(sides[at], effort.run_s))
+    of, theirs = f"{tasks} task{'s' if tasks > 1 else ''}", f"{_median(rates[0]):,.0f}/s"
+    return [
+        ratio_of(f"progress{how}, {of}", "rate / state.set", [a / b for a, b in zip(rates[at], rates[0], strict=True)],
+                 goal=Goal(at_least=0.5), ours=f"{_median(rates[at]):,.0f}/s", theirs=theirs)
+        for at, how in ((1, ""), (2, ", round after round"))
+    ]  # fmt: skip
 
 
 def _sets(s: Session) -> Call:
     return lambda n: s.state.set("node", "x" * 100)
+
+
+def _line(s: Session) -> Call:
+    """One node after the other, of one run after the other."""
+    run: Run | None = None
+    at = len(STEPS_OF_LINE)
+
+    async def move(n: int) -> None:
+        nonlocal run, at
+        if run is None or at == len(STEPS_OF_LINE):
+            run, at = await s.runs.start("agent", nodes=LINE), 0
+        name, status = STEPS_OF_LINE[at]
+        at += 1
+        await run.progress(name, status, output="x" * 80 if status == "completed" else None)
+
+    return move
 
 
 def _moves(run: Run) -> Call:

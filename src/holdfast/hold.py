@@ -33,7 +33,7 @@ from holdfast.model.stats import Stats
 from holdfast.model.sweep import SweepReport, added
 from holdfast.opening import framed, open_framed
 from holdfast.operations.stats import put_together
-from holdfast.services import budget, checkpoint, session
+from holdfast.services import budget, checkpoint, interaction, session
 from holdfast.wrappers.framing import Framing
 from holdfast.wrappers.stack import stacked
 
@@ -274,11 +274,11 @@ class Holdfast(Face):
 FRESH = frozenset(
     {
         *(session.CELL, session.ALIVE, budget.CELL, "claim", "beat"),
-        *("run/", "step/", "run-claim/", checkpoint.LAST, checkpoint.AREA),
+        *("run/", "step/", "run-claim/", interaction.AREA, checkpoint.LAST, checkpoint.AREA),
     }
 )
 """Cells and areas that say whether a session is there, what it is, what is left of its budget and whose turn it is, how
-a run stands and what was done in it, and what a checkpoint rests on: only an exact cache answers for them."""
+a run stands, what was done and asked in it, and what a checkpoint rests on: only an exact cache answers for them."""
 
 
 def check_parts(*, config: object, clock: object, ids: object, keys: object = None, background: object = False) -> None:

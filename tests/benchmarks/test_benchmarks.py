@@ -26,8 +26,9 @@ GOALS = {
     "checkpoint": {"checkpoint, 200 keys, 10 changed p50 ≤ 5"},
     "templates": {"a template in simple p50 ≤ 5"},
     "runs": {
-        "a remembered step, read back p50 ≤ 100", "progress, 1 task rate / state.set ≥ 0.5",
-        "progress, 4 tasks rate / state.set ≥ 0.5",
+        "a remembered step, read back p50 ≤ 100",
+        *(f"progress{how}, {tasks} rate / state.set ≥ 0.5" for how in ("", ", round after round")
+          for tasks in ("1 task", "4 tasks")),
         "taking up a paused run of 50 nodes in a new process p50 ≤ 20",
     },
     "interactions": {"an answer, where it is waited for p50 ≤ 50000", "interactions.answer p99 ≤ 200000"},

@@ -14,7 +14,8 @@ from holdfast.testing.mutants import MUTANTS, Mutant
 @cache
 def report_on(mutant: Mutant) -> Report:
     """What the checks of the guarantee it breaks find in a mutant."""
-    return asyncio.run(conform(mutant.opener(), only={mutant.breaks}, seed=1))
+    with mutant.in_place():
+        return asyncio.run(conform(mutant.opener(), only={mutant.breaks}, seed=1))
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name.replace(" ", "-") for mutant in MUTANTS])

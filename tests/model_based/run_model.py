@@ -97,8 +97,10 @@ class RunModel:
     def status_of(self, node: str) -> str:
         """Where it is."""
         fact = self.fact(node)
-        if fact.status != "ready":
-            return fact.status
+        return self.derived(node) if fact.status == "ready" else fact.status
+
+    def derived(self, node: str) -> str:
+        """What those make it that it depends on."""
         after, join = self.specs[node].after, self.specs[node].join
         wanted = len(after) if join == "all" else min(1, len(after)) if join == "any" else int(join)
         before = [self.status_of(other) for other in after]
@@ -149,6 +151,8 @@ class RunModel:
         ends = self.fact(told.node).in_try and told.status in ("completed", "failed")
         ends = ends or (was == "running" and told.status == "ready")
         if self.status in ENDS or (self.status == "paused" and not ends) or told.status not in ALLOWED[was]:
+            raise Refused
+        if told.status == "ready" and was in DONE and self.derived(told.node) == "skipped":
             raise Refused
         self.status = "running" if self.status == "pending" else self.status
         fact = self.fact(told.node)

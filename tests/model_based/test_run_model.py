@@ -382,8 +382,13 @@ def test_runs_go_as_the_model_says(backend: str) -> None:
     check(backend, examples=15, steps=25)
 
 
+def test_runs_go_as_the_model_says_on_a_server() -> None:
+    """No otherwise where each commit takes a round trip."""
+    check("postgres", examples=2, steps=12)
+
+
 @pytest.mark.soak
-@pytest.mark.parametrize("backend", ["memory", "weakest", "sqlite"])
+@pytest.mark.parametrize("backend", ["memory", "weakest", "sqlite", "postgres"])
 def test_runs_go_as_the_model_says_for_long(backend: str) -> None:
     """The same, many times."""
     check(backend, examples=400, steps=60)

@@ -86,6 +86,10 @@ class Process:
 class World:
     """One seed's life."""
 
+    sessions = ("s",)
+    refusals: tuple[type[Exception], ...] = REFUSED
+    """What is refused surely."""
+
     def __init__(self, seed: int, scenario: Scenario) -> None:
         self.seed = seed
         self.chance = Random(f"runs {seed}")
@@ -117,13 +121,14 @@ class World:
         """From the first run to the last check."""
         try:
             founder = Process(self)
-            await founder.hold.sessions.create(id="s")
+            for id in self.sessions:
+                await founder.hold.sessions.create(id=id)
             self.store.weather = Weather()
             processes = [self._started(place) for place in range(self.scenario.processes)]
             while any(self.left.values()):
                 await asyncio.sleep(self.chance.random())
                 await self._disturb(processes)
-                _raise_what_tasks_raised(processes)
+                raise_what_tasks_raised(processes)
             self.store.weather = CALM
             await asyncio.sleep(60)  # what is on its way arrives
             await self._check(founder.hold)
@@ -162,7 +167,7 @@ class World:
             try:
                 with process.hold.acting(by=f"{place}.{lane}", trace_id=op):
                     await self._step(process, op, handles, count)
-            except (*REFUSED, *UNKNOWN) as problem:
+            except (*self.refusals, *UNKNOWN) as problem:
                 self.events[type(problem).__name__] += 1
             except asyncio.CancelledError:
                 if process.dead or self._over:
@@ -208,7 +213,7 @@ class World:
         try:
             with process.hold.acting(trace_id=op):
                 done = await call()
-        except REFUSED:
+        except self.refusals:
             noted.outcome = "refused"
             raise
         else:
@@ -329,7 +334,7 @@ def followed(model: RunModel, lines: list[tuple[str, bytes]], grown: dict[str, N
             model = model.tell([_told(model, name, record)], record.ended_us or 0)
             told = [*told, (name, record)]
     if to == "paused" != model.status:
-        model = model.paused(records[-1].pause_reason, None, 0)
+        model = model.paused(records[-1].pause_reason, records[-1].paused_at)
     if to == "completed":
         model = model.ended("complete", msgspec.json.decode(records[-1].output))
     assert model.status == to, f"it is {to}, and should be {model.status}"
@@ -355,7 +360,7 @@ async def _tell_in(tx: SessionTransaction, id: str, told: dict[str, dict[str, An
         await run.progress(name, **given)
 
 
-def _raise_what_tasks_raised(processes: list[Process]) -> None:
+def raise_what_tasks_raised(processes: list[Process]) -> None:
     for process in processes:
         for task in process.tasks:
             problem = task.exception() if task.done() and not task.cancelled() else None
@@ -378,11 +383,11 @@ def expected(model: RunModel) -> dict[str, Any]:
     return {"": (model.status, model.reason, model.output, model.error), **shown}
 
 
-def live(seed: int, scenario: Scenario | None = None) -> World:
+def live(seed: int, scenario: Scenario | None = None, *, world_of: type[World] = World) -> World:
     """Live one seed to its end. Raises what it has shown, with the seed."""
     loop = virtual_loop(Random(f"loop {seed}"))
     try:
-        world = loop.run(World(seed, Scenario() if scenario is None else scenario).live())
+        world = loop.run(world_of(seed, Scenario() if scenario is None else scenario).live())
     except (Exception, Crashed) as problem:
         raise AssertionError(f"seed {seed}: {type(problem).__name__}: {problem}") from problem
     lost = [one for one in loop.problems if not isinstance(one.get("exception"), Crashed)]

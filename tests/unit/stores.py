@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from random import Random
 
@@ -14,19 +13,12 @@ from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keys import bucket
 from holdfast.model.scope import ScopeKind
 from holdfast.system import SystemIds, random_bytes
-from holdfast.testing.clock import LeapingClock, ManualClock, SeededIds
+from holdfast.testing.clock import LeapingClock, SeededIds, StillClock
 from holdfast.wrappers.sealing import Sealing
 from holdfast.wrappers.weakest import weakest
 from tests.servers import fresh
 
 RING = KeyRing({"2026-11": b"k" * 32}, active="2026-11")
-
-
-class StillClock(ManualClock):
-    """A clock that only the test moves; a pause ends all the same, after a millisecond of real time at most."""
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(min(max(seconds, 0), 0.001))
 
 
 class Stores:

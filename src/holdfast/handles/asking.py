@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from holdfast.errors import Disabled, InvalidValue, LimitReached, shown
+from holdfast.errors import Disabled, HoldfastError, InvalidValue, LimitReached, shown
 from holdfast.handles.store import Store
 from holdfast.kernel import codec
 from holdfast.kernel.keys import check_name
@@ -97,8 +97,7 @@ async def asked(
 ) -> Asked:
     """A question, checked. Raises InvalidValue, InvalidId, TooLarge, MissingExtra, and Disabled where none is asked."""
     config, limit = store.config.interactions, store.limits.value_bytes_max
-    if not config.enabled:
-        raise Disabled("questions to people are turned off (interactions.enabled)", switch="interactions.enabled")
+    check_enabled(config)
     text = session.checked_text(prompt, "prompt", limit)
     if not text:
         raise InvalidValue("prompt must say what is asked", path="prompt")
@@ -218,7 +217,7 @@ def names(given: str | Iterable[str], what: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(check_name(name, what) for name in people))
 
 
-def failure_question(ask: Ask, run: RunRecord, node: str, failed: NodeRecord) -> Asked:
+def failure_question(config: InteractionsConfig, ask: Ask, run: RunRecord, node: str, failed: NodeRecord) -> Asked:
     """The question what becomes of a node that has no tries left."""
     payload = {"node": node, "error": codec.decode(bytes(failed.error)), "attempts": failed.attempt}
     question = Question(
@@ -232,10 +231,23 @@ def failure_question(ask: Ask, run: RunRecord, node: str, failed: NodeRecord) ->
         f"failure/{run.asked}",
         Raw(codec.encode(ask.on_timeout)),
         assignees=names(ask.assignees, "assignees"),
-        timeout_us=None if ask.timeout is None else to_us(ask.timeout, "timeout"),
+        timeout_us=_timeout_us(config, ask.timeout),
         on_timeout="default",
         decides=True,
     )
+
+
+def unasked(failed: NodeRecord, why: HoldfastError) -> NodeRecord:
+    """What is kept of a node that fails for good since nobody could be asked: its error says so too."""
+    error = codec.decode(bytes(failed.error))
+    told = error if isinstance(error, Mapping) else {"message": error}
+    return replace(failed, error=Raw(codec.encode({**told, "unasked": str(why)})))
+
+
+def check_enabled(config: InteractionsConfig) -> None:
+    """Raise Disabled where nobody is asked."""
+    if not config.enabled:
+        raise Disabled("questions to people are turned off (interactions.enabled)", switch="interactions.enabled")
 
 
 def check_room(config: InteractionsConfig, pending: int, run: str) -> None:

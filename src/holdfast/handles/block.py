@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Literal, NoReturn, Self
 
 from holdfast.errors import Closed, HoldfastError, UseTransaction
+from holdfast.handles.along import Along
 from holdfast.handles.crowding import make_room
 from holdfast.handles.fence import carry
 from holdfast.handles.measured import measured
@@ -22,7 +23,6 @@ from holdfast.kernel.commit import Committed
 from holdfast.kernel.commit import Conflict as Refusal
 from holdfast.kernel.work import Work
 from holdfast.model.scope import Scope
-from holdfast.model.session import SessionRecord
 
 
 class _Rollback(BaseException):
@@ -49,7 +49,7 @@ class Block:
         self._committed: Committed | None = None
         self._state: Literal["new", "open", "ended"] = "new"
         self._rolled_back = False
-        self._arrived: list[SessionRecord] = []
+        self._along = Along()
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
@@ -90,8 +90,10 @@ class Block:
             raise self._explain(outcome, asked=work.asked(outcome))
         self._committed = outcome
         self._finish(outcome)
-        for record in self._arrived:
+        for record in self._along.arrived:
             await make_room(self._store, record)
+        for tell in self._along.told:
+            await tell()
 
     def _explain(self, conflict: Refusal, *, asked: bool) -> HoldfastError:
         return explain(conflict, asked=asked)
@@ -153,7 +155,7 @@ class Block:
         return None if self._committed is None else self._committed.seqs.get(name)
 
     def _together(self) -> Together:
-        return Together(self._store, self._current(), self._arrived)
+        return Together(self._store, self._current(), self._along)
 
     def _current(self) -> Work:
         if self._work is None or not self.is_open:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from holdfast.errors import NotFound
 from holdfast.handles.measured import measured
+from holdfast.handles.node_clock import standing_still
 from holdfast.handles.run_writes import Beside
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Target
@@ -176,14 +177,16 @@ class Interaction:
             if not await self._see():
                 if not self.required:
                     return answer_of(self._record, self._record.by_default(self._store.now_us()))
-                await self._wait(until_s)
+                with standing_still():
+                    await self._wait(until_s)
         except NotFound as gone:
             raise model.withdrawn(self.id, "its run or session is gone") from gone
         given = self._record.given
         if given is None:
             raise model.withdrawn(self.id)
         if self._on_answer is not None:
-            await self._on_answer()
+            with standing_still():  # others may hold the run by now
+                await self._on_answer()
         return answer_of(self._record, given)
 
     async def _wait(self, until_s: float | None) -> None:

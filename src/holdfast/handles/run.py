@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdfast.errors import InvalidTransition, InvalidValue, NotFound, shown
+from holdfast.errors import InvalidTransition, InvalidValue, NotFound, Unavailable, shown
 from holdfast.handles.measured import measured
 from holdfast.handles.run_asks import RunAsks
 from holdfast.handles.run_node import RunNode, Telling
 from holdfast.handles.run_writes import Staged
+from holdfast.handles.unit import Together
 from holdfast.kernel import codec
+from holdfast.kernel.limits import check_signal
+from holdfast.kernel.line import Line
 from holdfast.kernel.live import encode_live
 from holdfast.kernel.work import Work
 from holdfast.model import node as nodes
 from holdfast.model import run as model
-from holdfast.model.graph import specs_of
 from holdfast.model.interaction import InteractionRecord
 from holdfast.model.node import NodeRecord, NodeStatus
 from holdfast.model.run import RunRecord, RunStatus
-from holdfast.services import change, session
+from holdfast.services import change, run, session
 
 
 class Told(Struct, frozen=True):
@@ -32,6 +35,10 @@ class Told(Struct, frozen=True):
     input: bytes | None = None
     output: bytes | None = None
     error: bytes | None = None
+
+
+def _shown(told: Told) -> dict[str, Any]:
+    return {"status": told.status.value, "output": codec.decode(told.output or b"null")}
 
 
 @measured("run", store="_store")
@@ -60,15 +67,16 @@ class Run(RunAsks):
 
         "running" begins a try; "failed" ends it, and the node is ready again after its pause if it has tries left; else
         the run fails, unless the node is optional or a question decides. "ready" begins another round of a node that
-        was done, and of all that depends on it. What has begun may end while the run is paused; nothing begins.
+        was done, and of all that depends on it; not of one that is skipped because of others. What has begun may end
+        while the run is paused; nothing begins.
 
         Raises InvalidTransition for a move that there is not, NotFound for a node, LeaseLost if the run is held here
         and was taken away; with `runs.track_nodes` off it is told to followers and kept nowhere.
         """
-        if isinstance(node, Mapping):
-            told = {name: self._told(name, given) for name, given in node.items()}
+        if isinstance(node, str) or not isinstance(node, Mapping):
+            told = {node: self._told_of(node, status, input, output, error)}
         else:
-            told = {node: self._told(node, {"status": status, "input": input, "output": output, "error": error})}
+            told = {name: self._told(name, given) for name, given in node.items()}
         if not self._record.tracks:
             await self._emit(told)
             return
@@ -81,15 +89,21 @@ class Run(RunAsks):
             raise InvalidValue(
                 f"of a node status, input, output and error are told, not {shown(unknown[0])}", path=name
             )
+        return self._told_of(name, given.get("status"), given.get("input"), given.get("output"), given.get("error"))
+
+    def _told_of(self, name: str, status: Any, input: Any = None, output: Any = None, error: Any = None) -> Told:
+        if error is not None:
+            error = session.checked_error(error, self._store.limits.value_bytes_max)
+        return Told(
+            status if type(status) is NodeStatus else NodeStatus(status),
+            None if input is None else self._encoded(input, name, "input"),
+            None if output is None else self._encoded(output, name, "output"),
+            None if error is None else self._encoded(error, name, "error"),
+        )
+
+    def _encoded(self, value: Any, name: str, what: str) -> bytes:
         limit = self._store.limits.value_bytes_max
-        error = session.checked_error(given.get("error"), limit)
-        values = {"input": given.get("input"), "output": given.get("output"), "error": error}
-        encoded = {
-            what: codec.encode(value, bytes_max=limit, what=f"the {what} of {name}", path=f"{name}.{what}")
-            for what, value in values.items()
-            if value is not None
-        }
-        return Told(NodeStatus(given.get("status")), **encoded)
+        return codec.encode(value, bytes_max=limit, what=f"the {what} of {name}", path=f"{name}.{what}")
 
     def _advance(self, work: Work, told: Mapping[str, Told]) -> Staged:
         """Stage what is told of nodes. The board is as it was after it."""
@@ -103,9 +117,10 @@ class Run(RunAsks):
                 record = self._check(record, name, one)
                 after, spec = self._after(name, one, work.now_us), board.specs[name]
                 if after.status is NodeStatus.FAILED and spec.on_failure is not None:
-                    record, after, question = self._asks_instead(work, record, name, after)
-                    questions[question.id] = question
-                elif after.status is NodeStatus.FAILED and not spec.optional:
+                    record, after, question = self._asks_instead(work, record, name, after, others=len(questions))
+                    if question is not None:
+                        questions[question.id] = question
+                if after.status is NodeStatus.FAILED and not spec.optional:
                     record = self._fails(work, record, name, after)
                 kept[name] = after
                 turns = self._turns(name, after)
@@ -136,6 +151,8 @@ class Run(RunAsks):
         if not (record.status is RunStatus.PAUSED and self._may_end(name, told.status)):
             model.check_works(record)
         nodes.check_move(name, status, told.status)
+        if told.status is NodeStatus.READY and status in nodes.DONE:
+            self._board.check_begins_again(name)
         if record.status is RunStatus.PENDING:
             return record.moved(RunStatus.RUNNING, at_us=self._store.now_us())
         return record
@@ -181,20 +198,32 @@ class Run(RunAsks):
         return record.moved(RunStatus.FAILED, at_us=work.now_us, error=codec.encode(told))
 
     async def _emit(self, told: Mapping[str, Told]) -> None:
-        """Tell followers of nodes of which nothing is kept."""
+        """Tell followers of nodes of which nothing is kept: in a transaction, once it has committed."""
         if not told.keys() <= self._board.specs.keys():
             await self.refresh()
         self._check_known(told)
-        for name, one in told.items():
-            value = {"run": self.id, "status": one.status.value, "output": codec.decode(one.output or b"null")}
-            line = change.emitted("run", name, value)
-            payload = encode_live(self._target.epoch or 0, self._store.now_us(), self._store.cause(), line)
-            await self._store.kernel.signal(self._target.scope, payload)
+        lines = [change.emitted("run", name, {"run": self.id, **_shown(one)}) for name, one in told.items()]
+        cause, scope = self._store.cause(), self._target.scope
+
+        def payload(line: Line) -> bytes:
+            return encode_live(self._target.epoch or 0, self._store.now_us(), cause, line)
+
+        async def tell() -> None:
+            for line in lines:
+                with suppress(Unavailable):  # a signal may be lost
+                    await self._store.kernel.signal(scope, payload(line))
+
+        if not isinstance(self._unit, Together):
+            return await tell()
+        self._unit.check()
+        for line in lines:
+            check_signal(scope, payload(line), self._store.limits)
+        self._unit.along.told.append(tell)
 
     def node(self, node: str, *, input: Any = None) -> RunNode:
         """One try of a node as a block: `async with run.node("pay") as node`. See `RunNode`."""
         self._check_alone("node")
-        return RunNode(self, node, input, Telling(self._begins, self._ends, self._breaks_off))
+        return RunNode(self, node, input, Telling(self._begins, self._ends, self._has_ended, self._breaks_off))
 
     async def _begins(self, node: str, input: Any) -> None:
         await self.progress(node, NodeStatus.RUNNING, input=input)
@@ -208,13 +237,16 @@ class Run(RunAsks):
         if self._open:  # whether anything else goes on is judged by all nodes
             await self.refresh()
         if not self._record.tracks:
-            await self._emit(told)
             return await self._goes_on(work)
         try:
             return self._advance(work, told)
         except InvalidTransition:
             await self._check_held()
             raise
+
+    async def _has_ended(self, node: str, output: bytes) -> None:
+        if not self._record.tracks:
+            await self._emit({node: Told(NodeStatus.COMPLETED, output=output)})
 
     async def _breaks_off(self, node: str, error: Exception | None) -> None:
         if error is None:
@@ -228,10 +260,12 @@ class Run(RunAsks):
         """Add nodes, which may depend on those there are. Raises InvalidValue for a cycle, an unknown dependency, or a
         node that is there already."""
 
+        limit = self._store.limits.value_bytes_max
+
         def stage(work: Work) -> Staged:
             if self.status is not RunStatus.PAUSED:
                 model.check_works(self._record)
-            added = specs_of(specs, known=self._board.specs)
+            added = run.checked_specs(specs, bytes_max=limit, known=self._board.specs)
             if again := [name for name in added if name in self._board.specs]:
                 raise InvalidValue(f"the run has a node {again[0]!r} already", path=f"nodes.{again[0]}")
             return self._stage(work, Staged(self._record, added=added))

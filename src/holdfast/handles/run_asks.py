@@ -7,20 +7,22 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from holdfast.errors import Conflict, InvalidTransition, NotFound, shown
-from holdfast.handles.asking import Asked, asked, check_room, counted, failure_question
+from holdfast.errors import Conflict, Disabled, InvalidTransition, LimitReached, NotFound, shown
+from holdfast.handles.asking import Asked, asked, check_enabled, check_room, counted, failure_question, unasked
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.interactions import RunInteractions, answer_to
 from holdfast.handles.measured import measured
 from holdfast.handles.run_claim import RunClaim, claim_of
 from holdfast.handles.run_steps import RunSteps
 from holdfast.handles.run_writes import Staged
+from holdfast.handles.unit import Alone
+from holdfast.kernel.commit import Unchanged
 from holdfast.kernel.work import Work
 from holdfast.model.duration import Duration
 from holdfast.model.interaction import Answer, InteractionKind, InteractionRecord, OnTimeout
 from holdfast.model.node import NodeRecord, NodeStatus
 from holdfast.model.run import MOVES, WAITS, RunRecord, RunStatus
-from holdfast.services import claim, run
+from holdfast.services import claim, interaction, run
 
 _GOES_ON = (NodeStatus.RUNNING, NodeStatus.READY)
 
@@ -31,6 +33,8 @@ class RunAsks(RunSteps):
 
     _resting: RunClaim | None = None
     """The claim that was given back while the run waits for a person."""
+    _rests: RunClaim | None = None
+    """The claim that is given back by what is staged."""
 
     async def ask(
         self,
@@ -56,8 +60,8 @@ class RunAsks(RunSteps):
         in the session's event log. What asks again in the same round of the node, with the same `key` or without one
         the same prompt, kind, options, schema and payload, gets the same question, with its answer if it has one: so
         does another process after a restart. With a `key`, what stands in the store is what was asked: act on the
-        question's `payload`. A run that this task holds and that is paused by this is given back; waiting for the
-        answer takes it again.
+        question's `payload`. A run that this task holds and that is paused by this is given back in the same commit,
+        but for a transaction's; waiting for the answer takes it again.
 
         kind        "approval", "confirmation" (a yes or no), "choice" (of `options`), "input" (a value, that fits
                     `schema` if one is given), "form" (a value that fits `schema`), "edit" (a yes to `payload`, which
@@ -83,18 +87,12 @@ class RunAsks(RunSteps):
         if self._question_id(wanted, node) in self._questions:
             await self.refresh()
         await self._judged(lambda work: self._ask(work, wanted, node))
-        record, _ = self._questions[self._question_id(wanted, node)]
-        if record.is_pending and self.status is RunStatus.PAUSED:
-            await self._rest()
-        return Interaction(self._store, self._target, record, on_answer=self._take_up)
-
-    async def _rest(self) -> None:
-        """Give the run back, if this task holds it: a person may take their time."""
-        held = claim_of(self._store, self._target.scope, claim.of_run(self.id))
-        if held is not None:
-            self._resting = held
-            await held.pause()
+        if self._rests is not None:
+            self._resting = self._rests
+            await self._resting.paused()
             self._hold(0)
+        record, _ = self._questions[self._question_id(wanted, node)]
+        return Interaction(self._store, self._target, record, on_answer=self._take_up)
 
     async def _take_up(self) -> None:
         """See what the answer made of the run, and hold it again, if it was given back for that."""
@@ -162,7 +160,7 @@ class RunAsks(RunSteps):
 
     def _ask(self, work: Work, wanted: Asked, node: str | None) -> Staged:
         """Stage a question, unless it was asked already; and the pause of whatever waits for its answer."""
-        record = self._record
+        record, self._rests = self._record, None
         _check_asks(record)
         round = 1 if node is None else self._board.record(node).round
         id = self._question_id(wanted, node)
@@ -180,7 +178,19 @@ class RunAsks(RunSteps):
         kept = {} if node is None else self._waiting(node, id)
         if new or kept:
             record = self._rested(work, record, kept)
-        return self._stage(work, Staged(record, kept, questions=new))
+        staged = self._stage(work, Staged(record, kept, questions=new))
+        self._rests = self._give_back(work) if record.status is RunStatus.PAUSED else None
+        return staged
+
+    def _give_back(self, work: Work) -> RunClaim | None:
+        """Stage the end of the claim, if this task holds the run: a person may take their time. A transaction may come
+        to nothing after all, and keeps it."""
+        if not isinstance(self._unit, Alone):
+            return None
+        held = claim_of(self._store, self._target.scope, claim.of_run(self.id))
+        if held is not None:
+            held.stage_pause(work)
+        return held
 
     def _waiting(self, node: str, id: str) -> dict[str, NodeRecord]:
         """What is kept of a node that waits for that answer from now on; nothing if it does already, or is done."""
@@ -226,12 +236,21 @@ class RunAsks(RunSteps):
         return self._rested(work, record, kept) if waiting else record
 
     def _asks_instead(
-        self, work: Work, record: RunRecord, name: str, failed: NodeRecord
-    ) -> tuple[RunRecord, NodeRecord, InteractionRecord]:
-        """What a node without tries left asks instead of failing: the run, the node, and the question."""
-        spec = self._board.specs[name]
+        self, work: Work, record: RunRecord, name: str, failed: NodeRecord, *, others: int
+    ) -> tuple[RunRecord, NodeRecord, InteractionRecord | None]:
+        """What a node without tries left asks instead of failing: the run, the node, and the question. Where none may
+        be asked it fails after all, and its error says why: that rests on the questions that are open."""
+        spec, config = self._board.specs[name], self._store.config.interactions
         assert spec.on_failure is not None
-        wanted = failure_question(spec.on_failure, record, name, failed)
+        wanted = failure_question(config, spec.on_failure, record, name, failed)
+        try:
+            check_enabled(config)
+            check_room(config, len(self._open) + others, self.id)
+        except (Disabled, LimitReached) as problem:
+            for open in self._open:
+                if version := self._questions[open.id][1]:
+                    work.require(self._target.scope, Unchanged(interaction.key_of(self.id, open.id), version))
+            return record, unasked(failed, problem), None
         question = wanted.record(record, name, failed.round, optional=spec.optional, at_us=work.now_us)
         return counted(record), failed.asking(question.id), question
 

@@ -56,7 +56,7 @@ class RunBlock(Block, EventLog):
         super()._begin()
         self._current().ask(target.scope, "must_exist", epoch=target.epoch)
         self._target = Target(target.scope, "must_exist", target.epoch)
-        self._unit = _Together(self._store, self._current(), self._arrived)
+        self._unit = _Together(self._store, self._current(), self._along)
         config = self._store.config.state
         self.state = State(self._unit, self._target, Place(target.scope, "state", "", config.value_bytes_max))
         """State of the session, or of the run that is alone."""

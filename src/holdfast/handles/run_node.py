@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from holdfast.errors import Closed, Conflict, HoldfastError, TooLarge
-from holdfast.handles.background import start, to_its_end
+from holdfast.handles.background import to_its_end
 from holdfast.handles.measured import measured
+from holdfast.handles.node_clock import NodeClock
 from holdfast.handles.run_block import RunBlock
 from holdfast.handles.run_writes import RunWrites, Staged
 from holdfast.handles.unit import Called
@@ -26,6 +27,8 @@ class Telling(NamedTuple):
     """Commits that a try of the node begins, with that input."""
     ends: Callable[[Work, str, bytes], Awaitable[Staged | None]]
     """Stages that it is completed, with that output; None where nothing is kept of nodes."""
+    has_ended: Callable[[str, bytes], Awaitable[None]]
+    """What is to be done once that has committed."""
     breaks_off: Callable[[str, Exception | None], Awaitable[None]]
     """Commits that the try failed with that error; without one, that the node is given back untried."""
 
@@ -35,7 +38,8 @@ class RunNode(RunBlock):
     """One try of a node: running where the block begins, and completed with its `output` where it ends.
 
     What is written through it commits with the completion, or not at all. An exception ends the try as failed, and goes
-    on out of the block; so does TimeoutError, once it takes longer than the node's timeout. A cancellation, `rollback`
+    on out of the block; so does TimeoutError, once it takes longer than the node's timeout, without the time that it
+    waits for a person. A cancellation, `rollback`
     and a Conflict give the node back: it is ready again, and the try counts for nothing. Every commit of the block, by
     whatever handle, has the run, the node and the try in its cause.
 
@@ -52,9 +56,7 @@ class RunNode(RunBlock):
         self._input = input
         self._output = b"null"
         self._staged: Staged | None = None
-        self._clock: asyncio.Task[None] | None = None
-        self._until_s = float("inf")
-        self._is_late = False
+        self._clock: NodeClock | None = None
 
     @property
     def id(self) -> str:
@@ -135,6 +137,7 @@ class RunNode(RunBlock):
     async def _commit(self, work: Work) -> None:
         self._staged = await self._telling.ends(work, self._name, self._output)
         await super()._commit(work)
+        await self._telling.has_ended(self._name, self._output)
 
     def _finish(self, outcome: Committed) -> None:
         if self._staged is not None:
@@ -146,27 +149,21 @@ class RunNode(RunBlock):
         timeout = self._run._board.specs[self._name].timeout
         if timeout is not None:
             self._timeout_s = to_seconds(timeout, "timeout")
-            self._until_s = self._store.clock.monotonic_s() + self._timeout_s
-            self._clock = start(self._interrupt(asyncio.current_task()), "the timeout of a node")
-
-    async def _interrupt(self, body: asyncio.Task[Any] | None) -> None:
-        clock = self._store.clock
-        while (left_s := self._until_s - clock.monotonic_s()) > 0:
-            await clock.sleep(left_s)
-        if body is not None and body.cancel():
-            self._is_late = True
+            self._clock = NodeClock(self._store.clock, self._timeout_s)
 
     def _stop_clock(self, error: BaseException | None) -> TimeoutError | None:
         """What ended the try if that was its timeout: it was interrupted or, where that cannot be, is over it."""
-        if self._clock is None:
+        clock = self._clock
+        if clock is None:
             return None
-        self._clock.cancel()
+        is_over = clock.is_over
+        clock.stop()
         was_cancelled = isinstance(error, asyncio.CancelledError)
-        if self._is_late:
+        if clock.has_interrupted:
             body = asyncio.current_task()
             if body is not None and body.uncancel() > self._cancelled and was_cancelled:
                 return None  # somebody else cancelled it too
-        elif error is not None or self._store.clock.monotonic_s() < self._until_s:
+        elif error is not None or not is_over:
             return None
         if error is not None and not was_cancelled:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from msgspec import Raw
 
@@ -15,14 +15,13 @@ from holdfast.handles.run import Run
 from holdfast.handles.run_variables import begun_with
 from holdfast.handles.run_writes import looked
 from holdfast.handles.store import Store
-from holdfast.handles.unit import Alone, Target, Unit
+from holdfast.handles.unit import Alone, Target, Together, Unit
 from holdfast.kernel import codec
 from holdfast.kernel.commit import View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
 from holdfast.kernel.work import Work
 from holdfast.model.end import KEY
-from holdfast.model.graph import specs_of
 from holdfast.model.page import Page
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.operations import run_place, runs_page
@@ -40,7 +39,6 @@ class SessionRuns:
         self._unit = unit
         self._target = target
         self._user = user
-        self._touched: dict[str, Run] = {}  # in a transaction: there are no two handles that stage past each other
 
     async def start(
         self,
@@ -61,8 +59,10 @@ class SessionRuns:
         """
         if on_exists not in ("fail", "return"):
             raise InvalidValue(f'on_exists must be "fail" or "return", not {shown(on_exists)}', path="on_exists")
-        if id is not None and id in self._touched and on_exists == "return":
-            return self._touched[id]
+        if id is not None and (known := self._known(id)) is not None:
+            if on_exists == "return":
+                return known
+            raise _taken(id)
         owner = session.id_of(self._target.scope)
         return self._one(
             await started(
@@ -79,13 +79,27 @@ class SessionRuns:
             )
         )
 
+    def _known(self, id: str) -> Run | None:
+        """The handle of that run that is there already, in a transaction."""
+        unit = self._unit
+        return unit.along.runs.get(self._place(unit, id)) if isinstance(unit, Together) else None
+
     def _one(self, found: Run) -> Run:
-        return found if isinstance(self._unit, Alone) else self._touched.setdefault(found.id, found)
+        """That handle, or the one that the transaction has already: two would stage past each other."""
+        unit = self._unit
+        if not isinstance(unit, Together):
+            return found
+        return cast(Run, unit.along.runs.setdefault(self._place(unit, found.id), found))
+
+    def _place(self, unit: Together, id: str) -> tuple[str, int, str]:
+        """Where it is, and in which life of that."""
+        life = self._target.life
+        return self._target.scope, unit.work.part(self._target.scope).life if life is None else life, id
 
     async def get(self, id: str) -> Run | None:
         """The run of that id in this session; None if there is none, or no longer."""
-        if id in self._touched:
-            return self._touched[id]
+        if (known := self._known(id)) is not None:
+            return known
         found = await fetched(self._unit, self._target, id)
         return None if found is None else self._one(found)
 
@@ -120,7 +134,7 @@ async def started(
     """A new run in that scope, or the one of that id where "return" is said."""
     store = unit.store
     now_us, config = store.now_us(), store.config.runs
-    specs = specs_of(nodes)
+    specs = run.checked_specs(nodes, bytes_max=store.limits.value_bytes_max)
     raw = codec.encode(input, bytes_max=store.limits.value_bytes_max, what="the input", path="input")
     record = RunRecord(
         run.check_id(store.ids.uuid7(now_us) if id is None else id),
@@ -152,11 +166,7 @@ async def started(
         found = await fetched(unit, target, record.id)
         if found is not None and on_exists == "return":
             return found
-        raise AlreadyExists(
-            f"there is a run {record.id!r} already",
-            remedy='Take that one: `await runs.get(id)`, or say on_exists="return"; or leave the id out.',
-            run=record.id,
-        ) from taken
+        raise _taken(record.id) from taken
     return Run(unit, target, Loaded(made[-1], seq, specs, {}, {}, seq))
 
 
@@ -167,6 +177,14 @@ def not_started(id: str) -> InvalidTransition:
         remedy="Start it in another session; or let this one go on, if it has timed out: `s.resume(budget=…)`.",
         to=RunStatus.PENDING,
         allowed=(),
+    )
+
+
+def _taken(id: str) -> AlreadyExists:
+    return AlreadyExists(
+        f"there is a run {id!r} already",
+        remedy='Take that one: `await runs.get(id)`, or say on_exists="return"; or leave the id out.',
+        run=id,
     )
 
 

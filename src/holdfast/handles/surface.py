@@ -218,7 +218,7 @@ class SessionSurface(EventLog):
     async def _reopened(self, record: SessionRecord) -> None:
         """Have those end that are too many since this session is open again, once it is."""
         if isinstance(self._unit, Together):
-            self._unit.arrived.append(record)
+            self._unit.along.arrived.append(record)
 
     def _saw(self, record: SessionRecord, version: int) -> None:
         """Take note of the record that a call of this surface made, at that version (0: not committed yet)."""

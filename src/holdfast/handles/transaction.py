@@ -101,7 +101,7 @@ class SessionsInTransaction:
         place = Place(new.scope, "state", "", store.config.state.value_bytes_max)
         entry = store.ids.uuid7(record.created_us)
         await self._unit.write(new, lambda work: begin(work, record, id=entry, place=place, values=values))
-        self._unit.arrived.append(record)
+        self._unit.along.arrived.append(record)
         target = Target(new.scope, "must_exist", life=new.life)
         return SessionSurface(self._unit, target, user=record.user, agent=record.agent)
 

@@ -13,12 +13,12 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from holdfast import errors
 from holdfast.errors import HoldfastError, InvalidValue, NotFound, UseTransaction, shown
+from holdfast.handles.along import Along
 from holdfast.handles.fence import carry, lost
 from holdfast.handles.store import Store
 from holdfast.kernel.commit import Cell, Committed, Conflict, Need
 from holdfast.kernel.part import Part, existing, missing
 from holdfast.kernel.work import Work
-from holdfast.model.session import SessionRecord
 from holdfast.services import session
 
 T = TypeVar("T")
@@ -189,14 +189,14 @@ class Direct(Alone):
 class Together:
     """Every call goes into one shared unit of work; whoever owns it commits it."""
 
-    __slots__ = ("arrived", "store", "work")
+    __slots__ = ("along", "store", "work")
     _beside: tuple[str, ...] = ()  # as of `Alone`
 
-    def __init__(self, store: Store, work: Work, arrived: list[SessionRecord]) -> None:
+    def __init__(self, store: Store, work: Work, along: Along) -> None:
         self.store = store
         self.work = work
-        self.arrived = arrived
-        """Sessions that it creates or opens again: whoever commits it makes room for them."""
+        self.along = along
+        """What whoever commits it does then, and what its handles share."""
 
     def check(self) -> None:
         """See `Unit.check`."""

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from holdfast.model.cause import decode_cause
+from holdfast.model.message import Interval
 from holdfast.model.moment import to_datetime
 from holdfast.model.scope import Scope
 from holdfast.model.session import SessionRecord
@@ -170,10 +171,6 @@ def fate_of_question(then: Stand, now: Stand, *, run_stays: bool) -> Fate:
     if now == "absent":
         return "put_back" if then == "closed" else "keep"
     return "withdraw" if not run_stays or (now == "open" and then == "absent") else "keep"
-
-
-Interval = tuple[int, int]
-"""Messages hidden: those of the commits after the first number, up to the second one."""
 
 
 def hidden_after(then: Collection[Interval], interval: Interval | None) -> tuple[Interval, ...]:

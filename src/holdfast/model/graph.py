@@ -18,12 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from itertools import islice
 from typing import Any
 
-from holdfast.errors import InvalidValue, shown
-from holdfast.model.duration import to_us
-from holdfast.model.node import NodeRecord, NodeSpec, NodeStatus, Retry
+from msgspec.structs import replace
+
+from holdfast.errors import InvalidTransition, InvalidValue, shown
+from holdfast.model.node import NodeRecord, NodeSpec, NodeStatus
 
 NODES_MAX = 10_000
 """Nodes of one run at most."""
@@ -48,8 +50,8 @@ def specs_of(
         return {}
     if isinstance(nodes, (str, bytes)) or not isinstance(nodes, (Mapping, Iterable)):
         raise InvalidValue(f"nodes must be a mapping of names to what they wait for, not {shown(nodes)}", path="nodes")
-    given = nodes if isinstance(nodes, Mapping) else dict.fromkeys(nodes, ())
-    specs = {name: _spec(name, wanted) for name, wanted in given.items()}
+    given = nodes.items() if isinstance(nodes, Mapping) else ((name, ()) for name in islice(nodes, NODES_MAX + 1))
+    specs = {_name(name): _spec(name, wanted) for name, wanted in given}
     both = {**(known or {}), **specs}
     if len(both) > NODES_MAX:
         raise InvalidValue(f"{len(both)} nodes; a run has at most {NODES_MAX}", path="nodes")
@@ -63,30 +65,30 @@ def specs_of(
     return specs
 
 
-def _spec(name: str, wanted: Any) -> NodeSpec:
-    path = f"nodes.{name}"
+def _name(name: Any) -> str:
     if not isinstance(name, str) or not name or len(name.encode("utf-8", "replace")) > NAME_MAX:
         raise InvalidValue(f"the name of a node is text of 1 to {NAME_MAX} bytes, not {shown(name)}", path="nodes")
-    spec = wanted if isinstance(wanted, NodeSpec) else NodeSpec(after=_names(wanted, path))
-    after = _names(spec.after, path)
-    if type(spec.join) is int:
-        if not 1 <= spec.join <= len(after):
-            raise InvalidValue(f"join must be from 1 to the {len(after)} it waits for, not {spec.join}", path=path)
-    elif spec.join not in ("all", "any"):
-        raise InvalidValue(f'join must be "all", "any" or a number, not {shown(spec.join)}', path=path)
-    if spec.retry is not None and not isinstance(spec.retry, Retry):
-        raise InvalidValue(f"retry must be a Retry, not {shown(spec.retry)}", path=path)
-    if spec.timeout is not None:
-        to_us(spec.timeout, path)
-    if not isinstance(spec.optional, bool):
-        raise InvalidValue(f"optional must be True or False, not {shown(spec.optional)}", path=path)
-    return NodeSpec(after, spec.join, spec.retry, spec.timeout, spec.optional, spec.on_failure)
+    return name
+
+
+def _spec(name: str, wanted: Any) -> NodeSpec:
+    path = f"nodes.{name}"
+    if not isinstance(wanted, NodeSpec):
+        return NodeSpec(after=_names(wanted, path))
+    after = _names(wanted.after, path)
+    if type(wanted.join) is int and wanted.join > len(after):
+        raise InvalidValue(f"join must be from 1 to the {len(after)} it waits for, not {wanted.join}", path=path)
+    return wanted if after == wanted.after else replace(wanted, after=after)
 
 
 def _names(wanted: Any, path: str) -> tuple[str, ...]:
     if isinstance(wanted, (str, bytes, Mapping)) or not isinstance(wanted, Iterable):
         raise InvalidValue(f"what a node waits for is a list of names, not {shown(wanted)}", path=path)
-    return tuple(dict.fromkeys(wanted))
+    names = tuple(islice(wanted, NODES_MAX + 1))  # which ends, also where they do not
+    for name in names:
+        if not isinstance(name, str):
+            raise InvalidValue(f"what a node waits for is a list of names; {shown(name)} is none", path=path)
+    return tuple(dict.fromkeys(names))
 
 
 def _check_order(specs: Mapping[str, NodeSpec]) -> None:
@@ -182,6 +184,20 @@ class Board:
             if any(record.status is _PAUSED for record in self.records.values()):
                 self._judge(self._order)
 
+    def check_begins_again(self, node: str) -> None:
+        """Raise InvalidTransition where a node cannot go through another round: because of those it depends on it would
+        be skipped all the same."""
+        if self._derived(node) is _SKIPPED:
+            out = [other for other in self.specs[node].after if self.statuses[other] in _OUT]
+            raise InvalidTransition(
+                f"the node {node!r} is skipped as long as {', '.join(out)} cannot be completed",
+                remedy=f'Begin another round of what it depends on: `await run.progress({out[0]!r}, "ready")`.',
+                node=node,
+                status=self.statuses[node],
+                to=_READY,
+                allowed=(),
+            )
+
     def _seen_by(self, node: str) -> dict[str, int]:
         """In which rounds those are that a node depends on, as it begins; those in their first are left out."""
         rounds = {other: self.round(other) for other in self.specs[node].after}
@@ -228,11 +244,16 @@ class Board:
 
     def _settle(self, node: str, was: tuple[NodeStatus, int]) -> None:
         """Say anew what a node is, of which something else is kept, and what is behind it as far as that changes."""
-        waiting, met = [(self._order[node], node)], {node}
+        self._judge((node,))
+        if self._state(node) == was:
+            return
+        waiting = [(self._order[other], other) for other in self.dependents(node)]
+        met = {name for _, name in waiting}
+        heapify(waiting)
         while waiting:
             name = heappop(waiting)[1]
-            before = was if name == node else self._state(name)
-            self._judge([name])
+            before = self._state(name)
+            self._judge((name,))
             if self._state(name) == before:
                 continue
             for other in self.dependents(name):

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Literal
 
 from msgspec import Raw, Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from holdfast.errors import InvalidTransition, InvalidValue, shown
 from holdfast.model.duration import Duration, to_us
+from holdfast.model.interaction import ASSIGNEES_MAX
 
 NULL = Raw(b"null")
 
@@ -88,6 +90,29 @@ class Ask(Struct, frozen=True):
     on_timeout: Literal["retry", "skip", "fail"] = "fail"
     assignees: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.prompt, str):
+            raise InvalidValue(f"prompt must be text, not {shown(self.prompt)}", path="prompt")
+        if self.on_timeout not in ("retry", "skip", "fail"):
+            raise InvalidValue(
+                f"on_timeout must be retry, skip or fail, not {shown(self.on_timeout)}", path="on_timeout"
+            )
+        if self.timeout is not None:
+            to_us(self.timeout, "timeout")
+        force_setattr(self, "assignees", _people(self.assignees))
+
+
+def _people(given: Any) -> tuple[str, ...]:
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise InvalidValue(f"assignees must be several names, not {shown(given)}", path="assignees")
+    people = tuple(islice(given, ASSIGNEES_MAX + 1))
+    if len(people) > ASSIGNEES_MAX:
+        raise InvalidValue(f"more than {ASSIGNEES_MAX} assignees", path="assignees")
+    for name in people:
+        if not isinstance(name, str) or not name:
+            raise InvalidValue(f"each of the assignees is a name, not {shown(name)}", path="assignees")
+    return people
+
 
 def ask(
     prompt: str = "",
@@ -100,15 +125,7 @@ def ask(
 
     Raises InvalidValue for what cannot be asked so.
     """
-    if not isinstance(prompt, str):
-        raise InvalidValue(f"prompt must be text, not {shown(prompt)}", path="prompt")
-    if on_timeout not in ("retry", "skip", "fail"):
-        raise InvalidValue(f"on_timeout must be retry, skip or fail, not {shown(on_timeout)}", path="on_timeout")
-    if timeout is not None:
-        to_us(timeout, "timeout")
-    if isinstance(assignees, str):
-        raise InvalidValue("assignees must be several names, not one text", path="assignees")
-    return Ask(prompt, timeout, on_timeout, tuple(assignees))
+    return Ask(prompt, timeout, on_timeout, assignees)  # type: ignore[arg-type]
 
 
 class NodeSpec(Struct, frozen=True):
@@ -128,6 +145,20 @@ class NodeSpec(Struct, frozen=True):
     timeout: Duration | None = None
     optional: bool = False
     on_failure: Ask | None = None
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None:
+            to_us(self.timeout, "timeout")
+        if self.retry is not None and not isinstance(self.retry, Retry):
+            raise InvalidValue(f"retry must be a Retry, not {shown(self.retry)}", path="retry")
+        if self.optional is not True and self.optional is not False:
+            raise InvalidValue(f"optional must be True or False, not {shown(self.optional)}", path="optional")
+        if self.on_failure is not None and not isinstance(self.on_failure, Ask):
+            raise InvalidValue(
+                f'on_failure is a question, ask("Try again?"), not {shown(self.on_failure)}', path="on_failure"
+            )
+        if self.join != "all" and self.join != "any" and (type(self.join) is not int or self.join < 1):
+            raise InvalidValue(f'join must be "all", "any" or a number, not {shown(self.join)}', path="join")
 
     @property
     def needed(self) -> int:

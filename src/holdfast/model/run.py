@@ -60,6 +60,15 @@ MOVES: Mapping[RunStatus, tuple[RunStatus, ...]] = {
 nobody holds it: whoever takes it up makes it running."""
 
 
+class Asked(Struct, frozen=True):
+    """What there is of the questions of a run when it is restored: which are `open`, whether something that waited for
+    others `goes_on`, and how many it had `asked`."""
+
+    open: frozenset[str] = frozenset()
+    goes_on: bool = False
+    asked: int = 0
+
+
 class RunRecord(Struct, frozen=True, omit_defaults=True):
     """What is kept of a run as a whole; what its nodes did stands with each of them.
 
@@ -140,12 +149,11 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
             record = replace(record, status=_PAUSED, pause_reason=FORKED)
         return record
 
-    def restored(self, *, has_questions: bool) -> RunRecord:
-        """The run as a restore brings it back: one that waited for answers goes on where none of its questions is open
-        any more."""
-        if not self.waits or has_questions:
-            return self
-        return replace(self, status=_PENDING, waits=False, pause_reason=None)
+    def restored(self, of: Asked) -> RunRecord:
+        """The run as a restore brings it back: one that waited goes on where an answer that came since lets it, and
+        counts on from all that it asked."""
+        record = replace(self, asked=max(self.asked, of.asked))
+        return replace(record, status=_PENDING, waits=False, pause_reason=None) if self.waits and of.goes_on else record
 
 
 FORKED = "forked"

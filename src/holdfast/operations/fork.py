@@ -27,7 +27,7 @@ from holdfast.model.event import START, EventRecord
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
 from holdfast.services import checkpoint, event, message, run, session, variable
-from holdfast.services.checkpoint import Content, Kept
+from holdfast.services.checkpoint import Content
 
 MARK = "fork"
 """The key of the cell that says that a session is being made."""
@@ -134,7 +134,8 @@ async def items(
             yield Item(variable.of_another(key, ids), raw)
         else:
             yield Item(key, raw, ttl_us)
-    hidden = _hidden(origin.content.cells.get(message.HIDDEN))
+    of_then = origin.content.cells.get(message.HIDDEN)
+    hidden = message.hidden_of(None if of_then is None else of_then.value).now
     wanted = Range(message.AREA, PAGE_MAX, bytes_max=PAGE_BYTES)
     while True:
         cells = (await work().peek([Read(origin.scope, (), (wanted,))]))[0].ranges[0]
@@ -147,10 +148,6 @@ async def items(
         if not may_go_on(cells, PAGE_MAX, PAGE_BYTES):
             return
         wanted = replace(wanted, after=cells[-1].key)
-
-
-def _hidden(kept: Kept | None) -> tuple[message.Interval, ...]:
-    return () if kept is None or kept.value is None else message.intervals_of(kept.value)
 
 
 def put_message(work: Work, scope: str, raw: bytes) -> None:

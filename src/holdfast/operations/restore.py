@@ -11,7 +11,7 @@ The commit rests on the scope's head: whatever anybody else wrote since it was r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -28,11 +28,13 @@ from holdfast.model.checkpoint import (
     restored_session,
 )
 from holdfast.model.event import RESTORED, EventRecord
+from holdfast.model.interaction import InteractionRecord
+from holdfast.model.run import Asked
 from holdfast.services import checkpoint, event, interaction, message, run, runtime, session, state, variable
 from holdfast.services.checkpoint import Gathered, Kept, Standing
 
-Questions = Mapping[str, Collection[str]]
-"""The questions that are open, by the ids of their runs."""
+Questions = Mapping[str, Asked]
+"""What there is of the questions of each run, by its id."""
 
 
 class Restore(Struct, frozen=True):
@@ -141,30 +143,57 @@ def _put_session(work: Work, then: bytes, now: bytes) -> None:
 def _settle_questions(
     work: Work, scope: str, now: Mapping[str, Kept], then: Mapping[str, Kept]
 ) -> tuple[list[str], Questions]:
-    """Stage what becomes of the questions; returns the ids of those that are withdrawn, and which are open, by run."""
+    """Stage what becomes of the questions; returns the ids of those that are withdrawn, and what there is then."""
     withdrawn: list[str] = []
-    questions: dict[str, list[str]] = {}
+    open: dict[str, set[str]] = {}
+    closed: dict[str, list[InteractionRecord]] = {}
     for key in sorted([key for key in {**now, **then} if key.startswith(interaction.AREA)]):
-        of, before = interaction.run_of(key), _stand(key, now)
-        fate = fate_of_question(_stand(key, then), before, run_stays=run.key_of(of) in then)
+        of, before, after = interaction.run_of(key), _stand(key, then), _stand(key, now)
+        fate = fate_of_question(before, after, run_stays=run.key_of(of) in then)
         if fate == "put_back":
-            interaction.put(work, scope, interaction.decode(Cell(key, then[key].value or b"", 0)), seen=None)
-        if before == "absent":
-            continue
-        record = interaction.decode(Cell(key, now[key].value or b"", 0))
-        if fate == "withdraw":
+            interaction.put(work, scope, _question(key, then), seen=None)
+        elif fate == "withdraw":
+            record = _question(key, now)
             interaction.remove(work, scope, record)
             withdrawn.append(record.id)
+        elif after == "open":
+            open.setdefault(of, set()).add(_question(key, now).id)
         elif before == "open":
-            questions.setdefault(of, []).append(record.id)
-    return withdrawn, questions
+            closed.setdefault(of, []).append(_question(key, then))
+    return withdrawn, {
+        id: _asked(id, frozenset(open.get(id, ())), closed.get(id, ()), now, then)
+        for id in [key.removeprefix(run.AREA) for key in then if key.startswith(run.AREA)]
+    }
+
+
+def _asked(
+    id: str,
+    open: frozenset[str],
+    closed: Sequence[InteractionRecord],
+    now: Mapping[str, Kept],
+    then: Mapping[str, Kept],
+) -> Asked:
+    """What there is of the questions of a run: some are open, and some were then that are closed, or gone."""
+
+    def is_free(question: InteractionRecord) -> bool:
+        """Whether what waited for it waits for no other."""
+        kept = None if question.node is None else then.get(run.node_key(id, question.node))
+        return kept is None or kept.value is None or open.isdisjoint(run.decode_node(Cell("", kept.value, 0)).asks)
+
+    present = now.get(run.key_of(id))
+    count = 0 if present is None or present.value is None else run.decode_raw(present.value).asked
+    return Asked(open, any(one.required and is_free(one) for one in closed), count)
+
+
+def _question(key: str, cells: Mapping[str, Kept]) -> InteractionRecord:
+    return interaction.decode(Cell(key, cells[key].value or b"", 0))
 
 
 def _stand(key: str, cells: Mapping[str, Kept]) -> Stand:
     kept = cells.get(key)
     if kept is None or kept.value is None:
         return "absent"
-    return "open" if interaction.decode(Cell(key, kept.value, 0)).is_pending else "closed"
+    return "open" if _question(key, cells).is_pending else "closed"
 
 
 async def _hide(
@@ -174,7 +203,8 @@ async def _hide(
     that were hidden then."""
     since = Range(message.AREA, 1, message.AREA + stamp(record.seq, 10**ORDINAL_DIGITS - 1))
     came = bool((await work.peek([Read(scope, (), (since,))]))[0].ranges[0])
-    was = () if then is None or then.value is None else message.intervals_of(then.value)
+    was = message.hidden_of(None if then is None else then.value).now
     hidden = hidden_after(was, (record.seq, before.seq) if came else None)
-    if hidden != (() if now is None or now.value is None else message.intervals_of(now.value)):
-        message.hide(work, scope, hidden)
+    present = message.hidden_of(None if now is None else now.value)
+    if hidden != present.now:
+        message.hide(work, scope, present.changed(before.seq + 1, hidden))

@@ -8,28 +8,29 @@ from typing import Any, Literal
 
 import msgspec
 
-from holdfast.errors import Corrupt, InvalidValue, shown
+from holdfast.errors import Compacted, Corrupt, InvalidValue, shown
 from holdfast.kernel import codec
 from holdfast.kernel.commit import ORDINAL_DIGITS, SEQ_DIGITS, Cell, Range, stamp
 from holdfast.kernel.cursor import STAGED
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.work import Work
-from holdfast.model.message import Message, MessageRecord
+from holdfast.model.message import Hidden, Interval, Message, MessageRecord
 from holdfast.model.moment import to_datetime
 
 AREA = "message/"
 """What the keys of all messages start with; a stamp completes it."""
 
 HIDDEN = "hidden"
-"""The key of the intervals of messages that are hidden, for their session was restored: `[[41, 57]]`, those of the
-commits 42 to 57."""
+"""The key of which messages are hidden, for their session was restored: `[0, [[58, [[41, 57]]]]]`, since the commit 58
+those of the commits 42 to 57."""
+
+HIDDEN_BYTES = 16_384
+"""What is told there of the past is forgotten beyond that."""
 
 Order = Literal["oldest", "newest"]
 
-Interval = tuple[int, int]
-
 _decoder = msgspec.json.Decoder(MessageRecord)
-_intervals = msgspec.json.Decoder(tuple[Interval, ...])
+_hidden = msgspec.json.Decoder(Hidden)
 
 
 def new_record(
@@ -63,8 +64,8 @@ async def page(
     order: Order,
     version: int | None = None,
 ) -> tuple[Message, ...]:
-    """Messages strictly between two cursors, from the `order` end, but for those that are hidden; with a `version`,
-    those that were hidden after it are shown."""
+    """Messages strictly between two cursors, from the `order` end, but for those that are hidden or, with a `version`,
+    were so then. Raises Compacted where that is not known any more."""
     newest = order == "newest"
     start, stop = (before, after) if newest else (after, before)
     messages: list[Message] = []
@@ -91,26 +92,34 @@ async def page(
 
 
 async def hidden_in(work: Work, scope: str, version: int | None = None) -> tuple[Interval, ...]:
-    """The intervals of messages that are hidden, of those that were at that version."""
+    """The intervals of messages that are hidden, or were at that version."""
     cell = await work.get(scope, HIDDEN)
-    intervals = () if cell is None else intervals_of(cell.value)
-    return intervals if version is None else tuple([one for one in intervals if one[1] < version])
+    hidden = Hidden() if cell is None else hidden_of(cell.value)
+    if version is None:
+        return hidden.now
+    if version < hidden.floor:
+        raise Compacted(
+            f"which messages of {scope} were shown at version {version} is not known any more",
+            remedy=f"Read a later version: how it was is known from {hidden.floor} on. Every restore takes some room.",
+            scope=scope,
+            floor=hidden.floor,
+        )
+    return hidden.at(version)
 
 
-def intervals_of(raw: bytes) -> tuple[Interval, ...]:
-    """The intervals that a value tells of."""
+def hidden_of(raw: bytes | None) -> Hidden:
+    """What a value tells of what is hidden; nothing is where there is none."""
     try:
-        return _intervals.decode(raw)
+        return Hidden() if raw is None else _hidden.decode(raw)
     except codec.UNREADABLE as problem:
-        raise Corrupt(f"intervals of hidden messages that cannot be read: {problem}") from problem
+        raise Corrupt(f"which messages are hidden cannot be read: {problem}") from problem
 
 
-def hide(work: Work, scope: str, intervals: Sequence[Interval]) -> None:
-    """Stage which messages are hidden."""
-    if intervals:
-        work.put(scope, HIDDEN, msgspec.json.encode(intervals))
-    else:
-        work.delete(scope, HIDDEN)
+def hide(work: Work, scope: str, hidden: Hidden) -> None:
+    """Stage which messages are hidden, and as much of the past as has room."""
+    while len(raw := msgspec.json.encode(hidden)) > HIDDEN_BYTES and len(hidden.steps) > 1:
+        hidden = hidden.shortened()
+    work.put(scope, HIDDEN, raw)
 
 
 def _beyond(cursor: str, hidden: Sequence[Interval], *, newest: bool) -> str | None:

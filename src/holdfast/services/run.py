@@ -16,13 +16,13 @@ on does not touch it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, overload
 
 import msgspec
 from msgspec import Struct
 
-from holdfast.errors import Corrupt, NotFound
+from holdfast.errors import Corrupt, InvalidId, InvalidValue, NotFound
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Absent, Cell, Entry, Range, Read, Unchanged
 from holdfast.kernel.keys import check_name, escaped, unescaped
@@ -30,9 +30,10 @@ from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model import end
 from holdfast.model.end import End
+from holdfast.model.graph import specs_of
 from holdfast.model.moment import order_of
 from holdfast.model.node import NodeRecord, NodeSpec, SpecRecord, spec_of, spec_record
-from holdfast.model.run import RunRecord
+from holdfast.model.run import Asked, RunRecord
 
 AREA = "run/"
 """What the keys of all records start with, and the names of the scopes of runs without a session."""
@@ -133,6 +134,27 @@ def decode_node(cell: Cell) -> NodeRecord:
     return _decoded(_nodes, cell)
 
 
+def checked_specs(nodes: Any, *, bytes_max: int, known: Mapping[str, NodeSpec] | None = None) -> dict[str, NodeSpec]:
+    """The specifications of nodes of which all can be kept that may come: their names, and what is asked of whom.
+    Raises InvalidValue, and TooLarge for a question of more bytes."""
+    specs = specs_of(nodes, known=known)
+    for name, spec in specs.items():
+        _check_name(name, "the name of a node", "nodes")
+        if spec.on_failure is not None:
+            path = f"nodes.{name}.on_failure"
+            for one in spec.on_failure.assignees:
+                _check_name(one, "who is asked", f"{path}.assignees")
+            codec.encode(spec.on_failure.prompt, bytes_max=bytes_max // 2, what="the prompt", path=f"{path}.prompt")
+    return specs
+
+
+def _check_name(name: str, what: str, path: str) -> None:
+    try:
+        check_name(name, what)
+    except InvalidId as problem:
+        raise InvalidValue(str(problem), path=path) from None
+
+
 # --- writing --------------------------------------------------------------------------------------
 
 
@@ -212,22 +234,22 @@ def put_node(work: Work, scope: str, run: str, node: str, record: NodeRecord, *,
 
 
 def put_back(
-    work: Work, scope: str, key: str, raw: bytes | None, *, questions: Mapping[str, Collection[str]] | None = None
+    work: Work, scope: str, key: str, raw: bytes | None, *, questions: Mapping[str, Asked] | None = None
 ) -> None:
     """Stage a cell of a run as it was kept, under its whole key; without a value, that it is gone. With what stands in
-    indexes, and the change that tells of it. Where it is said which `questions` of which run are open, it waits for no
-    others."""
+    indexes, and the change that tells of it. Where it is said what there is of the `questions` of each run, it waits
+    for no others."""
     area, _, name = key.partition("/")
     run, _, node = name.partition("/") if area == "node" else (name, "", "")
     if raw is not None and area == "run":
         record = decode(Cell(key, raw, 0))
         if questions is not None:
-            record = record.restored(has_questions=bool(questions.get(name)))
+            record = record.restored(questions.get(name, Asked()))
         leave(work, scope, record) if record.leaving else put(work, scope, record)
     elif raw is not None and area == "node":
         kept = decode_node(Cell(key, raw, 0))
         if questions is not None:
-            kept = kept.with_questions(questions.get(unescaped(run), ()))
+            kept = kept.with_questions(questions.get(unescaped(run), Asked()).open)
         put_node(work, scope, unescaped(run), node, kept, seen=None)
     elif raw is not None:
         work.put(scope, key, raw)

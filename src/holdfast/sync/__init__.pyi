@@ -11,6 +11,7 @@ from holdfast.dialects.dialect import Missing
 from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, HoldfastError, LeaseLost, NotFound
 from holdfast.handles.checkpoints import Of
 from holdfast.kernel.contract import Clock, Ids, Kernel
+from holdfast.kernel.work import Work
 from holdfast.model.budget import Budget, Cost, Progress, Usage
 from holdfast.model.cause import Cause
 from holdfast.model.change import UNSET, Change, ChangeKind
@@ -524,7 +525,8 @@ class RunClaim:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def pause(self) -> None: ...
+    def stage_pause(self, work: Work) -> None: ...
+    def paused(self) -> None: ...
     def retake(self) -> None: ...
 
 class RunAsks(RunSteps):

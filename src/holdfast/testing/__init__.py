@@ -2,7 +2,7 @@
 
 `conform` runs the conformance kit on a kernel and reports; `conformance_tests` makes pytest tests of it. `clock` has
 the clock and ids that a test owns, `resending` lets a kernel that loses replies through the kit, `mutants` holds the
-broken kernels that prove the kit itself.
+broken kernels, and broken parts of the domain, that prove the kit itself.
 """
 
 from holdfast.testing.clock import LeapingClock, ManualClock, SeededIds

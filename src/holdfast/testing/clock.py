@@ -118,6 +118,17 @@ class LeapingClock(ManualClock):
             self._move_to(due_us)
 
 
+class StillClock(ManualClock):
+    """A clock that only its owner moves; a pause ends all the same, after a millisecond of real time at most.
+
+    For what waits for others, who are about to come, and has no time of its own: what is due is due when it is moved.
+    """
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the others go on for a moment; time does not move."""
+        await asyncio.sleep(min(max(seconds, 0), 0.001))
+
+
 class SeededIds:
     """`Ids` that repeat from a seed: the same calls give the same ids. Two seeds give different ones.
 

@@ -1,6 +1,8 @@
-"""The guarantees of the kernel, by number. Contract, checks, mutants and docs all refer to this list.
+"""The guarantees, by number: G of the kernel, D of the domain on it. Contract, checks, mutants and docs all refer to
+this list.
 
-Each is proved by checks in `conformance` and has at least one broken kernel in `mutants` that the kit must catch.
+Each is proved by checks in `conformance` and has mutants in `mutants`: broken kernels, or one with a broken part of
+the domain on it, which the kit must catch.
 """
 
 from __future__ import annotations
@@ -97,6 +99,36 @@ GUARANTEES: tuple[Guarantee, ...] = (
         "G23",
         "purged for good",
         "Purging leaves of ended lives the last drop and nothing else, and shows in nothing but the reach of the log.",
+    ),
+    Guarantee(
+        "D1",
+        "done once",
+        "A step of a run that is done is never done again, in any process, and its effects are there once, with it.",
+    ),
+    Guarantee(
+        "D2",
+        "in order",
+        "A node begins when enough of those it waits for are done, and what was done of it is never lost.",
+    ),
+    Guarantee(
+        "D3",
+        "one worker",
+        "A run is held by one worker at a time; who has lost it writes nothing more, and who died is replaced.",
+    ),
+    Guarantee(
+        "D4",
+        "answered once",
+        "A question has one answer, from who may give it and in its time; all are told it, and the run goes on by it.",
+    ),
+    Guarantee(
+        "D5",
+        "nearest level",
+        "Of a variable the nearest level counts that has it; writers of different ones all land, and nothing leaks.",
+    ),
+    Guarantee(
+        "D6",
+        "true past",
+        "A checkpoint shows one moment; what restores or forks it has exactly that, and a restore can be undone.",
     ),
 )
 

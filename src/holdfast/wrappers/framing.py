@@ -34,6 +34,7 @@ from holdfast.kernel.commit import (
     View,
 )
 from holdfast.kernel.contract import Kernel
+from holdfast.kernel.keys import KEY_BYTES_MAX
 from holdfast.kernel.limits import (
     Traits,
     check_bytes,
@@ -53,6 +54,9 @@ FRAMES_ADD = 2 * frame.SEALED_BYTES_MAX
 
 FEW = 16
 """So many values, each too short to be compressed, are within the limits of nearly every kernel."""
+
+FEW_ENTRIES = 8
+"""So many index entries with them are so too."""
 
 Compresses = Callable[[str], bool]
 """Whether the value under a key may be compressed."""
@@ -245,10 +249,14 @@ class Plain:
             if len(puts) + len(appends) + len(part.deletes) > self._few or not _is_short(part.body):
                 return False
             written: tuple[Put | Append, ...] = (*puts, *appends)
+            entries = 0
             for put in written:
                 value = put.value
-                if put.entries or len(value) >= frame.COMPRESSED_FROM or (value and value[0] < frame.FIRST_OF_PLAIN):
+                if len(value) >= frame.COMPRESSED_FROM or (value and value[0] < frame.FIRST_OF_PLAIN):
                     return False
+                entries += len(put.entries)
+            if entries > FEW_ENTRIES:
+                return False
         return True
 
     def commit(self, commit: Commit) -> Commit:
@@ -358,9 +366,9 @@ def _is_short(raw: bytes) -> bool:
 
 
 def _has_room(traits: Traits) -> bool:
-    """Whether `FEW` short values, with as long a body and cause, are surely within these limits."""
+    """Whether `FEW` short values and `FEW_ENTRIES`, with as long a body and cause, are surely within these limits."""
     return (
         traits.value_bytes_max >= frame.COMPRESSED_FROM
         and traits.operations_max >= FEW
-        and traits.commit_bytes_max >= (FEW + 8) * frame.COMPRESSED_FROM
+        and traits.commit_bytes_max >= (FEW + 2) * frame.COMPRESSED_FROM + (FEW + 4 * FEW_ENTRIES) * KEY_BYTES_MAX
     )

@@ -11,10 +11,13 @@ import pytest
 
 from holdfast import Config, Holdfast, NotFound, RuntimeConfig, Scope, Session
 from holdfast.errors import InvalidId
-from holdfast.kernel.commit import Commit, Outcome
+from holdfast.handles import checkpointing
+from holdfast.handles.restoring import PARTS_MAX
+from holdfast.kernel.commit import Commit, Outcome, Read, View
 from holdfast.model.checkpoint import DEPTH_MAX
-from holdfast.model.config import ChangesConfig
+from holdfast.model.config import CacheConfig, ChangesConfig
 from holdfast.model.patch import PatchOperation
+from holdfast.services import checkpoint
 from holdfast.services.checkpoint import LAST
 from holdfast.wrappers.around import Around
 from tests.unit.handles.canary import CANARY
@@ -168,6 +171,31 @@ async def test_what_is_larger_than_a_commit_is_taken_in_several(hold: Holdfast) 
     assert pointed(await s.diff(taken.id)) == {"/state/k03": "short"}
 
 
+async def test_a_change_of_any_size_is_kept_whole(hold: Holdfast, s: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Around one piece, what a restore takes along, what one commit carries, and two of those: what is more than a
+    commit carries rests on none."""
+    monkeypatch.setattr(checkpoint, "PART_BYTES", 1000)
+    monkeypatch.setattr(checkpointing, "CHUNK", 12)
+    await s.state.set("v", "x" * 900)
+    around_all = (await s.checkpoint()).bytes - 900
+    await s.state.set("v", "y" * 900)
+    around_one = (await s.checkpoint()).bytes - 900
+    for parts in (1, PARTS_MAX, 12, 24):
+        sides = set()
+        around = around_one if parts <= 12 else around_all
+        for more in (-3, 0, 1, 4):
+            value = "z" * (parts * 1000 - around + more)
+            await s.state.set("v", value)
+            taken = await s.checkpoint()
+            sides.add(taken.bytes > parts * 1000)
+            assert taken.whole or taken.bytes <= 12_000
+            await s.state.set("v", "")
+            await s.restore(taken.id)
+            assert await s.state.get("v") == value
+            assert await (await s.fork(at=taken.id)).state.get("v") == value
+        assert sides == {False, True}
+
+
 async def test_any_scope_has_checkpoints(hold: Holdfast) -> None:
     for scope in (Scope.user("ada"), Scope.agent("helper"), Scope.global_("flags"), Scope.run("r")):
         with pytest.raises(NotFound):
@@ -272,16 +300,46 @@ async def test_nobody_elses_are_found_by_a_principal(hold: Holdfast, s: Session)
 async def test_no_old_answer_of_a_cache_gets_into_a_checkpoint(tmp_path: Path) -> None:
     """Where a cache is only bounded, what another process wrote a moment ago is there all the same."""
     stores = Stores("weakest", tmp_path)
-    here, there = await stores.open(), await stores.open()
+    lazy = Config(cache=CacheConfig(ttl="1h"))
+    here, there = await stores.open(), await stores.open(config=lazy)
     scope = Scope.user("ada")
-    for n in range(3):
-        await here.state(scope).update({"a": n, "b": n})
+    await here.state(scope).set("n", 0)
+    await there.checkpoint(scope)
+    for n in range(1, 4):
+        seen = [await there.state(scope).get("n"), await there.state(scope).get("n")]
+        await here.state(scope).update({"n": n, f"k{n}": n})
+        assert await there.state(scope).get("n") == seen[1], "it is not remembered"
         taken = await there.checkpoint(scope)
         assert taken.cells == 2
-        await here.restore(taken.id)
-        assert (await here.state(scope).snapshot()).values == {"a": n, "b": n}
-        assert (await there.checkpoint(scope)).cells == 0
-    assert len(await there.checkpoints(scope)) == 9
+        await here.state(scope).set("n", -1)
+        await there.restore(taken.id)
+        assert await here.state(scope).get("n") == n
+        assert (await there.checkpoint(scope)).cells == 1  # what the restore wrote
+    await stores.close()
+
+
+async def test_nor_while_this_process_writes_elsewhere(tmp_path: Path) -> None:
+    """What is read meanwhile is not remembered; what was remembered before is not taken for it."""
+    stores = Stores("weakest", tmp_path)
+    here, scope = await stores.open(), Scope.user("ada")
+
+    class Elsewhere(Around):
+        async def read(self, reads: Sequence[Read], *, now_us: int) -> list[View]:
+            if LAST in reads[0].keys:
+                await there.state(Scope.user("bo")).set("n", now_us)
+            return await self.inside.read(reads, now_us=now_us)
+
+    kernel = Elsewhere(await stores.kernel())
+    there = Holdfast.over(kernel, config=Config(cache=CacheConfig(ttl="1h")), clock=stores.clock)
+    await here.state(scope).set("n", 0)
+    await there.checkpoint(scope)
+    for n in range(1, 4):
+        assert await there.state(scope).get("n") == 0
+        await here.state(scope).set("n", n)
+        assert (await there.checkpoint(scope)).cells == 1
+        await here.state(scope).set("n", 0)
+        await there.checkpoint(scope)
+    await there.close()
     await stores.close()
 
 

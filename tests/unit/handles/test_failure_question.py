@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from holdfast import Holdfast, Session
+from holdfast import Config, Holdfast, Session
+from holdfast.model.config import InteractionsConfig
 from holdfast.model.node import NodeSpec, NodeStatus, Retry, ask
 from holdfast.model.run import RunStatus
 from holdfast.testing.clock import ManualClock
+from tests.unit.stores import Stores
 
 
 @pytest.fixture
@@ -61,3 +65,56 @@ async def test_a_session_outlives_its_ttl_while_a_question_may_be_answered(hold:
     clock.advance(11.5 * 3600)
     await hold.sweep()
     assert (await hold.interactions.answer(q.id, "approved")).approved
+
+
+OFF = "questions to people are turned off (interactions.enabled)"
+
+
+def of(**interactions: Any) -> Config:
+    return Config(interactions=InteractionsConfig(**interactions))
+
+
+async def test_a_node_fails_for_good_where_nobody_may_be_asked(stores: Stores) -> None:
+    """As without a question; its error says why none was asked."""
+    hold = await stores.open(config=of(enabled=False))
+    run = await hold.runs.start("w", id="r", nodes={"pay": NodeSpec(on_failure=ask()), "tell": ["pay"]})
+    await run.progress("pay", "failed", error=ValueError("no money"))
+    told = {"type": "ValueError", "message": "no money", "unasked": OFF}
+    assert (run.status, run.nodes["pay"].status, run.nodes["pay"].error) == (RunStatus.FAILED, NodeStatus.FAILED, told)
+    assert run.error["error"]["unasked"] == OFF
+    assert await hold.interactions.history("r") == []
+    nodes = {"pay": NodeSpec(on_failure=ask(), optional=True), "tell": []}
+    run = await hold.runs.start("w", nodes=nodes)
+    await run.progress("pay", "failed", error="no money")
+    assert (run.status, run.nodes["pay"].status) == (RunStatus.RUNNING, NodeStatus.FAILED)
+    assert run.nodes["pay"].error == {"message": "no money", "unasked": OFF}
+
+
+async def test_a_node_fails_for_good_beyond_the_open_questions_that_there_may_be(stores: Stores) -> None:
+    """Counting those of the same commit; and not by what was seen before another was answered."""
+    hold = await stores.open(config=of(concurrent_max=2))
+    spec = NodeSpec(on_failure=ask(), optional=True)
+    run = await hold.runs.start("w", id="r", nodes=dict.fromkeys("abcd", spec))
+    await run.ask("Go on?")
+    await run.progress({name: {"status": "failed", "error": "no"} for name in "ab"})
+    assert [run.nodes[name].status for name in "ab"] == [NodeStatus.PAUSED, NodeStatus.FAILED]
+    assert run.nodes["b"].error["unasked"].startswith("2 questions of the run 'r' are open")
+    [first, _] = await run.interactions.history()
+    await hold.interactions.answer(first.id, "approved")
+    await run.progress("c", "failed", error="no")
+    assert (run.nodes["c"].status, run.interactions.pending_count) == (NodeStatus.PAUSED, 2)
+    await run.progress("d", "failed", error="no")
+    assert run.nodes["d"].status is NodeStatus.FAILED
+
+
+async def test_a_failure_is_asked_about_for_as_long_as_every_question(stores: Stores) -> None:
+    """Where it says nothing of its own."""
+    hold = await stores.open(config=of(default_timeout="1h"))
+    nodes = {"a": NodeSpec(on_failure=ask(on_timeout="skip")), "b": NodeSpec(on_failure=ask(timeout="2h"))}
+    run = await hold.runs.start("w", nodes=nodes)
+    await run.progress({name: {"status": "failed", "error": "no"} for name in nodes})
+    lasts = [q.due_at - q.asked_at for q in run.interactions.pending if q.due_at is not None]
+    assert [one.total_seconds() for one in lasts] == [3600, 7200]
+    stores.clock.advance(3600)
+    await hold.sweep()
+    assert (await run.refresh()).nodes["a"].status is NodeStatus.SKIPPED

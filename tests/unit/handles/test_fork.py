@@ -281,3 +281,22 @@ async def test_what_waits_for_an_answer_asks_again_in_a_fork(hold: Holdfast, s: 
     await copy.progress("pay", "running")
     assert (await copy.ask("Pay?", node="pay")).id != q.id
     assert [one.id for one in (await hold.interactions.pending(session="s")).items] == [q.id]
+
+
+async def test_what_was_answered_is_asked_anew_in_a_fork(hold: Holdfast, s: Session) -> None:
+    """What a person said, they said to the other one: a run that comes to it again asks again, and its nodes that are
+    done are not done anew."""
+    run = await s.runs.start("trip", nodes={"pay": [], "book": ["pay"]})
+    q = await run.ask("Pay?", node="pay", key="pay")
+    await hold.interactions.answer(q.id, "approved", by="bo")
+    await run.refresh()
+    await run.progress("pay", "completed", output="paid")
+    asked = await run.ask("Really?", key="at the end")
+    await hold.interactions.answer(asked.id, "approved", by="bo")
+    [copy] = (await (await s.fork()).runs.list()).items
+    assert await copy.interactions.history() == []
+    await copy.resume()
+    assert (copy.nodes["pay"].output, copy.ready_nodes()) == ("paid", ["book"])
+    again = await copy.ask("Really?", key="at the end")
+    assert (again.id != asked.id, again.status) == (True, "pending")
+    assert [one.status for one in await run.interactions.history()] == ["answered", "answered"]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holdfast import Conflict, Holdfast, NotFound, Session
+from holdfast import Config, Conflict, Holdfast, NotFound, Session
 from holdfast.errors import (
     NotAssignee,
 )
 from holdfast.handles.run import Run
+from holdfast.model.config import CacheConfig
 from holdfast.testing.clock import ManualClock
 from tests.unit.handles.trip import trip
+from tests.unit.stores import Stores
 
 
 @pytest.fixture
@@ -126,3 +129,15 @@ async def test_the_runs_of_others_make_no_id_ambiguous_for_a_principal(hold: Hol
         with pytest.raises(Conflict):
             await call
     assert [one.id for one in (await ada.interactions.pending(assignee="ada")).items] == [theirs.id]
+
+
+async def test_no_old_answer_of_a_cache_hides_that_of_a_person(tmp_path: Path) -> None:
+    """Where a cache is only bounded, and however long it may remember: what became of a question is seen at once."""
+    stores = Stores("weakest", tmp_path)
+    here, there = await stores.open(), await stores.open(config=Config(cache=CacheConfig(ttl="1h")))
+    q = await (await there.runs.start("alone", id="r")).ask("Pay?")
+    for _ in range(2):
+        assert (await q.refresh()).status == "pending"
+    await here.interactions.answer(q.id, "approved")
+    assert (await q.refresh()).status == "answered"
+    await stores.close()

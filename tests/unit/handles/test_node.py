@@ -110,6 +110,35 @@ async def test_a_node_that_takes_longer_than_its_timeout_is_interrupted(stores: 
     assert (await run.refresh()).nodes["wait"].status is NodeStatus.COMPLETED
 
 
+@pytest.mark.parametrize("own_s", [39, 40])
+async def test_the_time_a_person_takes_does_not_count_for_a_nodes_timeout(
+    stores: Stores, s: Session, own_s: float
+) -> None:
+    """However many are waited for in the block, and in whatever task; its own time counts, before and after."""
+    run = await s.runs.start("slow", id="r", nodes={"pay": NodeSpec(timeout="60s")})
+    other = await stores.open()
+
+    async def pays() -> None:
+        async with run.node("pay"):
+            stores.clock.advance(20)
+            await asyncio.gather(*(run.ask_and_wait(prompt, node="pay") for prompt in ("Pay?", "Really?")))
+            stores.clock.advance(own_s)
+
+    paying = apart(pays())
+    await until(lambda: run.interactions.pending_count == 2)
+    for question in (await other.interactions.pending()).items:
+        for _ in range(5):
+            await asyncio.sleep(0.002)
+        stores.clock.advance(3600)
+        await other.interactions.answer(question.id, "approved")
+    if own_s == 40:
+        with pytest.raises(TimeoutError, match="its timeout of 60 s"):
+            await paying
+    else:
+        await paying
+        assert (await run.refresh()).nodes["pay"].status is NodeStatus.COMPLETED
+
+
 async def test_a_cancellation_or_a_rollback_gives_the_node_back(run: Run, s: Session) -> None:
     """It is ready again, with all its tries."""
     begun = asyncio.Event()

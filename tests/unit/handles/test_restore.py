@@ -13,7 +13,7 @@ import pytest
 from holdfast import Budget, Config, Holdfast, NotFound, Session, Usage
 from holdfast.errors import (
     Busy,
-    InteractionCancelled,
+    Compacted,
     InvalidTransition,
     InvalidValue,
     LeaseLost,
@@ -21,11 +21,11 @@ from holdfast.errors import (
     UseTransaction,
 )
 from holdfast.handles.fence import held
-from holdfast.handles.run import Run
 from holdfast.handles.unit import open_transactions
 from holdfast.kernel.limits import KIB
 from holdfast.model.config import Limits
 from holdfast.model.variable import MASK
+from holdfast.services import message
 from tests.unit.stores import Stores, together
 
 
@@ -159,6 +159,50 @@ async def test_the_past_shows_what_was_hidden_later(s: Session) -> None:
     now = (await s.state.snapshot()).version
     assert [m.content for m in await s.at(then).messages.list()] == ["a", "b"]
     assert [m.content for m in await s.at(now).messages.list()] == ["a"]
+
+
+async def test_the_past_shows_what_was_hidden_then(s: Session) -> None:
+    """Neither a later restore nor its being undone changes which messages were shown at a version."""
+    shown: dict[int, list[str]] = {}
+
+    async def look() -> None:
+        shown[(await s.state.snapshot()).version] = await contents(s)
+
+    await s.messages.add("user", "a")
+    await look()
+    first = await s.checkpoint()
+    await look()
+    for n in range(3):
+        await s.messages.add("user", f"b{n}")
+        await look()
+        undo = await s.restore(first.id)
+        await look()
+        await s.messages.add("user", f"c{n}")
+        await look()
+        if n == 1:
+            await s.restore(undo.id)
+            await look()
+    await s.restore(undo.id)
+    await look()
+    assert len(shown) == 13
+    for version, then in shown.items():
+        assert [m.content for m in await s.at(version).messages.list()] == then, version
+
+
+async def test_how_far_back_it_is_known_what_was_hidden_is_said(s: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a restore keeps of the past has a limit; beyond it nobody is shown a wrong conversation."""
+    monkeypatch.setattr(message, "HIDDEN_BYTES", 60)
+    await s.messages.add("user", "a")
+    first = await s.checkpoint()
+    for n in range(5):
+        await s.messages.add("user", f"b{n}")
+        await s.restore(first.id)
+    now = (await s.state.snapshot()).version
+    assert [m.content for m in await s.at(now).messages.list()] == ["a"]
+    with pytest.raises(Compacted) as error:
+        await s.at(first.version).messages.list()
+    assert [m.content for m in await s.at(error.value.facts["floor"]).messages.list()] == ["a"]
+    assert await contents(s) == ["a"]
 
 
 async def test_what_expires_has_as_long_to_live_as_it_had_then(stores: Stores, hold: Holdfast, s: Session) -> None:
@@ -399,70 +443,3 @@ async def test_while_a_run_is_held_its_session_is_not_restored_unless_forced(sto
             await s.restore(first.id, force=True)
             await other.complete()
     assert (await run.refresh()).ready_nodes() == ["a"]
-
-
-async def waiting(s: Session) -> Run:
-    """A run about to ask."""
-    run = await s.runs.start("trip", id="r", nodes={"search": [], "pay": ["search"]})
-    await run.progress({"search": "completed", "pay": "running"})
-    return run
-
-
-async def test_a_question_that_was_asked_since_is_withdrawn_and_may_be_asked_again(hold: Holdfast, s: Session) -> None:
-    """Whoever waits is told; nobody finds it among what is to be answered."""
-    run = await waiting(s)
-    first = await s.checkpoint()
-    q = await run.ask("Pay?", node="pay")
-    undo = await s.restore(first.id)
-    with pytest.raises(InteractionCancelled):
-        await q.wait()
-    assert (await hold.interactions.pending(session="s")).items == ()
-    [told] = (await s.events(types=["checkpoint_restored"])).items
-    assert told.data["withdrawn"] == [q.id]
-    await run.refresh()
-    assert (run.status, run.nodes["pay"].status) == ("running", "running")
-    await s.restore(undo.id)  # of a question that is gone nobody knows whether it was answered: its run is to ask again
-    await run.refresh()
-    assert (run.status, run.ready_nodes()) == ("pending", ["pay"])
-    await run.progress("pay", "running")
-    assert (await run.ask("Pay?", node="pay")).status == "pending"
-
-
-async def test_one_that_was_answered_since_is_never_open_again(hold: Holdfast, s: Session) -> None:
-    """What waited for it then goes on, and is given the same answer."""
-    run = await waiting(s)
-    q = await run.ask("Pay?", node="pay")
-    first = await s.checkpoint()
-    await hold.interactions.answer(q.id, "approved", by="bo")
-    await s.restore(first.id)
-    await run.refresh()
-    assert (run.status, run.ready_nodes()) == ("pending", ["pay"])
-    seen = await hold.interactions.get(q.id)
-    assert seen is not None
-    assert seen.status == "answered"
-    await run.progress("pay", "running")
-    assert (await run.ask_and_wait("Pay?", node="pay")).by == "bo"
-
-
-async def test_one_that_is_open_still_stays_open(hold: Holdfast, s: Session) -> None:
-    run = await waiting(s)
-    q = await run.ask("Pay?", node="pay")
-    first = await s.checkpoint()
-    await s.state.set("n", 1)
-    await s.restore(first.id)
-    await hold.interactions.answer(q.id, "approved", by="bo")
-    await run.refresh()
-    assert (run.status, run.ready_nodes()) == ("pending", ["pay"])
-
-
-async def test_the_questions_of_a_run_that_is_gone_by_it_come_back_with_it(hold: Holdfast, s: Session) -> None:
-    first = await s.checkpoint()
-    run = await waiting(s)
-    q = await run.ask("Pay?", node="pay")
-    await hold.interactions.answer(q.id, "rejected", by="bo")
-    undo = await s.restore(first.id)
-    assert await hold.interactions.get(q.id) is None
-    await s.restore(undo.id)
-    seen = await hold.interactions.get(q.id)
-    assert seen is not None
-    assert seen.status == "answered"

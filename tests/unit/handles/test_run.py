@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from holdfast import AlreadyExists, Config, Holdfast, Session
-from holdfast.errors import InvalidTransition, InvalidValue, NotFound
+from holdfast.errors import InvalidTransition, InvalidValue, NotFound, TooLarge
 from holdfast.model.config import RunsConfig
-from holdfast.model.node import NodeSpec, NodeStatus, Retry
+from holdfast.model.node import NodeSpec, NodeStatus, Retry, ask
 from holdfast.model.run import RunStatus
 from holdfast.testing.clock import ManualClock
 from tests.unit.stores import Stores
@@ -108,6 +108,19 @@ async def test_another_round_begins_with_one_node_and_keeps_its_place(hold: Hold
     assert (seen.nodes["write"].round, seen.ready_nodes(), seen.nodes["check"].round) == (2, ["check"], 2)
 
 
+async def test_a_node_that_others_rule_out_begins_no_other_round(s: Session) -> None:
+    """It would be skipped all the same: refused, naming what is to be done first, and nothing is counted."""
+    nodes = {"hotel": NodeSpec(optional=True), "spa": ["hotel"], "walk": []}
+    run = await s.runs.start("trip", nodes=nodes)
+    await run.progress({"hotel": {"status": "failed", "error": "full"}, "walk": "skipped"})
+    with pytest.raises(InvalidTransition, match="'spa' is skipped as long as hotel cannot be completed") as refused:
+        await run.progress("spa", "ready")
+    assert "run.progress('hotel', \"ready\")" in refused.value.remedy
+    assert (run.nodes["spa"].status, run.nodes["spa"].round) == (NodeStatus.SKIPPED, 1)
+    await run.progress({"hotel": "ready", "walk": "ready"})
+    assert (run.nodes["spa"].status, run.ready_nodes()) == (NodeStatus.WAITING, ["hotel", "walk"])
+
+
 async def test_moves_that_there_are_not_are_refused_and_change_nothing(s: Session) -> None:
     """Each with what may be done instead; of several at once none is kept."""
     run = await s.runs.start("trip", nodes=TRIP)
@@ -118,6 +131,29 @@ async def test_moves_that_there_are_not_are_refused_and_change_nothing(s: Sessio
     with pytest.raises(InvalidValue, match="is no status of a node"):
         await run.progress("search", "done")
     assert (await run.refresh()).ready_nodes() == ["search"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "path"),
+    [
+        ({"\ud800": []}, "nodes"),
+        ({"a\0b": []}, "nodes"),
+        ({"a": NodeSpec(on_failure=ask(assignees=["\ud800"]))}, "nodes.a.on_failure.assignees"),
+        ({"a": NodeSpec(on_failure=ask("\ud800"))}, "nodes.a.on_failure.prompt"),
+    ],
+)
+async def test_what_could_not_be_kept_of_a_node_later_is_refused_at_the_start(
+    s: Session, nodes: dict[str, object], path: str
+) -> None:
+    """Nothing is started or added whose nodes could not be told of, or could never fail."""
+    run = await s.runs.start("trip", nodes=TRIP)
+    for begin in (s.runs.start("trip", nodes=nodes), run.add_nodes(nodes)):
+        with pytest.raises(InvalidValue) as refused:
+            await begin
+        assert refused.value.path.startswith(path)
+    assert [one.id for one in (await s.runs.list()).items] == [run.id]
+    with pytest.raises(TooLarge):
+        await s.runs.start("trip", nodes={"a": NodeSpec(on_failure=ask("x" * 200_000))})
 
 
 async def test_nodes_may_be_added_to_those_there_are(hold: Holdfast, s: Session) -> None:

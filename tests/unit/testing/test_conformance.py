@@ -20,7 +20,7 @@ def memory() -> Open:
 async def test_a_kernel_that_keeps_its_word_passes_and_the_report_says_so() -> None:
     heard: list[Result] = []
     report = await conform(memory(), seed=7, done=heard.append)
-    assert report.passed
+    assert report.passed, str(report)
     assert (report.failed, report.not_owed, report.missing, report.seed) == ((), (), (), 7)
     assert tuple(heard) == report.results
     assert [result.check for result in report.results] == [check.name for check in CHECKS]

@@ -3,6 +3,8 @@
     report = await conform(lambda space: MyKernel(store, space=space))
     assert report.passed, str(report)
 
+It is of two parts: what the verbs of a kernel promise, and what the domain on it does, opened as any process opens it.
+
 Each check is a plain coroutine on a `Bench` (a fresh space of the kernel, a manual clock, seeded ids), names the
 guarantees it proves, and says in a sentence what it shows. Nothing sleeps. The function given opens a kernel on a
 space by name, of one and the same store; `Subject` says beside it what a kernel is not capable of, and the report

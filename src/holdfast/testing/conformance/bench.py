@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from holdfast.errors import HoldfastError
+from holdfast.hold import Holdfast
 from holdfast.kernel.commit import (
     Append,
     Cell,
@@ -37,7 +38,7 @@ from holdfast.kernel.commit import (
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.keys import bucket
 from holdfast.kernel.limits import PAGE_MAX, Traits
-from holdfast.testing.clock import ManualClock, SeededIds
+from holdfast.testing.clock import ManualClock, SeededIds, StillClock
 from holdfast.testing.conformance import expect
 
 Capability = Literal["second", "reopen"]
@@ -78,6 +79,8 @@ class Bench:
         self.indexes: set[tuple[str, str]] = set()
         self._lane = self.lane()
         self._opened: list[Kernel] = []
+        self._holds: list[Holdfast] = []
+        self.still = StillClock()
         self.spaces: set[str] = set()
 
     async def start(self) -> Bench:
@@ -86,7 +89,9 @@ class Bench:
         return self
 
     async def stop(self) -> None:
-        """Close every kernel that was opened."""
+        """Close every kernel that was opened, and what stands on one first."""
+        for hold in self._holds:
+            await hold.close()
         for kernel in self._opened:
             await kernel.close()
 
@@ -115,6 +120,23 @@ class Bench:
         await self.kernel.close()
         self.kernel = await self.open(self.space)
         return self.kernel
+
+    async def hold(self, *, clock: StillClock | None = None) -> Holdfast:
+        """The whole of Holdfast on the bench's kernel, or on a second one if it is taken: what another process has.
+
+        Its time is `still`, or that of a clock of its own. Closed when the bench is.
+        """
+        kernel = self.kernel if not self._holds else await self.second()
+        ids = SeededIds(self.pick(2**32))
+        self._holds.append(Holdfast.over(kernel, clock=clock or self.still, ids=ids))
+        return self._holds[-1]
+
+    async def restart(self) -> None:
+        """End every process, and reopen the kernel for those that come."""
+        for hold in self._holds:
+            await hold.close()
+        self._holds.clear()
+        await self.reopen()
 
     async def open(self, space: str) -> Kernel:
         """A kernel on that space, closed when the bench is."""

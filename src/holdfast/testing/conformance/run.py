@@ -12,6 +12,8 @@ from holdfast.errors import HoldfastError
 from holdfast.kernel.commit import Committed, Retention, ScopeCommit
 from holdfast.testing.conformance import (
     atomicity,
+    checkpoints,
+    claims,
     conditions,
     cuts,
     durability,
@@ -22,11 +24,13 @@ from holdfast.testing.conformance import (
     histories,
     ids,
     indexes,
+    interactions,
     limits,
     logs,
     marks,
     moves,
     no_trace,
+    nodes,
     ordering,
     phantoms,
     purging,
@@ -38,7 +42,9 @@ from holdfast.testing.conformance import (
     signals,
     spaces,
     stamps,
+    steps,
     sweeping,
+    variables,
 )
 from holdfast.testing.conformance.bench import Bench, Open, Subject
 from holdfast.testing.conformance.check import Check, checks_of
@@ -67,8 +73,9 @@ CHECKS: tuple[Check, ...] = checks_of(
         signals,
         histories,
     ),
+    *(steps, nodes, claims, interactions, variables, checkpoints),
 )
-"""Every check of the kit."""
+"""Every check of the kit: those of the kernel, then those of the domain on it."""
 
 DEADLINE_S = 60.0
 """How long one check may take before it counts as failed: a kernel that never answers breaks its word too."""
