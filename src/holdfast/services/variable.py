@@ -118,10 +118,12 @@ def put_back(work: Work, scope: str, key: str, raw: bytes | None) -> None:
 
 
 def of_another(key: str, ids: Mapping[str, str]) -> str:
-    """The key of a variable as another session has it, in which each of these runs has the id given for its own."""
+    """The key of a variable as another session has it, in which each of these runs has the id given for its own. One of
+    a run that there is not stays as it is."""
     level, *names = key.removeprefix(AREA).split("/", 2)
     if level in ("node", "run"):
-        names[0] = escaped(ids[unescaped(names[0])])
+        run = unescaped(names[0])
+        names[0] = escaped(ids.get(run, run))
     return "/".join([AREA + level, *names])
 
 
