@@ -23,7 +23,8 @@ from holdfast.kernel.work import Work
 from holdfast.model import run as model
 from holdfast.model.graph import Board
 from holdfast.model.interaction import InteractionRecord
-from holdfast.model.node import NodeRecord, NodeSpec
+from holdfast.model.node import NodeRecord
+from holdfast.model.node_spec import NodeSpec
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.services import claim, event, interaction, run, step
 from holdfast.services.run import Loaded

@@ -32,7 +32,8 @@ from holdfast.model import end
 from holdfast.model.end import End
 from holdfast.model.graph import specs_of
 from holdfast.model.moment import order_of
-from holdfast.model.node import NodeRecord, NodeSpec, SpecRecord, spec_of, spec_record
+from holdfast.model.node import NodeRecord
+from holdfast.model.node_spec import NodeSpec, SpecRecord, spec_of, spec_record
 from holdfast.model.run import Asked, RunRecord
 
 AREA = "run/"

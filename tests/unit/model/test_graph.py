@@ -9,7 +9,8 @@ import pytest
 
 from holdfast.errors import InvalidValue
 from holdfast.model.graph import NODES_MAX, Board, specs_of
-from holdfast.model.node import Ask, NodeRecord, NodeSpec, NodeStatus, Retry, ask
+from holdfast.model.node import NodeRecord, NodeStatus
+from holdfast.model.node_spec import Ask, NodeSpec, Retry, ask
 
 DONE = NodeRecord(NodeStatus.COMPLETED, 1)
 FAILED = NodeRecord(NodeStatus.FAILED, 1)
