@@ -231,7 +231,7 @@ class Run(RunAsks):
         await self.progress(node, NodeStatus.RUNNING, input=input)
         if not self._record.tracks:
             await self._look_at(node)
-            model.check_works(self._record)
+            self._check_works()
 
     async def _ends(self, work: Work, node: str, output: bytes) -> Staged | None:
         told = {node: Told(NodeStatus.COMPLETED, output=output)}

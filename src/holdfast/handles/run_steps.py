@@ -19,7 +19,6 @@ from holdfast.kernel.commit import Committed
 from holdfast.kernel.identity import step_identity
 from holdfast.kernel.keys import check_name
 from holdfast.model import cause
-from holdfast.model import run as model
 from holdfast.model.claim import Busy
 from holdfast.model.duration import Duration
 from holdfast.services import run, step
@@ -52,6 +51,8 @@ class RunSteps(RunWrites):
     async def _is_held_by(self, token: int) -> None:
         if token and not self._follows(token):
             await self.refresh()  # first: where it fails, the claim is given back
+        if token:
+            self._check_session()
         self._hold(token)
 
     def idempotency_key(self, name: str, *args: Any, key: Any = None, version: Any = None) -> str:
@@ -96,7 +97,7 @@ class RunSteps(RunWrites):
             async with self._store.queue("step", self._target.scope, identity):
                 raw = await self._look_up(step.key_of(self.id, identity))
                 if raw is None:
-                    model.check_works(self._record)
+                    self._check_works()
                     raw = await self._do(identity, name, fn, args)
             self._remember(identity, raw)
         return _decoded(raw, returns, name)
@@ -195,7 +196,7 @@ class RunSteps(RunWrites):
                 self._took(staged, outcome.seqs[self._target.scope])
                 return result
             attempt += 1
-            if outcome.key not in (key, run.key_of(self.id)) or attempt == ATTEMPTS:
+            if outcome.key not in (key, *run.end_keys(self.id)) or attempt == ATTEMPTS:
                 raise explain(outcome)
             await pause(self._store, attempt)
             kept = await self._look_up(key)
