@@ -47,7 +47,7 @@ def value_of(number: int) -> bytes:
 
 
 async def drive(put: Put, load: Load) -> Sample:
-    """Rate and latencies of the puts that finished inside the measured window."""
+    """Rate and latencies of the puts that finished inside the measured window, which goes on until there is one."""
     pick = random.Random(load.seed)
     targets = [(session_name(pick.randrange(load.sessions)), key_name(pick.randrange(KEYS))) for _ in range(50_021)]
     clock = time.perf_counter
@@ -59,7 +59,7 @@ async def drive(put: Put, load: Load) -> Sample:
 
     async def task() -> None:
         nonlocal sent
-        while (before := clock()) < ends:
+        while (before := clock()) < ends or not latencies:
             sent += 1
             session, key = targets[sent % 50_021]
             await put(session, key, value_of(sent))

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import pairs
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.effort import QUICK, Effort
-from benchmarks.finding import Finding, absolute, ratio
+from benchmarks.finding import absolute, ratio
 from benchmarks.pairs import Goal, Sample, interval, rotate
 
 GOALS = {
@@ -79,34 +79,19 @@ GOALS = {
 """What each benchmark is held to, as its quick form puts it."""
 
 
-@pytest.fixture(scope="module")
-def found() -> dict[str, list[Finding]]:
-    return {name: module.measure(QUICK) for name, module in BENCHMARKS.items()}
-
-
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_each_benchmark_runs_and_its_figures_are_figures(found: dict[str, list[Finding]], name: str) -> None:
-    for finding in found[name]:
+def test_each_benchmark_runs_is_held_to_the_goals_it_names_and_decides_nothing_by_two_rounds(name: str) -> None:
+    found = BENCHMARKS[name].measure(QUICK)
+    assert {f"{one.what} {one.figure} {one.goal}" for one in found if str(one.goal)} == GOALS[name]
+    assert {one.verdict for one in found} <= {"undecided", "no goal"}
+    for finding in found:
         assert math.isfinite(finding.median), finding
         assert finding.median >= 0
         assert finding.low <= finding.median <= finding.high
         assert finding.rounds >= 1
         assert finding.unit in {"x", "µs", "ms", "MB", ""}
-
-
-@pytest.mark.parametrize("name", BENCHMARKS)
-def test_each_benchmark_is_held_to_the_goals_it_names(found: dict[str, list[Finding]], name: str) -> None:
-    assert {f"{one.what} {one.figure} {one.goal}" for one in found[name] if str(one.goal)} == GOALS[name]
-
-
-def test_two_rounds_decide_nothing(found: dict[str, list[Finding]]) -> None:
-    verdicts = {finding.verdict for findings in found.values() for finding in findings}
-    assert verdicts == {"undecided", "no goal"}
-
-
-def test_ten_thousand_changes_or_fifty_are_each_delivered_once_and_in_order(found: dict[str, list[Finding]]) -> None:
-    wrong = [one.median for one in found["follow"] if one.figure.startswith("missed")]
-    assert wrong == [0, 0, 0]
+    # Ten thousand changes or fifty: each is delivered once and in order.
+    assert [one.median for one in found if one.figure.startswith("missed")] == [0, 0, 0] * (name == "follow")
 
 
 TITLE = r"(state_get|memory_size), \d+ s, Python at \d+\.\d\d to \d+\.\d\d of its pace$|Goals: "

@@ -245,5 +245,9 @@ LIKE_OTHERS = {
     *("session.resume", "session.fail", "session.cancel", "session.extend", "session.touch", "session.emit"),
     *("session.log_tool_call", "session.log_learning", "session.context", "session.size", "session.why", "session.at"),
     *("area.write", "area.page"),
+    *("sessions.create again", "sessions.open known", "session.update", "session.log", "session.events", "session.end"),
+    *("session.complete", "state.set if_version", "state.update", "state.merge", "state.has", "state.delete"),
+    *("temp.set", "user_state.set", "agent_state.set", "runtime.all", "messages.add_many", "messages.list"),
+    *("session.transact", "hold.state_many"),
 }
 """What calls a kernel as another one does: where a kernel is slow to open, they are left for a soak."""

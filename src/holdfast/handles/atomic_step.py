@@ -15,7 +15,7 @@ from holdfast.kernel.commit import Committed
 from holdfast.kernel.commit import Conflict as Refusal
 from holdfast.kernel.work import Work
 from holdfast.model import run as model
-from holdfast.services import step
+from holdfast.services import run, step
 
 
 @measured("atomic_step", store="_store", block=True)
@@ -30,13 +30,14 @@ class AtomicStep(RunBlock):
 
     _called = Called("atomic step", "run.atomic_step(…)", "step")
 
-    def __init__(self, run: RunWrites, name: str, identity: str, idempotency_key: str) -> None:
-        super().__init__(run, name)
+    def __init__(self, of: RunWrites, name: str, identity: str, idempotency_key: str) -> None:
+        super().__init__(of, name)
         self._identity = identity
         self._idempotency_key = idempotency_key
-        self._key = step.key_of(run.id, identity)
+        self._key = step.key_of(of.id, identity)
         self._result = b"null"
         self._staged: Staged | None = None
+        self._has_begun = False  # it is tried again: what has begun may end while the run is paused
         self.done = False
         """Whether it was done before."""
 
@@ -62,7 +63,8 @@ class AtomicStep(RunBlock):
         if result is not None:
             self.done, self._result, self._state = True, result, "ended"
             return self
-        model.check_works(self._run._record)
+        if not (self._has_begun and self._run._record.status.is_open):
+            model.check_works(self._run._record)
         self._acts()
         try:
             return await super().__aenter__()
@@ -80,12 +82,11 @@ class AtomicStep(RunBlock):
         finally:
             self._acts_no_more()
 
-    async def _commit(self, work: Work) -> None:
-        run, scope = self._run, self._run._target.scope
-        await run._look_up(self._key)
-        self._staged = await run._goes_on(work)
-        step.put(work, scope, self._key, name=self._name, result=self._result)
-        await super()._commit(work)
+    async def _complete(self, work: Work) -> tuple[str, ...]:
+        await self._run._look_up(self._key)
+        self._staged = await self._run._goes_on(work)
+        step.put(work, self._run._target.scope, self._key, name=self._name, result=self._result)
+        return (run.key_of(self._run.id),)
 
     def _explain(self, conflict: Refusal, *, asked: bool) -> HoldfastError:
         if conflict.key != self._key:

@@ -85,7 +85,7 @@ class Block:
 
     async def _commit(self, work: Work) -> None:
         carry(self._store, work)
-        outcome = await self._store.commit(work)
+        outcome = await self._send(work)
         if not isinstance(outcome, Committed):
             raise self._explain(outcome, asked=work.asked(outcome))
         self._committed = outcome
@@ -94,6 +94,9 @@ class Block:
             await make_room(self._store, record)
         for tell in self._along.told:
             await tell()
+
+    async def _send(self, work: Work) -> Committed | Refusal:
+        return await self._store.commit(work)
 
     def _explain(self, conflict: Refusal, *, asked: bool) -> HoldfastError:
         return explain(conflict, asked=asked)

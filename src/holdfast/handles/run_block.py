@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import NoReturn
 
 from holdfast.errors import NotFound
@@ -12,13 +13,18 @@ from holdfast.handles.run_variables import variables_of_run
 from holdfast.handles.run_writes import BLOCKS, RunWrites
 from holdfast.handles.runtime import Runtime
 from holdfast.handles.state import State, state_of
-from holdfast.handles.unit import Target, Together, refuse_inside
+from holdfast.handles.unit import Target, Together, pause, refuse_inside
 from holdfast.handles.variables import Variables
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
+from holdfast.kernel.commit import Conflict as Refusal
+from holdfast.kernel.work import Work
 from holdfast.model import cause
 from holdfast.model.scope import Scope
 from holdfast.services.state import Place
+
+ATTEMPTS = 10
+"""How often the completion of a block is judged, where others keep writing of its run."""
 
 
 class _Together(Together):
@@ -49,6 +55,24 @@ class RunBlock(Block, EventLog):
         if name in ("state", "temp", "runtime", "messages", "_unit", "_target"):
             self._current()
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+    @abstractmethod
+    async def _complete(self, work: Work) -> tuple[str, ...]:
+        """Stage that it is done, judged by what is stored now; returns the keys of the cells that it is judged by."""
+
+    async def _send(self, work: Work) -> Committed | Refusal:
+        """Where somebody wrote of the run meanwhile, it was paused say, only its completion is judged anew."""
+        scope, attempt = self._run._target.scope, 0
+        while True:
+            undo = work.savepoint(scope)
+            judged_by = await self._complete(work)
+            outcome = await super()._send(work)
+            attempt += 1
+            if isinstance(outcome, Committed) or outcome.key not in judged_by or attempt == ATTEMPTS:
+                return outcome
+            undo()
+            work.reopen()
+            await pause(self._store, attempt)
 
     def _begin(self) -> None:
         target = self._run._target

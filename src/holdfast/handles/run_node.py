@@ -18,6 +18,7 @@ from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
 from holdfast.model.duration import to_seconds
+from holdfast.services import run
 
 
 class Telling(NamedTuple):
@@ -49,8 +50,8 @@ class RunNode(RunBlock):
 
     _called = Called("node", "run.node(…)", "node")
 
-    def __init__(self, run: RunWrites, name: str, input: Any, telling: Telling) -> None:
-        super().__init__(run, name)
+    def __init__(self, of: RunWrites, name: str, input: Any, telling: Telling) -> None:
+        super().__init__(of, name)
         self._node = name
         self._telling = telling
         self._input = input
@@ -134,8 +135,11 @@ class RunNode(RunBlock):
 
     # --- the end of it ----------------------------------------------------------------------------
 
-    async def _commit(self, work: Work) -> None:
+    async def _complete(self, work: Work) -> tuple[str, ...]:
         self._staged = await self._telling.ends(work, self._name, self._output)
+        return run.key_of(self._run.id), run.node_key(self._run.id, self._name)
+
+    async def _commit(self, work: Work) -> None:
         await super()._commit(work)
         await self._telling.has_ended(self._name, self._output)
 

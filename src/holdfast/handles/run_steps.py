@@ -155,6 +155,7 @@ class RunSteps(RunWrites):
         attempt = 0
         while identity not in self._results:
             block = self.atomic_step(name, key=key, version=version)
+            block._has_begun = attempt > 0
             try:
                 async with self._store.queue("step", self._target.scope, identity), block:
                     if not block.done:

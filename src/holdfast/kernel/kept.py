@@ -13,6 +13,11 @@ Send = Callable[[Sequence[ScopeCommit], int], Awaitable[Committed | Conflict]]
 """Sends these as one commit of that time."""
 
 
+async def nothing() -> Committed:
+    """The outcome of a commit of nothing."""
+    return Committed({})
+
+
 async def commit_kept(
     reads: Reads, parts: Sequence[Part], keeper: Keeper, send: Send, *, room: int
 ) -> Committed | Conflict:

@@ -45,7 +45,7 @@ from holdfast.kernel.commit import (
     Unchanged,
 )
 from holdfast.kernel.keeping import Keeper
-from holdfast.kernel.kept import commit_kept
+from holdfast.kernel.kept import commit_kept, nothing
 from holdfast.kernel.keys import KEY_BYTES_MAX
 from holdfast.kernel.limits import (
     PAGE_MAX,
@@ -374,7 +374,7 @@ class Work(Reads):
         self._open = False
         parts = [part for part in self._parts.values() if part.matters]
         if not parts:
-            return _nothing()
+            return nothing()
         for part in parts:
             if part.kept is not None:
                 room = self._limits.operations_max - self.operations
@@ -389,11 +389,11 @@ class Work(Reads):
             check_commit(commit, self._limits)
         return self._writer.commit(commit, missed=self.missed)
 
+    def reopen(self) -> None:
+        """Let a unit that was refused be staged and sent once more: all that it read must hold still."""
+        self._open = True
+
     def discard(self) -> None:
         """End the unit without a commit, and forget what it read."""
         self._open = False
         self._parts.clear()
-
-
-async def _nothing() -> Committed:
-    return Committed({})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,9 @@ from holdfast.handles.run import Run
 from holdfast.model.config import RunsConfig
 from holdfast.model.node import NodeSpec, NodeStatus, Retry
 from holdfast.model.run import WAITS, RunStatus
-from tests.unit.handles.exclusive import apart
+from holdfast.testing.clock import SeededIds
+from tests.unit.handles.exclusive import apart, until
+from tests.unit.kernel.gated import Gated
 from tests.unit.stores import Stores
 
 TRIP = {"search": [], "pay": ["search"], "tell": ["pay"]}
@@ -176,6 +180,63 @@ async def test_steps_that_have_begun_end_while_the_run_is_paused(stores: Stores,
     await other.resume()
     assert (await other.step("price", price), await other.atomic("pay", pay)) == (9, "paid")
     assert (calls, await s.state.get("paid")) == (["price", "pay"], True)
+
+
+async def test_a_pause_that_comes_in_between_takes_nothing_from_an_end(stores: Stores, s: Session) -> None:
+    """Between the look and the commit of a node, a step and an atomic step: each is judged anew, and runs no second
+    time; and an atomic step that others interfere with ends too, though it has to run again."""
+    gated = Gated(await stores.kernel())
+    hold = Holdfast.over(gated, clock=stores.clock, ids=SeededIds(9))
+    await s.runs.start("trip", id="r", nodes=["a"])
+    run, other = await seen_by(hold), await seen_by(await stores.open())
+    calls: list[str] = []
+
+    async def paused_at_its_end(work: Coroutine[Any, Any, object]) -> None:
+        gated.gate.set()
+        before = len(calls)
+        working = apart(work)
+        await until(lambda: len(calls) > before)
+        sent = len(gated.batches)
+        await until(lambda: len(gated.batches) > sent)  # it has looked, and its commit is on its way
+        await other.pause("by Bo")
+        gated.gate.set()
+        await working
+        assert (await other.refresh()).status is RunStatus.PAUSED
+        await other.resume()
+
+    async def in_node() -> None:
+        async with run.node("a") as node:
+            await node.state.set("a", 1)
+            node.output = "once"
+            close("node")
+
+    def close(name: str) -> str:
+        calls.append(name)
+        gated.gate.clear()
+        return name
+
+    async def pay(step: AtomicStep) -> str:
+        n = await step.state.get("n", int, default=0)
+        if not n:
+            await apart(s.state.set("n", 10))  # read by this try, which comes to nothing
+            await apart(other.pause("by Ada"))
+        await step.state.set("n", n + 1)
+        return "paid"
+
+    await paused_at_its_end(in_node())
+    assert (other.nodes["a"].output, await s.state.get("a")) == ("once", 1)
+    await paused_at_its_end(run.step("tell", lambda: close("step")))
+    await paused_at_its_end(run.atomic("count", lambda step: _counts(step, close)))
+    assert (calls, await s.state.get("count")) == (["node", "step", "atomic"], 1)
+    gated.gate.set()
+    assert await run.atomic("pay", pay) == "paid"
+    assert await s.state.get("n") == 11
+    await hold.close()
+
+
+async def _counts(step: AtomicStep, then: Callable[[str], str]) -> None:
+    await step.state.set("count", await step.state.get("count", int, default=0) + 1)
+    then("atomic")
 
 
 # --- where it waits for a person ----------------------------------------------------------------------
