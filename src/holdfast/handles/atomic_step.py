@@ -14,7 +14,6 @@ from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.commit import Conflict as Refusal
 from holdfast.kernel.work import Work
-from holdfast.model import run as model
 from holdfast.services import run, step
 
 
@@ -64,7 +63,7 @@ class AtomicStep(RunBlock):
             self.done, self._result, self._state = True, result, "ended"
             return self
         if not (self._has_begun and self._run._record.status.is_open):
-            model.check_works(self._run._record)
+            self._run._check_works()
         self._acts()
         try:
             return await super().__aenter__()

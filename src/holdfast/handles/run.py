@@ -140,10 +140,10 @@ class Run(RunAsks):
     def _check(self, record: RunRecord, name: str, told: Told) -> RunRecord:
         """Raise InvalidTransition for what may not be told now; returns the record, which runs once a node does."""
         status = self._board.statuses[name]
-        if told.status is NodeStatus.RUNNING and record.waits and self._still_open(self._board.record(name)):
+        if told.status is NodeStatus.RUNNING and self._asks_on(name) and record.waits:
             record = record.moved(RunStatus.RUNNING, at_us=self._store.now_us())  # it asks again, and waits on
         elif not (record.status is RunStatus.PAUSED and self._may_end(name, told.status)):
-            model.check_works(record)
+            self._check_works() if record is self._record else model.check_works(record)
         nodes.check_move(name, status, told.status)
         if told.status is NodeStatus.READY and status in nodes.DONE:
             self._board.check_begins_again(name)
@@ -225,7 +225,7 @@ class Run(RunAsks):
         await self.progress(node, NodeStatus.RUNNING, input=input)
         if not self._record.tracks:
             await self._look_at(node)
-            model.check_works(self._record)
+            self._check_works()
 
     async def _ends(self, work: Work, node: str, output: bytes) -> Staged | None:
         told = {node: Told(NodeStatus.COMPLETED, output=output)}
@@ -260,7 +260,7 @@ class Run(RunAsks):
 
         def stage(work: Work) -> Staged:
             if self.status is not RunStatus.PAUSED:
-                model.check_works(self._record)
+                self._check_works()
             added = run.checked_specs(specs, bytes_max=limit, known=self._board.specs)
             if again := [name for name in added if name in self._board.specs]:
                 raise InvalidValue(f"the run has a node {again[0]!r} already", path=f"nodes.{again[0]}")

@@ -21,7 +21,7 @@ from holdfast.kernel.work import Work
 from holdfast.model.duration import Duration
 from holdfast.model.interaction import Answer, InteractionKind, InteractionRecord, InteractionStatus, OnTimeout
 from holdfast.model.node import DONE, NodeRecord, NodeStatus
-from holdfast.model.run import MOVES, WAITS, RunRecord, RunStatus
+from holdfast.model.run import MOVES, WAITS, RunRecord, RunStatus, unanswered
 from holdfast.services import claim, interaction, run
 
 _GOES_ON = (NodeStatus.RUNNING, NodeStatus.READY)
@@ -213,6 +213,15 @@ class RunAsks(RunSteps):
                 to=NodeStatus.PAUSED,
                 allowed=(NodeStatus.READY,),
             )
+
+    def _asks_on(self, node: str) -> bool:
+        """Whether a node waits for what it asked in the midst of a try, so that this may begin again. Raises
+        InvalidTransition for one that waits for an answer before it begins."""
+        before = self._board.record(node)
+        open = self._still_open(before) if self._board.statuses[node] is NodeStatus.PAUSED else ()
+        if open and not before.is_open:
+            raise unanswered(f"the node {node!r}", open, node=node, status=NodeStatus.PAUSED, to=NodeStatus.RUNNING)
+        return bool(open)
 
     def _give_back(self, work: Work) -> RunClaim | None:
         """Stage the end of the claim, if this task holds the run: a person may take their time. A transaction may come

@@ -19,7 +19,6 @@ from holdfast.kernel.commit import Committed
 from holdfast.kernel.identity import step_identity
 from holdfast.kernel.keys import check_name
 from holdfast.model import cause
-from holdfast.model import run as model
 from holdfast.model.claim import Busy
 from holdfast.model.duration import Duration
 from holdfast.services import run, step
@@ -96,7 +95,7 @@ class RunSteps(RunWrites):
             async with self._store.queue("step", self._target.scope, identity):
                 raw = await self._look_up(step.key_of(self.id, identity))
                 if raw is None:
-                    model.check_works(self._record)
+                    self._check_works()
                     raw = await self._do(identity, name, fn, args)
             self._remember(identity, raw)
         return _decoded(raw, returns, name)
