@@ -1,16 +1,17 @@
-"""What one process does to the questions of a store: it answers, withdraws or is too late, and writes down what it was
-told of each."""
+"""What one process does to the questions of a store: it answers, withdraws, gives them to others, is too late or waits,
+and writes down what it was told of each."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
 from holdfast import Holdfast
-from holdfast.backends.sqlite import SqliteKernel
 from holdfast.errors import AlreadyAnswered, InteractionCancelled, InteractionExpired
+from holdfast.opening import open_kernel
 from holdfast.system import SystemClock, SystemIds
 
 
@@ -21,14 +22,14 @@ class AheadClock(SystemClock):
         return super().now_us() + 7_200_000_000
 
 
-def contend(*, path: str, notes: str, ids: list[str], act: str, seed: int) -> None:
-    asyncio.run(_contend(path, Path(notes), ids, act, seed))
+def contend(*, url: str, notes: str, ids: list[str], act: str, seed: int) -> None:
+    asyncio.run(_contend(url, Path(notes), ids, act, seed))
 
 
-async def _contend(path: str, notes: Path, ids: list[str], act: str, seed: int) -> None:
+async def _contend(url: str, notes: Path, ids: list[str], act: str, seed: int) -> None:
     clock = AheadClock() if act == "late" else SystemClock()
     told = {}
-    async with Holdfast.over(await SqliteKernel.open(Path(path)), clock=clock, ids=SystemIds()) as hold:
+    async with Holdfast.over(await open_kernel(url, space="default"), clock=clock, ids=SystemIds()) as hold:
         order = list(ids)
         Random(seed).shuffle(order)
         for id in order:
@@ -42,6 +43,12 @@ async def _act(hold: Holdfast, id: str, act: str) -> str:
         if act == "cancel":
             await hold.interactions.cancel(id)
             return "cancelled"
+        if act == "waits":
+            return await _waited(hold, id)
+        if act == "reassign":
+            with suppress(AlreadyAnswered, InteractionCancelled, InteractionExpired):
+                await hold.interactions.reassign(id, to=["approved", "rejected", "late"])
+            return await _waited(hold, id)
         word = "rejected" if act == "rejected" else "approved"
         return (await hold.interactions.answer(id, word, by=act)).decision
     except AlreadyAnswered as problem:
@@ -50,3 +57,10 @@ async def _act(hold: Holdfast, id: str, act: str) -> str:
         return "cancelled"
     except InteractionExpired:
         return "timed_out"
+
+
+async def _waited(hold: Holdfast, id: str) -> str:
+    question = await hold.interactions.get(id)
+    assert question is not None
+    answer = await question.wait()
+    return answer.decision if answer.status == "answered" else answer.status.value

@@ -27,6 +27,7 @@ from holdfast.errors import (
     NotFound,
 )
 from holdfast.handles.atomic_step import AtomicStep
+from holdfast.handles.interaction import Interaction
 from holdfast.handles.run import Run
 from holdfast.handles.transaction import SessionTransaction
 from holdfast.kernel.line import decode_lines
@@ -112,6 +113,7 @@ class Asking(World):
         if not able:
             return
         node = self.chance.choice(able)
+        before = {*self.told}
         q = await run.ask(
             "Pay?",
             node=node,
@@ -122,7 +124,7 @@ class Asking(World):
         self.events["asked"] += 1
         if q.id not in self.asked:
             self.asked.append(q.id)
-        self._agree(q)
+        self._agree(q, before)
 
     async def _answer(self, hold: Holdfast, op: str) -> None:
         """Two at once, of whom one at most is heard, or whoever withdraws it."""
@@ -149,10 +151,11 @@ class Asking(World):
     async def _hear(self, hold: Holdfast) -> None:
         if not self.asked:
             return
+        before = {*self.told}
         q = await hold.interactions.get(self.chance.choice(self.asked))
         if q is None:
             return
-        self._agree(q)
+        self._agree(q, before)
         try:
             answer = await q.wait(timeout=self.chance.choice((0.1, 20)))
         except InteractionCancelled:
@@ -161,12 +164,13 @@ class Asking(World):
             self._agree_on(q.id, (answer.status.value, answer.decision, answer.by))
         self.events["heard"] += 1
 
-    def _agree(self, q: Any) -> None:
+    def _agree(self, q: Interaction, before: set[str]) -> None:
+        """It is what everybody else was told; and not open, if somebody was told its end before it was asked for."""
         given = (None, None) if q.answer is None else (q.answer.decision, q.answer.by)
         if q.status.value in DONE:
             self._agree_on(q.id, (q.status.value, *given))
         else:
-            assert q.id not in self.told, f"{q.id} is {q.status}, and was told to be {self.told[q.id]}"
+            assert q.id not in before, f"{q.id} is {q.status}, and was told to be {self.told[q.id]}"
 
     def _agree_on(self, id: str, told: Any) -> None:
         first = self.told.setdefault(id, told)
@@ -242,11 +246,12 @@ class Asking(World):
         for id in self.asked:
             q = await hold.interactions.get(id)
             assert q is not None, f"{id} is gone"
-            self._agree(q)
+            self._agree(q, {*self.told})
         async for run in _runs_of(s):
             open = {one.node for one in await run.interactions.history() if one.status == "pending"}
             paused = {name for name, node in run.nodes.items() if node.status == "paused"}
-            assert not run.status.is_open or paused == open, f"{run.id}: {paused} wait, and {open} are asked"
+            told = {name: run.nodes[name].status.value for name in paused | open}
+            assert not run.status.is_open or paused == open, f"{run.id}: {told} wait, and {open} are asked"
         ledger = Counter([str(one.content) for one in await s.messages.list(limit=1000)])
         done = {f"{run} {name}" for run, name in self.results if name.startswith("atomic")}
         assert set(ledger.values()) <= {1}, f"steps that count twice: {ledger}"

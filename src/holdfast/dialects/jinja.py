@@ -41,7 +41,7 @@ from holdfast.dialects.dialect import (
     places_of,
     refused,
 )
-from holdfast.errors import HoldfastError, TemplateError
+from holdfast.errors import HoldfastError, MissingVariable, TemplateError
 
 NAMESPACES: Mapping[str, str] = {"vars": VARS, "flow": FLOW, "session": SESSION}
 
@@ -105,6 +105,10 @@ class _Values(ImmutableSandboxedEnvironment):
 
 class _Missing(Undefined):
     """What is missing: no in a condition, nothing in a loop and in a text."""
+
+    @property
+    def _undefined_message(self) -> str:
+        return str(self._undefined_name)
 
 
 class _Refused(_Missing):
@@ -227,6 +231,7 @@ class JinjaTemplate:
         self.paths: Sequence[Path] = tuple(dict.fromkeys(_paths(tree, free)))
         """See `Compiled.paths`."""
         self._single = _single(tree)
+        self._written = frozenset(_written(tree))
         _prepare(tree)
         code = _LENIENT.compile(tree)
         self._templates: dict[Missing, Template] = {
@@ -245,15 +250,22 @@ class JinjaTemplate:
             for part in template.generate({**values, **names, _FUEL: fuel, "$missing": missing}):
                 fuel.text(len(part))
                 parts.append(part)
+        except MissingVariable as problem:
+            raise self._absent(str(problem.facts["name"])) from None
+        except UndefinedError as problem:
+            raise self._absent(str(problem)) from None
         except HoldfastError:
             raise
-        except UndefinedError as problem:
-            raise absent(str(problem)[:200]) from problem
         except SecurityError as problem:
             raise TemplateError("only range can be called in a template of variables") from problem
         except Exception as problem:
             raise refused(problem) from problem
         return "".join(parts)
+
+    def _absent(self, name: str) -> MissingVariable:
+        """The error that says what is missing: by its name where that is written in the template. One that is computed
+        may be anything, a secret too."""
+        return absent(name if name in self._written else "a part whose name is computed")
 
     def value(self, values: Mapping[str, Any], missing: Missing) -> Any:
         """See `Compiled.value`."""
@@ -333,6 +345,15 @@ def _path(node: nodes.Node) -> Path:
     if not all(type(step) in (str, int) for step in steps):
         return ()
     return (node.name, *reversed(steps)) if isinstance(node, nodes.Name) and node.ctx == "load" else ()
+
+
+def _written(tree: nodes.Template) -> Iterator[str]:
+    """The names that are written in a template, by themselves and as paths."""
+    for node in tree.find_all((nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const)):
+        path = _path(node)
+        if path:
+            yield named(path)
+        yield from (str(getattr(node, name))[:80] for name in ("name", "attr", "value") if hasattr(node, name))
 
 
 def _single(tree: nodes.Template) -> Path | None:

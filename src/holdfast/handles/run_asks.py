@@ -89,7 +89,7 @@ class RunAsks(RunSteps):
         await self._judged(lambda work: self._ask(work, wanted, node))
         if self._rests is not None:
             self._resting = self._rests
-            await self._resting.paused()
+            await self._resting._paused()
             self._hold(0)
         record, _ = self._questions[self._question_id(wanted, node)]
         return Interaction(self._store, self._target, record, on_answer=self._take_up)
@@ -230,7 +230,7 @@ class RunAsks(RunSteps):
             return None
         held = claim_of(self._store, self._target.scope, claim.of_run(self.id))
         if held is not None:
-            held.stage_pause(work)
+            held._stage_pause(work)
         return held
 
     def _waiting(self, node: str, id: str) -> dict[str, NodeRecord]:

@@ -110,15 +110,23 @@ class RunClaim:
         was_held, holding.is_held = holding.is_held, False
         return await holding.current().give_back() if was_held else None
 
-    def stage_pause(self, work: Work) -> None:
-        """Stage that the run is given back for a while, inside the block, in a commit of this task: with all else it
-        says, or not at all. `paused` once it is committed. Raises LeaseLost if it was lost already."""
+    async def pause(self) -> None:
+        """Give the run back for a while, inside the block: what this task writes meanwhile carries no fence, and that
+        of other tasks in the block is refused. Raises LeaseLost if it was lost already."""
+        self.check()
+        why = await self._give_back()
+        if why is not None:
+            raise lease_lost(self._holding.scope, why, cell=self._holding.cell)
+        await self._took(0)
+
+    def _stage_pause(self, work: Work) -> None:
+        """Stage the same in a commit of this task: with all else it says, or not at all. `_paused` once that is made.
+        Raises LeaseLost if it was lost already."""
         self.check()
         claim.give_back(work, self._holding.scope, cell=self._holding.cell)
 
-    async def paused(self) -> None:
-        """It was given back for a while: what this task writes meanwhile carries no fence, and that of other tasks in
-        the block is refused."""
+    async def _paused(self) -> None:
+        """Take note that it was given back by such a commit."""
         holding = self._holding
         let_go(holding)
         holding.is_held = False

@@ -16,6 +16,7 @@ from holdfast.handles.measured import measured
 from holdfast.handles.past import Past
 from holdfast.handles.run import Run
 from holdfast.handles.run_pauses import paused, resumed
+from holdfast.handles.session_interactions import SessionInteractions
 from holdfast.handles.store import Store
 from holdfast.handles.surface import SessionSurface, Update
 from holdfast.handles.transaction import SessionTransaction, repeat
@@ -64,6 +65,8 @@ class Session(SessionSurface, SessionCheckpoints):
             agent=record.agent,
         )
         self._store = store
+        self.interactions = SessionInteractions(store, self._target)
+        """What its runs ask people."""
         self._record = record
         self._version = version
         self._account = account
@@ -234,7 +237,8 @@ class Session(SessionSurface, SessionCheckpoints):
         return self
 
     async def context(self) -> Context:
-        """What whoever takes the session up needs first: task, status, state, iterations, the last ten events.
+        """What whoever takes the session up needs first: task, status, state, iterations, the last ten events,
+        its open runs, and what they ask people.
 
         One read, of one moment, however long its history is. Like `refresh` it brings what others changed. Raises
         NotFound if the session was deleted.

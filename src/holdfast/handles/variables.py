@@ -68,11 +68,14 @@ class Variables:
         type: VariableType | None = None,
         env: str | None = None,
         secret: bool = False,
+        if_version: int | None = None,
         run: str | None = None,
         node: str | None = None,
         workflow: str | None = None,
     ) -> int:
         """Set one variable; returns its version. One commit, without a read; it replaces what was there.
+
+        With `if_version` it raises Conflict if anybody set it at that level after that version (0: if it is there).
 
         `level` is the session's if nothing is said, or that of what the handle is of. With a `type` the value must be
         of it, else TypeMismatch. With `env` it has no value of its own: that is read from this variable of the
@@ -84,7 +87,7 @@ class Variables:
         """
         place = self._place(level, self._stands.of(run, node, workflow))
         record = recorded(self._unit.store, name, value, type, env, secret=secret)
-        return await self._write(place, {name: record})
+        return await self._write(place, {name: record}, if_version)
 
     async def set_many(
         self,
@@ -275,10 +278,10 @@ class Variables:
             lambda work: find(work, home, places, wanted, nodes=nodes, together=together, whose=whose),
         )
 
-    async def _write(self, place: Place, records: Mapping[str, VariableRecord]) -> int:
+    async def _write(self, place: Place, records: Mapping[str, VariableRecord], if_version: int | None = None) -> int:
         def stage(work: Work) -> None:
             for name, record in records.items():
-                variable.put(work, place, name, record)
+                variable.put(work, place, name, record, if_version)
 
         return await self._unit.write(self._target_of(place), stage)
 

@@ -364,6 +364,17 @@ def check_move(node: str, status: NodeStatus, to: NodeStatus) -> None:
     )
 
 
+def waits_for_people(node: str, open: tuple[str, ...]) -> InvalidTransition:
+    """The error that says that a node does not begin before those questions are closed."""
+    return InvalidTransition(
+        f"the node {shown(node)} waits for an answer and cannot become running",
+        remedy="Answer its questions, or withdraw them: `run.interactions.pending` has them.",
+        node=node,
+        to=NodeStatus.RUNNING,
+        interactions=open,
+    )
+
+
 class Node(Struct, frozen=True):
     """A node as it was seen.
 

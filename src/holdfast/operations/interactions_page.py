@@ -100,6 +100,15 @@ async def history(work: Work, scope: str, of: str) -> tuple[View, list[Interacti
     return view, sorted(records, key=lambda record: (record.number, record.id))
 
 
+async def of_scope(work: Work, scope: str) -> list[InteractionRecord]:
+    """Every question of the runs of a scope, the oldest first."""
+    cells = await work.all(scope, interaction.AREA)
+    runs = {cell.key: cell for cell in await work.all(scope, run.AREA)}
+    records = [interaction.decode(cell) for cell in cells]
+    met = [record.met(run.ended_us(runs, record.run)) for record in records]
+    return sorted(met, key=lambda record: (record.asked_us, record.run, record.number, record.id))
+
+
 async def scopes_asking(work: Work, run: str, person: str) -> set[str]:
     """The scopes, up to two, in which a run of that id has a question that is open and assigned to that person."""
     scopes: set[str] = set()

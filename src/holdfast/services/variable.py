@@ -97,8 +97,11 @@ def decode_raw(raw: bytes, key: str) -> VariableRecord:
         raise Corrupt("a variable that cannot be read", key=key) from problem
 
 
-def put(work: Work, place: Place, name: str, record: VariableRecord) -> None:
-    """Stage a variable, in the place of the one of its name."""
+def put(work: Work, place: Place, name: str, record: VariableRecord, if_version: int | None = None) -> None:
+    """Stage a variable, in the place of the one of its name. With `if_version` the commit fails if anybody set it after
+    that (0: if it is there)."""
+    if if_version is not None:
+        work.require_version(place.scope, place.key(name), if_version)
     work.put(place.scope, place.key(name), encode(record))
     work.note(place.scope, "variable", "set", name, told(record), place.namespace)
 
@@ -115,10 +118,12 @@ def put_back(work: Work, scope: str, key: str, raw: bytes | None) -> None:
 
 
 def of_another(key: str, ids: Mapping[str, str]) -> str:
-    """The key of a variable as another session has it, in which each of these runs has the id given for its own."""
+    """The key of a variable as another session has it, in which each of these runs has the id given for its own. One of
+    a run that there is not stays as it is."""
     level, *names = key.removeprefix(AREA).split("/", 2)
     if level in ("node", "run"):
-        names[0] = escaped(ids[unescaped(names[0])])
+        run = unescaped(names[0])
+        names[0] = escaped(ids.get(run, run))
     return "/".join([AREA + level, *names])
 
 

@@ -11,7 +11,6 @@ from holdfast.dialects.dialect import Missing
 from holdfast.errors import AlreadyExists, BudgetExceeded, Busy, Conflict, HoldfastError, LeaseLost, NotFound
 from holdfast.handles.checkpoints import Of
 from holdfast.kernel.contract import Clock, Ids, Kernel
-from holdfast.kernel.work import Work
 from holdfast.model.budget import Budget, Cost, Progress, Usage
 from holdfast.model.cause import Cause
 from holdfast.model.change import UNSET, Change, ChangeKind
@@ -248,6 +247,7 @@ class Variables:
         type: VariableType | None = None,
         env: str | None = None,
         secret: bool = False,
+        if_version: int | None = None,
         run: str | None = None,
         node: str | None = None,
         workflow: str | None = None,
@@ -525,8 +525,7 @@ class RunClaim:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def stage_pause(self, work: Work) -> None: ...
-    def paused(self) -> None: ...
+    def pause(self) -> None: ...
     def retake(self) -> None: ...
 
 class RunAsks(RunSteps):
@@ -697,6 +696,7 @@ class SessionCheckpoints:
     def diff(self: Of, id: str, other: str | None = None) -> Patch: ...
 
 class Session(SessionSurface, SessionCheckpoints):
+    interactions: SessionInteractions
     @property
     def id(self) -> str: ...
     @property
@@ -777,6 +777,21 @@ class Session(SessionSurface, SessionCheckpoints):
     def pause_runs(self, reason: str | None = None, *, node: str | None = None) -> list[Run]: ...
     def resume_runs(self, *, node: str | None = None) -> list[Run]: ...
     def transact(self, fn: Callable[[SessionTransaction], T], *, attempts: int = 20) -> T: ...
+
+class SessionInteractions:
+    def pending(
+        self,
+        *,
+        assignee: str | None = None,
+        run: str | None = None,
+        kind: str | None = None,
+        due_before: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Interaction]: ...
+    def current(self) -> Interaction | None: ...
+    def pending_count(self) -> int: ...
+    def history(self) -> list[Interaction]: ...
 
 class ReadOnly: ...
 

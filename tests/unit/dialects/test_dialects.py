@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -296,3 +297,16 @@ def test_no_depth_of_an_expression_takes_for_ever_where_the_process_may_recurse_
     finally:
         sys.setrecursionlimit(before)
     assert process_time() - begun < CPU_S
+
+
+SECRET = "hush-0b7a"
+
+
+@pytest.mark.parametrize("text", ["{{ v[s] }}", "{{ v[s].x }}", "{{ s[v.k].y }}", "{{ v[s] + 1 }}"])
+def test_a_name_that_a_template_computes_is_told_in_no_error(text: str) -> None:
+    """It is a value, and may be a secret; one that is written there is told."""
+    with pytest.raises((MissingVariable, TemplateError)) as refused:
+        render("jinja", text, values={"v": {"k": SECRET}, "s": SECRET})
+    assert SECRET not in "".join(traceback.format_exception(refused.value)) + str(refused.value.facts)
+    with pytest.raises(MissingVariable, match="hotel"):
+        render("jinja", "{{ v['hotel'].x }}", values={"v": {}})

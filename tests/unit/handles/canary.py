@@ -10,10 +10,9 @@ from typing import Any
 from holdfast import Holdfast, Scope, Session, Usage
 from holdfast.backends.postgres import Settings
 from holdfast.backends.postgres.connections import connect
+from tests.unit.handles.canary_work import work
 
 CANARY = "canary-9e4c"
-
-TABLES = ("cells", "entries", "garbage", "log", "scopes", "writers")
 
 
 async def fill(hold: Holdfast, user: str, *, id: str | None = None, text: str = CANARY, names: str = CANARY) -> Session:
@@ -47,13 +46,7 @@ async def fill(hold: Holdfast, user: str, *, id: str | None = None, text: str = 
             await turn.step(f"{c}-step", _answer, c)
             await turn.state.set("in a turn", c)
             turn.output = {"said": c}
-        run = await s.runs.start(f"{names}-workflow", nodes=["ask"], input=c)
-        q = await run.ask(
-            f"{c}?", kind="edit", node="ask", payload={"what": c}, metadata={"m": c}, schema={"title": c},
-        )  # fmt: skip
-        await hold.interactions.answer(q.id, "approved", value={"what": f"{c} changed"}, note=c, metadata={"m": c})
-        await run.refresh()
-        await run.ask(c, kind="choice", options=[c, "none"], default=c, key=f"{names}-key", assignees=[f"{c}-bo"])
+        await work(hold, s, text=c, names=names)
         async with s.claim(worker=f"{c}-worker"):
             pass
         await s.pause(f"{c} reason")
@@ -78,7 +71,8 @@ async def in_tables(settings: Settings, text: str = CANARY) -> list[str]:
     connection = await connect(settings, "a test", None)
     found = []
     try:
-        for table in TABLES:
+        tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", settings.schema)
+        for (table,) in sorted(tables):
             rows = await connection.fetch(f"SELECT t::text FROM {settings.schema}.{table} t")
             if any(text.encode().hex() in row[0] or text in row[0] for row in rows):
                 found.append(table)

@@ -50,6 +50,21 @@ async def test_asking_pauses_the_node_and_the_run_and_tells_followers_in_one_com
     assert event.data == {"interaction": q.id, "step": "asked", "run": "r", "node": "pay", "kind": "approval"}
 
 
+async def test_a_node_that_waits_for_an_answer_is_not_begun_by_who_saw_it_before(hold: Holdfast, s: Session) -> None:
+    """Though the run goes on with another node, and whatever the node is told to be meanwhile."""
+    run = await s.runs.start("trip", id="r", nodes={"pay": [], "other": []})
+    old = await again(hold)
+    q = await run.ask("Pay?", node="pay")
+    for begin in (lambda: old.progress("pay", "running"), lambda: run.progress({"pay": "running"})):
+        with pytest.raises(InvalidTransition, match="'pay' waits for an answer and cannot become running") as problem:
+            await begin()
+        assert problem.value.facts["interactions"] == (q.id,)
+    await old.progress("other", "running")
+    await hold.interactions.answer(q.id, "approved")
+    await old.progress("pay", "running")
+    assert (await again(hold)).nodes["pay"].status is NodeStatus.RUNNING
+
+
 async def test_asking_again_is_the_same_question_in_any_process(hold: Holdfast, run: Run) -> None:
     """By its key, or by all that is asked; with the answer, once it has one. Another round asks anew."""
     q = await run.ask("Pay?", node="pay")

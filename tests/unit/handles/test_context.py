@@ -84,3 +84,29 @@ async def test_the_size_of_a_deleted_session_is_not_found(hold: Holdfast, s: Ses
     await hold.sessions.delete("s")
     with pytest.raises(NotFound):
         await s.size()
+
+
+async def test_the_context_tells_what_is_open(s: Session) -> None:
+    """The runs that have not ended, and what they ask people: the oldest first, and nothing that is over."""
+    done, trip, pack = [await s.runs.start("w", id=id, nodes=["pay"]) for id in ("z", "b", "a")]
+    await done.ask("Done?")
+    await done.complete()
+    first = await trip.ask("Pay 900 €?", node="pay", assignees=["bo"], timeout="1h")
+    await pack.ask("Pack?")
+    await pack.answer("approved")
+    second = await pack.ask("Socks?", kind="input")
+    told = await s.context()
+    assert [(run.id, run.workflow, run.status) for run in told.runs] == [("a", "w", "pending"), ("b", "w", "paused")]
+    assert [run.started_at for run in told.runs] == [pack.started_at, trip.started_at]
+    [pay, socks] = sorted(told.interactions, key=lambda one: one.run, reverse=True)
+    assert (pay.id, pay.run, pay.node, pay.kind, pay.prompt) == (first.id, "b", "pay", "approval", "Pay 900 €?")
+    assert (pay.assignees, pay.asked_at, pay.due_at) == (("bo",), first.asked_at, first.due_at)
+    assert (socks.id, socks.kind, socks.node, socks.due_at) == (second.id, "input", None, None)
+
+
+async def test_more_questions_than_a_page_are_told_whole(s: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = await s.runs.start("w", id="r")
+    for n in range(7):
+        await run.ask(f"{n}?")
+    monkeypatch.setattr(context, "PAGE_MAX", 5)
+    assert [one.prompt for one in (await s.context()).interactions] == [f"{n}?" for n in range(7)]

@@ -300,3 +300,11 @@ async def test_what_was_answered_is_asked_anew_in_a_fork(hold: Holdfast, s: Sess
     again = await copy.ask("Really?", key="at the end")
     assert (again.id != asked.id, again.status) == (True, "pending")
     assert [one.status for one in await run.interactions.history()] == ["answered", "answered"]
+
+
+async def test_variables_of_a_run_that_there_is_not_are_taken_over_as_they_are(s: Session) -> None:
+    await s.variables.set("n", 1, level="run", run="not started yet")
+    await s.variables.set("n", 2, level="node", run="not started yet", node="pay")
+    fork = await s.fork()
+    assert await fork.variables.get("n", run="not started yet") == 1
+    assert await fork.variables.get("n", run="not started yet", node="pay") == 2

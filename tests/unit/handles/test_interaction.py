@@ -131,6 +131,33 @@ async def test_the_runs_of_others_make_no_id_ambiguous_for_a_principal(hold: Hol
     assert [one.id for one in (await ada.interactions.pending(assignee="ada")).items] == [theirs.id]
 
 
+async def test_a_session_has_the_questions_of_all_its_runs(hold: Holdfast, s: Session, run: Run) -> None:
+    """As they are now, and none of others; a session that is gone has none, nor has one that took its id."""
+    assert (await s.interactions.current(), await s.interactions.pending_count()) == (None, 0)
+    first = await run.ask("first?", node="pay", assignees=["bo"])
+    await (await (await hold.sessions.create(user="ada")).runs.start("w")).ask("elsewhere?")
+    second = await (await s.runs.start("w")).ask("second?", kind="input")
+    assert {one.id for one in (await s.interactions.pending()).items} == {first.id, second.id}
+    assert [one.id for one in (await s.interactions.pending(kind="input")).items] == [second.id]
+    assert [one.id for one in (await s.interactions.pending(run="r", assignee="bo")).items] == [first.id]
+    assert await s.interactions.pending_count() == 2
+    await hold.interactions.answer(first.id, "approved", by="bo")
+    current = await s.interactions.current()
+    assert current is not None
+    assert current.id == second.id
+    assert {one.id: one.status for one in await s.interactions.history()} == {
+        first.id: "answered", second.id: "pending"
+    }  # fmt: skip
+    mine = await hold.as_principal(user="ada").sessions.get("s")
+    assert mine is not None
+    assert await mine.interactions.pending_count() == 1
+    await hold.sessions.delete("s")
+    await hold.sessions.create(id="s")
+    for call in (s.interactions.pending(), s.interactions.history()):
+        with pytest.raises(NotFound):
+            await call
+
+
 async def test_no_old_answer_of_a_cache_hides_that_of_a_person(tmp_path: Path) -> None:
     """Where a cache is only bounded, and however long it may remember: what became of a question is seen at once."""
     stores = Stores("weakest", tmp_path)

@@ -429,3 +429,18 @@ async def test_a_checkpoint_brings_variables_back_and_shows_no_secret(encrypted:
 async def _first(stream: Any, count: int) -> AsyncIterator[Any]:
     for _ in range(count):
         yield await anext(stream)
+
+
+async def test_a_variable_is_set_only_if_nobody_set_it_since(hold: Holdfast) -> None:
+    """if_version, as everywhere: 0 where there is to be none; each level by itself."""
+    s = await hold.sessions.create()
+    first = await s.variables.set("city", "Kyoto", if_version=0)
+    with pytest.raises(Conflict):
+        await s.variables.set("city", "Nara", if_version=0)
+    await s.variables.set("city", "Kobe", level="global", if_version=0)
+    second = await s.variables.set("city", "Nara", if_version=first)
+    with pytest.raises(Conflict):
+        await s.variables.set("city", "Osaka", if_version=first)
+    assert (await s.variables.get("city"), second > first) == ("Nara", True)
+    [one] = await s.variables.list(level="session")
+    assert one.version == second

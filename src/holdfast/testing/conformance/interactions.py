@@ -11,6 +11,7 @@ from holdfast.errors import (
     HoldfastError,
     InteractionCancelled,
     InteractionExpired,
+    InvalidTransition,
     InvalidValue,
     NotAssignee,
 )
@@ -118,6 +119,20 @@ async def the_answer_moves_the_run_on(bench: Bench) -> None:
     expect.same((seen.status.value, seen.ready_nodes()), ("pending", ["pay"]), "the run")
     expect.same((await q.wait()).approved, True, "what who waits is told")
     expect.same((await run.ask("Pay 900 €?", node="pay")).status.value, "answered", "the question asked again")
+
+
+@proves("D4", needs=("second",))
+async def a_node_that_waits_for_an_answer_is_not_begun(bench: Bench) -> None:
+    """By nobody, though it was ready when they saw it and another node goes on; once it is answered it is."""
+    here, there = await bench.hold(), await bench.hold()
+    run = await here.runs.start("trip", id="r", nodes={"pay": [], "pack": []})
+    old = await run_seen_by(there, "r")
+    q = await run.ask("Pay 900 €?", node="pay")
+    await old.progress("pack", "running")
+    await expect.raises(InvalidTransition, old.progress("pay", "running"), "beginning what waits for an answer")
+    await here.interactions.answer(q.id, "approved")
+    await old.progress("pay", "running")
+    expect.same((await run_seen_by(here, "r")).nodes["pay"].status.value, "running", "the node once it is answered")
 
 
 @proves("D4")

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from holdfast.handles import interaction as waiting
 from holdfast.handles import interactions
 from holdfast.handles.asking import Asked
+from holdfast.handles.run_asks import RunAsks
 from holdfast.kernel.commit import Check, Unchanged
 from holdfast.model import interaction as model
 from holdfast.model.interaction import Given, InteractionRecord, InteractionStatus
@@ -73,6 +74,12 @@ def the_run_is_told_nothing(_real: Real) -> Real:
         return False
 
     return move_on
+
+
+@mistake("D4", RunAsks, "_still_open")
+def what_waits_is_begun_all_the_same(_real: Real) -> Real:
+    """Whether a node waits for an answer is not looked at."""
+    return lambda self, node: ()
 
 
 @mistake("D4", Asked, "identity")

@@ -39,7 +39,8 @@ async def live(hold: Holdfast, *, turns: int) -> None:
             await s.temp.set("soon", CANARY)
             await s.state.delete("long")
             await s.fail({"error": CANARY})
-            await fill(hold, "ada", text=CANARY, names="plain")
+            if turn % 3 == 0:
+                await fill(hold, "ada", text=CANARY, names="plain")
             await hold.sessions.templates.add(f"plain-{turn}", mode=CANARY, task=CANARY, on_exists="replace")
         if turn % 3 == 0:
             await hold.sessions.delete(s.id)
