@@ -117,16 +117,17 @@ class _Stage:
         return await _timed(count, resolve, get)
 
     async def answer(self, count: int) -> Pair:
-        run = await self._s.runs.start("trip", nodes=["pay"])
-        questions = [await run.ask("Pay?", key=f"{n}") for n in range(count)]
-        left = iter(questions)
+        asked: list[str] = []
+
+        async def ask() -> None:
+            run = await self._s.runs.start("trip", nodes=["pay"])
+            asked.append((await run.ask("Pay?", node="pay")).id)
 
         async def answer() -> None:
-            await self._hold.interactions.answer(next(left).id, "approved")
+            await self._hold.interactions.answer(asked.pop(), "approved")
 
-        found = await _timed(count, answer, self._set)
-        await run.cancel()
-        return found
+        await ask()
+        return await _timed(count, answer, self._set, between=ask)
 
     async def _set(self) -> None:
         await self._s.state.set("key", "x" * 100)

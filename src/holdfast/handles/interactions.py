@@ -186,10 +186,14 @@ class Interactions:
     async def cancel(self, id: str) -> Interaction:
         """Withdraw a question: its node may go on, and whoever waits for the answer gets InteractionCancelled.
 
-        May be called again. Raises AlreadyAnswered, InteractionExpired where it has timed out, NotFound.
+        May be called again. Raises AlreadyAnswered, InteractionExpired where it has timed out, NotFound, and
+        NotAssignee for a principal who is only asked: the question is withdrawn by whose run asks it.
         """
+        speaker = self._store.speaker
 
         def judge(record: InteractionRecord, now_us: int) -> InteractionRecord:
+            if speaker is not None:
+                model.check_asker(record, speaker)
             if record.status is model.InteractionStatus.CANCELLED:
                 return record
             model.check_open(record)

@@ -91,11 +91,16 @@ class RunWrites(RunView):
                 return self
 
     async def _is_as_seen(self) -> bool:
-        """Whether nothing at all was written to its scope since it was looked at. A read of a few bytes."""
+        """Whether nothing at all was written to its scope since it was looked at. A read of a few bytes: of the head,
+        and of its record, for which no cache answers that may be late."""
         if not self._seq or not isinstance(self._unit, Alone):
             return False
-        head = await self._unit.read(self._target, lambda work: work.head(self._target.scope, tracked=False))
-        return head.seq == self._seq
+
+        async def look(work: Work) -> int:
+            await work.get(self._target.scope, run.key_of(self.id))
+            return (await work.head(self._target.scope, tracked=False)).seq
+
+        return await self._unit.read(self._target, look) == self._seq
 
     def _saw(self, loaded: Loaded) -> None:
         super()._saw(loaded)

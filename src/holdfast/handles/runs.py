@@ -160,11 +160,21 @@ async def started(
     try:
         seq = await unit.write(target, stage)
     except (Conflict, AlreadyExists) as taken:
-        found = await fetched(unit, target, record.id)
-        if found is not None and on_exists == "return":
+        found = await _there(unit, target, record.id) if on_exists == "return" else None
+        if found is not None:
             return found
         raise _taken(record.id) from taken
     return Run(unit, target, Loaded(made[-1], seq, specs, {}, {}, seq))
+
+
+async def _there(unit: Unit, target: Target, id: str) -> Run | None:
+    """The run that has that id already; None for a principal if it is somebody else's, or if it is gone meanwhile."""
+    if target.need == "must_exist":
+        return await fetched(unit, target, id)
+    try:  # looked for as `get` does, which lets nobody in whose it is not
+        return await fetched(unit, Target(target.scope, "must_exist"), id)
+    except NotFound:
+        return None
 
 
 def _taken(id: str) -> AlreadyExists:

@@ -19,7 +19,6 @@ from holdfast.handles.store import Store
 from holdfast.kernel.commit import Cell, Committed, Conflict, Need
 from holdfast.kernel.part import Part, existing, missing
 from holdfast.kernel.work import Work
-from holdfast.services import session
 
 T = TypeVar("T")
 
@@ -268,15 +267,15 @@ class Together:
 
 
 async def admit(store: Store, target: Target, work: Work) -> None:
-    """For a principal: raise NotFound unless the session is theirs, which the unit's commit then rests on.
+    """For a principal: raise NotFound unless the session, or the run that is alone, is theirs, which the unit's commit
+    then rests on.
 
-    A handle that knows the life of its session was let in before.
+    A handle that knows the life of its scope was let in before.
     """
     rights = store.principal
     if rights is None or target.epoch is not None or target.need != "must_exist":
         return
-    cell = await work.get(target.scope, session.CELL)
-    if cell is None or session.decode(cell).user != rights.user:
+    if not await rights.owns(target.scope, work):
         raise missing(target.scope)
 
 

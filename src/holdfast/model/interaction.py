@@ -292,6 +292,18 @@ def check_assigned(record: InteractionRecord, by: str | None) -> None:
         )
 
 
+def check_asker(record: InteractionRecord, by: str) -> None:
+    """Raise NotAssignee unless they may withdraw it: it is their run that asks."""
+    if record.user != by:
+        raise NotAssignee(
+            f"the question {record.id} is {shown(by)}'s to answer, not to withdraw: the run that asks is not theirs",
+            remedy="Answer it, or `reassign` it to somebody who can; `hold.interactions.cancel` of the whole store "
+            "withdraws any.",
+            interaction=record.id,
+            assignees=record.assignees,
+        )
+
+
 def check_open(record: InteractionRecord) -> None:
     """Raise AlreadyAnswered or InteractionExpired for a question that has an answer, or what counts as one."""
     if record.given is not None and not record.is_pending:

@@ -128,7 +128,7 @@ def ask(
     return Ask(prompt, timeout, on_timeout, assignees)  # type: ignore[arg-type]
 
 
-class NodeSpec(Struct, frozen=True):
+class NodeSpec(Struct, frozen=True, gc=False):
     """What a node depends on, and what happens when it fails.
 
     after       the nodes it waits for
@@ -168,7 +168,7 @@ class NodeSpec(Struct, frozen=True):
         return min(1, len(self.after)) if self.join == "any" else int(self.join)
 
 
-class SpecRecord(Struct, frozen=True, array_like=True, omit_defaults=True):
+class SpecRecord(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """The same as it is kept: times in microseconds; of a retry its times, delay, factor and longest delay."""
 
     name: str
@@ -216,7 +216,7 @@ def spec_of(record: SpecRecord) -> NodeSpec:
     return NodeSpec(record.after, record.join, retry, timeout, record.optional, ask)
 
 
-class NodeRecord(Struct, frozen=True, omit_defaults=True):
+class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     """What is kept of a node that did something.
 
     attempt     the how manieth try this is, from 1; 0: none yet

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from holdfast import AlreadyExists, Config, Holdfast, Session
+from holdfast import AlreadyExists, CacheConfig, Config, Holdfast, Scope, Session
 from holdfast.errors import InvalidTransition, InvalidValue, NotFound, TooLarge
 from holdfast.model.config import RunsConfig
 from holdfast.model.node import NodeSpec, NodeStatus, Retry, ask
@@ -258,6 +258,21 @@ async def test_a_run_is_looked_at_again_only_where_something_was_written_since(
     await s.state.set("plan", "written beside it")
     async with run.claim():
         assert run.ready_nodes() == (await run.refresh()).ready_nodes()
+
+
+async def test_a_cache_that_may_be_late_keeps_no_run_from_being_looked_at(stores: Stores) -> None:
+    """What others did is seen by whoever resumes it, though its scope was read a moment ago."""
+    late = Config(cache=CacheConfig(ttl="1h"))
+    here, there = await stores.open(config=late), await stores.open(config=late)
+    run = await here.runs.start("trip", id="alone", nodes={"search": [], "pay": ["search"]})
+    await run.progress("search", "running")
+    await run.pause()
+    other = await there.runs.get("alone")
+    assert other is not None
+    await here.state(Scope.run("alone")).get("key", default=None)
+    await other.progress("search", "completed")
+    await run.resume()
+    assert run.ready_nodes() == ["pay"]
 
 
 async def test_a_run_that_is_not_resumable_ends_where_it_was_paused(stores: Stores) -> None:
