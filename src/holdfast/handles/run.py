@@ -145,8 +145,6 @@ class Run(RunAsks):
         elif not (record.status is RunStatus.PAUSED and self._may_end(name, told.status)):
             self._check_works() if record is self._record else model.check_works(record)
         nodes.check_move(name, status, told.status)
-        if told.status is NodeStatus.RUNNING and (open := self._still_open(self._board.record(name))):
-            raise nodes.waits_for_people(name, open)
         if told.status is NodeStatus.READY and status in nodes.DONE:
             self._board.check_begins_again(name)
         if record.status is RunStatus.PENDING:

@@ -213,7 +213,7 @@ def unanswered(who: str, open: Sequence[str], **facts: Any) -> InvalidTransition
     return InvalidTransition(
         f"{who} waits for an answer to the question {open[0]}{others}",
         remedy=f"Answer it, `await hold.interactions.answer({open[0]!r}, …)`, or withdraw it: `.cancel({open[0]!r})`.",
-        open=tuple(open),
+        interactions=tuple(open),
         allowed=(),
         **facts,
     )

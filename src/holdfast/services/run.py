@@ -30,8 +30,9 @@ from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model.graph import specs_of
 from holdfast.model.moment import order_of
-from holdfast.model.node import NodeRecord, NodeSpec, SpecRecord, spec_of, spec_record
+from holdfast.model.node import NodeRecord, NodeSpec
 from holdfast.model.run import Asked, RunRecord
+from holdfast.model.spec import SpecRecord, spec_of, spec_record
 
 AREA = "run/"
 """What the keys of all records start with, and the names of the scopes of runs without a session."""

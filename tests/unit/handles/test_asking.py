@@ -56,7 +56,7 @@ async def test_a_node_that_waits_for_an_answer_is_not_begun_by_who_saw_it_before
     old = await again(hold)
     q = await run.ask("Pay?", node="pay")
     for begin in (lambda: old.progress("pay", "running"), lambda: run.progress({"pay": "running"})):
-        with pytest.raises(InvalidTransition, match="'pay' waits for an answer and cannot become running") as problem:
+        with pytest.raises(InvalidTransition, match="the node 'pay' waits for an answer to the question") as problem:
             await begin()
         assert problem.value.facts["interactions"] == (q.id,)
     await old.progress("other", "running")
