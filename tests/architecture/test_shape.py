@@ -14,6 +14,7 @@ TOLD_WITH: Mapping[str, str] = {
     "cause": "change",
     "deadline": "session",
     "duration": "config",
+    "end": "session",
     "erasure": "holdfast",
     "exposition": "stats",
     "form": "interaction",

@@ -155,8 +155,8 @@ class Interaction:
 
     async def _see(self) -> bool:
         """Look at what is stored; whether that is the last word."""
-        key, of = interaction.key_of(self.run, self.id), run.key_of(self.run)
-        view = (await self._store.work().peek([Read(self._target.scope, (key, of))]))[0]
+        key = interaction.key_of(self.run, self.id)
+        view = (await self._store.work().peek([Read(self._target.scope, (key, *run.end_keys(self.run)))]))[0]
         cell = view.cells.get(key)
         if cell is None or self._target.epoch not in (None, view.head.epoch):
             raise interaction.missing(self.id)
@@ -218,7 +218,7 @@ async def time_out(store: Store, target: Target, of: str, id: str) -> bool:
     """Let the time of a question of that run be over, if it is over still; whether this very call did that. Raises
     NotFound."""
     key = interaction.key_of(of, id)
-    return (await settled(store, target, key, _timed_out)).is_new
+    return (await settled(store, target, key, _timed_out, by_time=True)).is_new
 
 
 async def settled(
@@ -228,6 +228,7 @@ async def settled(
     judge: Callable[[InteractionRecord, int], InteractionRecord],
     *,
     node: str | None = None,
+    by_time: bool = False,
 ) -> Settled:
     """What a question becomes, by `judge(record, now_us)`, committed with what follows from that. Raises NotFound."""
     few = store.limits.operations_max // 4
@@ -237,8 +238,9 @@ async def settled(
             return store.ids.uuid7(work.now_us)
 
         return await settle(
-            work, target.scope, key, lambda record: judge(record, work.now_us), new_id=new_id, few=few, node=node
-        )
+            work, target.scope, key, lambda record: judge(record, work.now_us), new_id=new_id, few=few, node=node,
+            by_time=by_time,
+        )  # fmt: skip
 
     became, _ = await Beside(store).change(target, stage)
     if became.lingers:

@@ -57,11 +57,11 @@ class RunInteractions:
         """All of them with what came of each, the oldest first, as they are now. One read. Raises NotFound if the run's
         session is gone."""
         scope, wanted = self._target.scope, interaction.all_of(self._run)
-        own = run.key_of(self._run)
+        own = run.end_keys(self._run)
 
         async def look(work: Work) -> list[InteractionRecord]:
-            cells = await work.range(scope, wanted, along=(own,))
-            ended_us = run.ended_us(await work.get_many(scope, (own,)), self._run)
+            cells = await work.range(scope, wanted, along=own)
+            ended_us = run.ended_us(await work.get_many(scope, own), self._run)
             return [interaction.decode(cell).met(ended_us) for cell in cells]
 
         records = sorted(await Alone(self._store).read(self._target, look), key=_asked)

@@ -47,8 +47,8 @@ class RunClaim:
 
     The run is refreshed where it begins: what an earlier worker had under way and did not finish is ready again. Every
     write of this task inside, by any handle, is refused with LeaseLost once the run was taken away, or the claim could
-    not be renewed for its ttl. Raises Busy where it begins, NotFound if the run is gone, and LeaseLost where it ends if
-    it was lost meanwhile.
+    not be renewed for its ttl. Raises Busy where it begins, NotFound if the run is gone, InvalidTransition if its
+    session has ended, and LeaseLost where it ends if it was lost meanwhile.
     """
 
     def __init__(

@@ -51,6 +51,8 @@ class RunSteps(RunWrites):
     async def _is_held_by(self, token: int) -> None:
         if token and not self._follows(token):
             await self.refresh()  # first: where it fails, the claim is given back
+        if token:
+            self._check_session()
         self._hold(token)
 
     def idempotency_key(self, name: str, *args: Any, key: Any = None, version: Any = None) -> str:
@@ -194,7 +196,7 @@ class RunSteps(RunWrites):
                 self._took(staged, outcome.seqs[self._target.scope])
                 return result
             attempt += 1
-            if outcome.key not in (key, run.key_of(self.id)) or attempt == ATTEMPTS:
+            if outcome.key not in (key, *run.end_keys(self.id)) or attempt == ATTEMPTS:
                 raise explain(outcome)
             await pause(self._store, attempt)
             kept = await self._look_up(key)

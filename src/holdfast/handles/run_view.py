@@ -28,7 +28,10 @@ class RunView:
         self._version = loaded.version
         self._seq = loaded.seq  # that of its scope as of which all this is known; 0: not known
         self._versions = dict(loaded.versions)
+        self._end = loaded.end
         ended_us = loaded.record.ended_us
+        if ended_us is None and self._end is not None:
+            ended_us = self._end.at_us
         asked = [(interaction.decode(cell).met(ended_us), cell.version) for cell in loaded.beside]
         self._questions = {record.id: (record, version) for record, version in asked}
         self._board = Board(loaded.specs, loaded.nodes, token=self._token, resumed=self._record.resumed)
@@ -101,7 +104,7 @@ class RunView:
     def resumable(self) -> bool:
         """Whether it can go on after a pause or a crash: `Config.runs.resumable` when it was started, and it has not
         ended."""
-        return self._record.resumable and self._record.status.is_open
+        return self._record.resumable and self._record.status.is_open and self._end is None
 
     @property
     def version(self) -> int:
@@ -145,7 +148,7 @@ class RunView:
     def ready_nodes(self) -> list[str]:
         """The frontier: the nodes that may begin now, those first that others may wait for. Empty unless the run is
         pending or running."""
-        if self.status not in (RunStatus.PENDING, RunStatus.RUNNING):
+        if self._end is not None or self.status not in (RunStatus.PENDING, RunStatus.RUNNING):
             return []
         return self._board.ready(self._store.now_us())
 

@@ -111,27 +111,28 @@ class RunWrites(RunView):
 
     async def _look_at(self, node: str) -> None:
         """Take note of the record and of what is kept of one node, as they are now. One read."""
-        scope, own, key = self._target.scope, run.key_of(self.id), run.node_key(self.id, node)
-        cells = await self._unit.read(self._target, lambda work: work.get_many(scope, (own, key)))
-        await self._saw_record(cells.get(own))
+        scope, own, key = self._target.scope, run.end_keys(self.id), run.node_key(self.id, node)
+        cells = await self._unit.read(self._target, lambda work: work.get_many(scope, (*own, key)))
+        await self._saw_record(cells)
         cell = cells.get(key)
         if cell is not None and cell.version > self._versions.get(node, 0):
             self._versions[node] = cell.version
             self._board.put(node, run.decode_node(cell))
 
-    async def _saw_record(self, cell: Cell | None) -> None:
+    async def _saw_record(self, cells: Mapping[str, Cell]) -> None:
         """Look again at all of it if the record was written meanwhile: its version stands for what was seen of nodes as
-        well, on which a write rests. Raises NotFound if the run has left."""
+        well, on which a write rests; or if its session ended or goes on. Raises NotFound if the run has left."""
+        cell = cells.get(run.key_of(self.id))
         if cell is None:
             raise run.missing_run(self.id)
-        if cell.version > self._version:
+        if cell.version > self._version or run.end_in(cells) != self._end:
             await self.refresh()
 
     async def _look_up(self, key: str) -> bytes | None:
         """What the step of that key came to, if it is done; and the run's record is as it is now. One read."""
-        scope, own = self._target.scope, run.key_of(self.id)
-        cells = await self._unit.read(self._target, lambda work: work.get_many(scope, (key, own)))
-        await self._saw_record(cells.get(own))
+        scope, own = self._target.scope, run.end_keys(self.id)
+        cells = await self._unit.read(self._target, lambda work: work.get_many(scope, (key, *own)))
+        await self._saw_record(cells)
         return step.result_in(cells[key]) if key in cells else None
 
     async def _goes_on(self, work: Work) -> Staged:
@@ -145,8 +146,14 @@ class RunWrites(RunView):
             record = record.moved(RunStatus.RUNNING, at_us=work.now_us)
         return self._stage(work, Staged(record))
 
+    def _check_session(self) -> None:
+        """Raise InvalidTransition if its session has ended, as far as was seen."""
+        if self._end is not None:
+            raise model.session_ended(self.id, self._record.status, self._end)
+
     def _check_works(self) -> None:
         """Raise InvalidTransition unless work of it may be kept."""
+        self._check_session()
         open = [id for id, (one, _) in self._questions.items() if one.is_pending and one.required]
         model.check_works(self._record, open)
 
@@ -169,7 +176,9 @@ class RunWrites(RunView):
         scope = self._target.scope
         if "" not in self._staged:
             run.unchanged(work, scope, self.id, self._version)
-        if not staged.record.status.is_open and self._questions:
+        self._check_session()
+        run.goes_on(work, scope, self._record)
+        if not staged.record.status.is_open and (self._questions or staged.questions):
             staged = self._withdrawing(work, staged)
         if staged.added:
             staged = replace(staged, record=run.add_nodes(work, scope, staged.record, staged.added))

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 from msgspec import Raw
 
-from holdfast.errors import AlreadyExists, Conflict, InvalidValue, NotFound, shown
+from holdfast.errors import AlreadyExists, Conflict, InvalidTransition, InvalidValue, NotFound, shown
 from holdfast.handles.measured import measured
 from holdfast.handles.recovery import PAGE, recoverable
 from holdfast.handles.run import Run
@@ -21,6 +21,7 @@ from holdfast.kernel.commit import View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
 from holdfast.kernel.work import Work
+from holdfast.model.end import KEY
 from holdfast.model.page import Page
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.operations import run_place, runs_page
@@ -54,7 +55,7 @@ class SessionRuns:
         `nodes` says what each waits for: `{"search": [], "pay": ["search"], "tell": NodeSpec(after=["pay"])}`; a cycle
         or an unknown dependency is refused (InvalidValue). `variables` are set at the level of the run. If the id is
         taken: "fail" raises AlreadyExists, "return" returns the run that is there. Raises NotFound
-        if the session is gone, TooLarge beyond the limits.
+        if the session is gone, InvalidTransition if it has ended, TooLarge beyond the limits.
         """
         if on_exists not in ("fail", "return"):
             raise InvalidValue(f'on_exists must be "fail" or "return", not {shown(on_exists)}', path="on_exists")
@@ -160,11 +161,23 @@ async def started(
     try:
         seq = await unit.write(target, stage)
     except (Conflict, AlreadyExists) as taken:
+        if isinstance(taken, Conflict) and taken.facts.get("key") == KEY:
+            raise not_started(record.id) from taken
         found = await _there(unit, target, record.id) if on_exists == "return" else None
         if found is not None:
             return found
         raise _taken(record.id) from taken
     return Run(unit, target, Loaded(made[-1], seq, specs, {}, {}, seq))
+
+
+def not_started(id: str) -> InvalidTransition:
+    """The error that says that nothing is started in a session that has ended."""
+    return InvalidTransition(
+        f"the run {id} cannot start: its session has ended",
+        remedy="Start it in another session; or let this one go on, if it has timed out: `s.resume(budget=…)`.",
+        to=RunStatus.PENDING,
+        allowed=(),
+    )
 
 
 async def _there(unit: Unit, target: Target, id: str) -> Run | None:
@@ -213,7 +226,11 @@ async def listed(store: Store, names: Mapping[str, str | None], limit: int, curs
     for view, key in rows:
         id = key.removeprefix(run.AREA)
         with suppress(NotFound):  # gone meanwhile
-            if (one := await fetched(Alone(store), _target(view), id)) is not None:
+            one = await fetched(Alone(store), _target(view), id)
+            if one is not None and wanted.get("status") in (
+                None,
+                one.status,
+            ):  # those of an ended session are not yet moved
                 found.append(one)
     return Page(tuple(found), following)
 

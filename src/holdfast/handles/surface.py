@@ -20,6 +20,7 @@ from holdfast.handles.state import State, state_of
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target, Together, Unit
 from holdfast.handles.variables import Variables
+from holdfast.handles.winding_up import means_of, wind_up_now
 from holdfast.kernel.codec import mapping
 from holdfast.kernel.commit import stamp
 from holdfast.kernel.keys import check_name
@@ -30,6 +31,7 @@ from holdfast.kernel.work import Work
 from holdfast.model.budget import Account, Budget, Usage, bounds_of
 from holdfast.model.change import ChangeKind
 from holdfast.model.duration import Duration, to_seconds, to_us
+from holdfast.model.end import KEY
 from holdfast.model.event import ITERATION, TOOL_CALL, Event
 from holdfast.model.scope import Scope
 from holdfast.model.session import SessionRecord
@@ -37,6 +39,7 @@ from holdfast.model.status import SessionStatus
 from holdfast.operations.count import Wanted, call_tool
 from holdfast.operations.extend import extend
 from holdfast.operations.move import Move, end, move
+from holdfast.operations.wind_up import clear
 from holdfast.services import change, event, session
 from holdfast.services.state import Place
 
@@ -153,20 +156,25 @@ class SessionSurface(EventLog):
 
     async def end(self) -> Self:
         """Be done with it: it completes if it is open (or is cancelled, if it never started), and its temporary and
-        runtime state and its variables are gone. May be called again.
+        runtime state, its variables, and its runs with their questions are gone: what was open of those is cancelled.
+        May be called again.
 
         One commit, unless there are more values than a commit may write: then the first one ends it, and what a crash
-        leaves of the rest is removed by the next call.
+        leaves of the rest is removed by a sweep, or the next call.
         """
         store, scope = self._unit.store, self._target.scope
         id = store.ids.uuid7(store.now_us())
-        limit, streaming = store.limits.operations_max, store.config.runtime.streaming
+        means = means_of(store)
+
+        async def stage(work: Work) -> tuple[SessionRecord, int, bool]:
+            record, version, writes, has_runs = await end(work, scope, id=id)
+            room = max(means.operations_max - writes, 1)
+            return record, version, await clear(work, scope, means, room=room, has_runs=has_runs)
+
         await store.buffers.settle(scope, self._target.epoch)
         done = False
         while not done:
-            (record, version, done), seq = await self._unit.change(
-                self._target, lambda work: end(work, scope, id=id, operations_max=limit, streaming=streaming)
-            )
+            (record, version, done), seq = await self._unit.change(self._target, stage)
             self._saw(record, version or seq)
         return self
 
@@ -199,10 +207,12 @@ class SessionSurface(EventLog):
         reason = session.checked_text(reason, "reason", store.limits.value_bytes_max)
         ranked = store.config.session.max_per_user is not None
         wanted = Move(store.ids.uuid7(store.now_us()), to, reason, result, error, budget, ranked)
-        (record, reopened), seq = await self._unit.change(self._target, lambda work: move(work, scope, wanted))
+        (record, reopened, lingers), seq = await self._unit.change(self._target, lambda work: move(work, scope, wanted))
         self._saw(record, seq)
         if reopened:
             await self._reopened(record)
+        if lingers and seq:
+            await wind_up_now(store, scope, KEY)
         return self
 
     async def _reopened(self, record: SessionRecord) -> None:

@@ -16,6 +16,7 @@ def means_of(store: Store) -> Means:
         limits.operations_max,
         limits.commit_bytes_max // 8,
         store.config.interactions.keep_history,
+        store.config.runtime.streaming,
     )
 
 

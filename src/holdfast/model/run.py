@@ -17,6 +17,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from holdfast.errors import InvalidTransition, InvalidValue, shown
+from holdfast.model.end import End
 
 NULL = Raw(b"null")
 
@@ -134,6 +135,13 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
             error=self.error if error is None else Raw(error),
         )
 
+    def met(self, end: End | None) -> RunRecord:
+        """The record as it counts where its session ended so (None: it goes on): cancelled, written already or not,
+        unless the session may go on, and this run with it."""
+        if end is None or not end.is_final or not self.status.is_open:
+            return self
+        return self.moved(RunStatus.CANCELLED, at_us=max(end.at_us, self.started_us))
+
     def forked(self, id: str, *, session: str, at_us: int) -> RunRecord:
         """The run as a fork of its session has it, under an id of its own: one that is open is paused, so that nobody
         takes it up who was not asked to."""
@@ -216,4 +224,16 @@ def unanswered(who: str, open: Sequence[str], **facts: Any) -> InvalidTransition
         interactions=tuple(open),
         allowed=(),
         **facts,
+    )
+
+
+def session_ended(id: str, status: RunStatus, end: End) -> InvalidTransition:
+    """The error that says that nothing of a run goes on, since its session has ended."""
+    return InvalidTransition(
+        f"the run {id} does not go on: its session is {end.status}",
+        remedy="Start it in another session: this one has ended."
+        if end.is_final
+        else "Let the session go on: `s.resume(budget=…)` with a higher budget; then its runs do.",
+        status=status,
+        allowed=(),
     )

@@ -18,11 +18,12 @@ from collections.abc import AsyncIterator
 from holdfast.kernel.commit import Cell, Found, Range, Read
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
+from holdfast.model.end import Left
 from holdfast.model.event import EventRecord, entry_of
 from holdfast.model.moment import order_of
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
-from holdfast.services import budget, claim, event, session
+from holdfast.services import budget, claim, event, run, session
 
 BATCH = 64
 """Sessions looked at together, beyond those that may stay."""
@@ -100,5 +101,6 @@ async def counted_record(work: Work, scope: str) -> tuple[SessionRecord | None, 
 async def displace(work: Work, before: SessionRecord, *, id: str, reason: str) -> None:
     """Stage the end of an open session that is too many; `id` is that of its entry in the log."""
     scope, to = session.scope_of(before.id), SessionStatus.CANCELLED
-    session.move(work, before, to, account=await budget.get(work, scope), reason=reason)
+    left: Left = "runs" if await work.range(scope, Range(run.AREA, 1)) else "nothing"
+    session.move(work, before, to, account=await budget.get(work, scope), reason=reason, left=left)
     event.append(work, scope, EventRecord(id, entry_of(before.status, to), work.now_us, {"reason": reason}))

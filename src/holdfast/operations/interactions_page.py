@@ -84,7 +84,7 @@ async def records(work: Work, places: Sequence[Found]) -> list[Row]:
         return []
     runs = [interaction.run_of(found.key) for found in places]
     asked = zip(places, runs, strict=True)
-    views = await work.peek([Read(found.scope, (found.key, run.key_of(of))) for found, of in asked])
+    views = await work.peek([Read(found.scope, (found.key, *run.end_keys(of))) for found, of in asked])
     return [
         (view, interaction.decode(view.cells[found.key]).met(run.ended_us(view.cells, of)))
         for view, found, of in zip(views, places, runs, strict=True)
@@ -94,7 +94,7 @@ async def records(work: Work, places: Sequence[Found]) -> list[Row]:
 
 async def history(work: Work, scope: str, of: str) -> tuple[View, list[InteractionRecord]]:
     """Every question of a run in that scope, the oldest first, and the scope as it was seen. One read."""
-    view = (await work.peek([Read(scope, (run.key_of(of),), (interaction.all_of(of),))]))[0]
+    view = (await work.peek([Read(scope, run.end_keys(of), (interaction.all_of(of),))]))[0]
     ended_us = run.ended_us(view.cells, of)
     records = [interaction.decode(cell).met(ended_us) for cell in (view.ranges[0] if view.ranges else ())]
     return view, sorted(records, key=lambda record: (record.number, record.id))

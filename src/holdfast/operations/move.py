@@ -1,4 +1,7 @@
-"""Moving a session to another status: its record, and the entry in its event log that tells of it, in one commit."""
+"""Moving a session to another status: its record, and the entry in its event log that tells of it, in one commit.
+
+A session that ends for good while runs stand in it leaves something to be done: see `wind_up`.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,16 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from holdfast.kernel.commit import Range
 from holdfast.kernel.work import Work
 from holdfast.model.budget import Budget, bounds_of, is_raised
+from holdfast.model.end import KEY
 from holdfast.model.session import SessionRecord
 from holdfast.model.status import SessionStatus
-from holdfast.services import budget, claim, event, runtime, session, state, variable
+from holdfast.services import budget, claim, event, run, session
 
-MOVE_OPERATIONS = 5
-"""What a move writes at most: the record, the entry, the two cells of the deadline, and that of the activity."""
+MOVE_OPERATIONS = 6
+"""What a move writes at most: the record, the entry, the end, the two cells of the deadline, that of the activity."""
 
 
 class Move(Struct, frozen=True):
@@ -32,19 +37,25 @@ class Move(Struct, frozen=True):
 
 
 class Moved(NamedTuple):
-    """The record that a move gave a session, and whether the session had ended and is open again."""
+    """The record that a move gave a session, whether the session had ended and is open again, and whether it has ended
+    and runs stand in it."""
 
     record: SessionRecord
     reopened: bool
+    lingers: bool = False
 
 
-async def move(work: Work, scope: str, wanted: Move) -> Moved:
-    """Stage the move of a session.
+async def move(work: Work, scope: str, wanted: Move, *, lingers: bool | None = None) -> Moved:
+    """Stage the move of a session; `lingers` says whether runs stand in it, where that was read already.
 
     Read, judged and written on the condition that the record is still what was judged: of two that race, one is judged
     by what the other made of it. Raises NotFound and InvalidTransition.
     """
-    await work.get_many(scope, (session.CELL, budget.CELL))  # both in one read
+    if wanted.to.is_open:
+        lingers = False
+        await work.get_many(scope, (session.CELL, budget.CELL))  # both in one read
+    elif lingers is None:
+        lingers = await has_runs(work, scope)
     before, _ = await session.read(work, scope)
     raised = before
     if wanted.budget is not None:
@@ -61,6 +72,7 @@ async def move(work: Work, scope: str, wanted: Move) -> Moved:
         result=wanted.result,
         error=wanted.error,
         budget_raised=is_raised(before.budget if before.exhausted is None else before.exhausted, raised.budget),
+        left="runs" if lingers else "nothing",
     )
     if reopens:
         living = session.living_of(after, work.now_us)
@@ -69,31 +81,23 @@ async def move(work: Work, scope: str, wanted: Move) -> Moved:
             session.put_deadline(work, scope, living, held_us)
     told = {name: value for name in ("reason", "error") if (value := getattr(wanted, name)) is not None}
     event.note_move(work, scope, wanted.id, before=before.status, after=after.status, data=told or None)
-    return Moved(after, reopens)
+    return Moved(after, reopens, lingers)
 
 
-async def end(
-    work: Work, scope: str, *, id: str, operations_max: int, streaming: bool
-) -> tuple[SessionRecord, int, bool]:
-    """Stage the end of a session that is open: it completes, or is cancelled if it never started; and the removal of
-    its temporary and runtime state and its variables, as far as one commit can. Returns its record with the version it
-    has (0: staged here), and whether all of that is gone.
+async def has_runs(work: Work, scope: str) -> bool:
+    """Whether runs stand in a session, open or not; its record, account and end come in the same read."""
+    return bool(await work.range(scope, Range(run.AREA, 1), along=(session.CELL, budget.CELL, KEY)))
 
-    The first of several commits ends it, so that nobody goes on working in a session whose values vanish.
-    """
-    await work.get_many(scope, (session.CELL, budget.CELL))  # both in one read
+
+async def end(work: Work, scope: str, *, id: str) -> tuple[SessionRecord, int, int, bool]:
+    """Stage the end of a session if it is open: it completes, or is cancelled if it never started. Returns its record
+    with the version it has (0: staged here); how much is written at most to say that it has ended; and whether runs
+    stand in it."""
+    lingers = await has_runs(work, scope)
     record, version = await session.read(work, scope)
-    room = operations_max
-    if record.status.is_open:
-        started = record.status is not SessionStatus.INITIALIZING
-        to = SessionStatus.COMPLETED if started else SessionStatus.CANCELLED
-        record, _ = await move(work, scope, Move(id, to))
-        version = 0
-        room -= MOVE_OPERATIONS
-    room = max(room, 1)  # what is too much altogether is refused as a whole
-    removed = await state.clear_area(work, scope, "temp", room)
-    if removed < room:
-        removed += await runtime.clear(work, scope, room - removed, streaming=streaming)
-    if removed < room:
-        removed += await variable.clear(work, scope, variable.AREA, room - removed)
-    return record, version, removed < room
+    if not record.status.is_open:
+        return record, version, 1, lingers
+    started = record.status is not SessionStatus.INITIALIZING
+    wanted = Move(id, SessionStatus.COMPLETED if started else SessionStatus.CANCELLED)
+    moved = await move(work, scope, wanted, lingers=lingers)
+    return moved.record, 0, MOVE_OPERATIONS, lingers

@@ -8,7 +8,8 @@ commit.
     the run fails by it                its other questions are withdrawn, as many as there is room for: with more it
                                        lingers, and whoever settled goes on with that
 
-A question of a run that has ended counts as withdrawn, and is written so where that is not refused.
+A question of a run that has ended counts as withdrawn, and is written so where that is not refused. So it is where its
+session has ended; but in one that has timed out, and may go on, nothing is written, and times are over as ever.
 """
 
 from __future__ import annotations
@@ -48,21 +49,23 @@ async def settle(
     new_id: Callable[[], str],
     few: int,
     node: str | None = None,
+    by_time: bool = False,
 ) -> Settled:
     """Let `judge` make of a question what it becomes, and stage that with all that follows.
 
     What it returns unchanged stays as it is. `new_id` makes ids of entries in the event log; up to `few` others are
-    withdrawn with a run that fails; the `node` that waits, where it is known, saves a read. Raises NotFound, and what
-    `judge` raises.
+    withdrawn with a run that fails; the `node` that waits, where it is known, saves a read; `by_time`: what is judged
+    is whether its time is over. Raises NotFound, and what `judge` raises.
     """
     asking = interaction.run_of(key)
     nodes = () if node is None else (run.node_key(asking, node),)
-    cells = await work.get_many(scope, (key, run.key_of(asking), *nodes))  # all in one read
+    cells = await work.get_many(scope, (key, *run.end_keys(asking), *nodes))  # all in one read
     stored, _ = await interaction.read(work, scope, key)
-    before = stored.met(run.ended_us(cells, asking))
+    before = stored.met(run.ended_us(cells, asking, for_good=by_time))
     after = judge(before)
-    if after is stored:
-        return Settled(stored, is_new=False)
+    rests = after is before and run.ended_us(cells, asking, for_good=True) is None
+    if after is stored or rests:
+        return Settled(before, is_new=False)
     interaction.put(work, scope, after, seen=None)
     lingers = False
     if after is not before and not after.is_pending and after.required:

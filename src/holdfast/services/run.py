@@ -28,6 +28,8 @@ from holdfast.kernel.commit import Absent, Cell, Entry, Range, Read, Unchanged
 from holdfast.kernel.keys import check_name, escaped, unescaped
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
+from holdfast.model import end
+from holdfast.model.end import End
 from holdfast.model.graph import specs_of
 from holdfast.model.moment import order_of
 from holdfast.model.node import NodeRecord, NodeSpec
@@ -36,6 +38,9 @@ from holdfast.model.spec import SpecRecord, spec_of, spec_record
 
 AREA = "run/"
 """What the keys of all records start with, and the names of the scopes of runs without a session."""
+
+GRAPHS, NODES = "graph/", "node/"
+"""What the keys of all graphs start with, and of all nodes."""
 
 ID, ALL = "run.id", "run.all"
 """The indexes of runs: where each is, and all of them."""
@@ -60,7 +65,7 @@ _encode = msgspec.json.Encoder().encode
 
 class Loaded(Struct, frozen=True):
     """A run as one read found it, with the versions of what was found (0: staged in the unit that read), the seq of its
-    scope then, and the cells that were asked for beside."""
+    scope then, the cells that were asked for beside, and how its session ended, if it did."""
 
     record: RunRecord
     version: int
@@ -69,6 +74,7 @@ class Loaded(Struct, frozen=True):
     versions: Mapping[str, int]
     seq: int = 0
     beside: tuple[Cell, ...] = ()
+    end: End | None = None
 
 
 def scope_of(run: str) -> str:
@@ -88,17 +94,17 @@ def key_of(run: str) -> str:
 
 def graph_prefix(run: str) -> str:
     """What the keys of the parts of its graph start with."""
-    return f"graph/{escaped(run)}/"
+    return f"{GRAPHS}{escaped(run)}/"
 
 
 def node_prefix(run: str) -> str:
     """What the keys of its nodes start with."""
-    return f"node/{escaped(run)}/"
+    return f"{NODES}{escaped(run)}/"
 
 
 def node_key(run: str, node: str) -> str:
     """The key of what is kept of a node."""
-    return f"node/{escaped(run)}/{node}"
+    return f"{NODES}{escaped(run)}/{node}"
 
 
 @overload
@@ -158,6 +164,7 @@ def create(work: Work, scope: str, record: RunRecord, specs: Mapping[str, NodeSp
     parts = [_encode(part) for part in _parts(spec_record(name, spec) for name, spec in specs.items())]
     record = msgspec.structs.replace(record, nodes=len(specs), parts=len(parts))
     work.require(scope, Absent(key_of(record.id)))
+    goes_on(work, scope, record)
     put(work, scope, record)
     for number, part in enumerate(parts, 1):
         work.put(scope, f"{graph_prefix(record.id)}{number:08d}", part)
@@ -272,6 +279,12 @@ def node_unchanged(work: Work, scope: str, run: str, node: str, seen: int) -> No
     work.require(scope, Unchanged(key, seen) if seen else Absent(key))
 
 
+def goes_on(work: Work, scope: str, record: RunRecord) -> None:
+    """Let the commit fail if the run's session has ended."""
+    if record.session is not None:
+        work.require(scope, Absent(end.KEY))
+
+
 def unchanged(work: Work, scope: str, run: str, version: int) -> None:
     """Let the commit fail if the run's record was written after that version."""
     work.require(scope, Unchanged(AREA + run, version))
@@ -285,21 +298,28 @@ async def load(work: Work, scope: str, run: str, beside: Range) -> Loaded:
     Raises NotFound."""
     key = key_of(run)
     ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX), beside)
-    view = (await work.peek([Read(scope, (key,), ranges)]))[0]
+    view = (await work.peek([Read(scope, (key, end.KEY), ranges)]))[0]
     work.part(scope).see(view.head)
-    return _loaded(run, view.cells.get(key), *view.ranges, seq=view.head.seq)
+    return _loaded(run, view.cells, *view.ranges, seq=view.head.seq)
 
 
 async def load_in(work: Work, scope: str, run: str, beside: Range) -> Loaded:
     """The same as the unit sees it, which its commit then rests on. Raises NotFound."""
-    cell = await work.get(scope, key_of(run))
+    cells = await work.get_many(scope, end_keys(run))
     found = [await work.all(scope, prefix) for prefix in (graph_prefix(run), node_prefix(run), beside.prefix)]
-    return _loaded(run, cell, *found)
+    return _loaded(run, cells, *found)
 
 
 def _loaded(
-    run: str, cell: Cell | None, graph: Iterable[Cell], kept: Iterable[Cell], beside: Iterable[Cell], *, seq: int = 0
+    run: str,
+    cells: Mapping[str, Cell],
+    graph: Iterable[Cell],
+    kept: Iterable[Cell],
+    beside: Iterable[Cell],
+    *,
+    seq: int = 0,
 ) -> Loaded:
+    cell, over = cells.get(key_of(run)), end_in(cells)
     if cell is None or (record := decode(cell)).leaving:
         raise missing_run(run)
     prefix = len(node_prefix(run))
@@ -308,7 +328,7 @@ def _loaded(
         name = one.key[prefix:]
         nodes[name], versions[name] = decode_node(one), one.version
     specs = {spec.name: spec_of(spec) for part in graph for spec in _decoded(_specs, part)}
-    return Loaded(record, cell.version, specs, nodes, versions, seq, tuple(beside))
+    return Loaded(record.met(over), cell.version, specs, nodes, versions, seq, tuple(beside), over)
 
 
 async def read(work: Work, scope: str, run: str) -> tuple[RunRecord, int]:
@@ -319,10 +339,25 @@ async def read(work: Work, scope: str, run: str) -> tuple[RunRecord, int]:
     return record, cell.version
 
 
-def ended_us(cells: Mapping[str, Cell], run: str) -> int | None:
-    """When a run ended, by its record among these cells; None where it goes on."""
-    cell = cells.get(key_of(run))
-    return None if cell is None else decode(cell).ended_us
+def end_keys(run: str) -> tuple[str, str]:
+    """The keys of the cells by which `ended_us` tells."""
+    return key_of(run), end.KEY
+
+
+def end_in(cells: Mapping[str, Cell]) -> End | None:
+    """The end of the session, if it is among these cells."""
+    cell = cells.get(end.KEY)
+    return None if cell is None else end.decode(cell.value)
+
+
+def ended_us(cells: Mapping[str, Cell], run: str, *, for_good: bool = False) -> int | None:
+    """When a run ended, or its session did, by these cells; None where it goes on. `for_good`: where a session that has
+    timed out, and may go on, counts as one that does."""
+    cell, over = cells.get(key_of(run)), end_in(cells)
+    ended_us = None if cell is None else decode(cell).ended_us
+    if ended_us is not None or over is None or (for_good and not over.is_final):
+        return ended_us
+    return over.at_us
 
 
 def missing_run(run: str) -> NotFound:

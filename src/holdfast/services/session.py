@@ -9,6 +9,8 @@
     alive       its deadline    the session exists as long as this cell does, which expires with it
     due                         index due             value "session"    order: when it expires
                                                       value "ended"      order: when it ended
+    ended                       index due             value "ending"     order: when it ended; see `model.end`, while
+                                                                         something is left to be done about that
     active                      index session.active  value "open"       order: when it was last written to, by a minute
                                                       or "ended"         at most earlier than it was
                                 index session.active.user     "ada"      the same
@@ -33,8 +35,10 @@ from holdfast.kernel.keys import check_name
 from holdfast.kernel.line import line
 from holdfast.kernel.part import missing
 from holdfast.kernel.work import Work
+from holdfast.model import end
 from holdfast.model.budget import Account, Bounds
 from holdfast.model.deadline import NEVER, Deadline
+from holdfast.model.end import End, Left
 from holdfast.model.moment import order_of
 from holdfast.model.session import SessionRecord, clean_tags, failure
 from holdfast.model.session_filter import Span
@@ -211,9 +215,10 @@ def move(
     result: Any = None,
     error: Any = None,
     budget_raised: bool = False,
+    left: Left = "nothing",
 ) -> SessionRecord:
     """Stage the move of a session, whose record and `account` (what it has used of its budget) this unit has read, to
-    another status; returns the record it gets.
+    another status; returns the record it gets. If it ends, `left` is what is to be done about that afterwards.
 
     Whoever moves it adds the entry to the event log that tells of it: `operations.move` does both. Raises
     InvalidTransition, and then nothing is staged.
@@ -230,9 +235,19 @@ def move(
     put(work, moved)
     if moved.status.is_open != record.status.is_open:
         living = living_of(moved, work.now_us)
+        if moved.ended_us is None:
+            work.delete(scope_of(record.id), end.KEY)
+        else:
+            put_end(work, scope_of(record.id), End(moved.ended_us, moved.status, left))
         put_deadline(work, scope_of(record.id), living, ended_us=moved.ended_us)
         _put_active(work, scope_of(record.id), living)
     return moved
+
+
+def put_end(work: Work, scope: str, over: End) -> None:
+    """Stage that a session has ended, and what is left to be done about that."""
+    entries = () if over.left == "nothing" else (Entry(DUE, "ending", order_of(over.at_us)),)
+    work.put(scope, end.KEY, end.encode(over), entries=entries)
 
 
 def create(work: Work, record: SessionRecord) -> None:

@@ -11,7 +11,7 @@ import pytest
 from holdfast.errors import InvalidValue
 from holdfast.kernel.contract import Clock, Ids
 from holdfast.kernel.limits import TIME_US_MAX
-from holdfast.testing.clock import EPOCH_US, LeapingClock, ManualClock, SeededIds, settle
+from holdfast.testing.clock import EPOCH_US, LeapingClock, ManualClock, SeededIds, StillClock, settle
 
 
 def test_it_stands_still_until_it_is_advanced() -> None:
@@ -166,3 +166,13 @@ def test_a_writer_id_has_16_hexadecimal_digits() -> None:
     writers = [ids.writer() for _ in range(100)]
     assert len(set(writers)) == 100
     assert all(len(writer) == 16 and int(writer, 16) >= 0 for writer in writers)
+
+
+async def test_pauses_of_a_still_clock_end_by_themselves_and_take_no_time() -> None:
+    """Whoever waits for others comes back, and what is due stays so."""
+    clock = StillClock()
+    for seconds in (3600, 0, -1):
+        await asyncio.wait_for(clock.sleep(seconds), 10)
+    assert (clock.now_us(), clock.monotonic_s()) == (EPOCH_US, 0.0)
+    clock.advance(2)
+    assert (clock.now_us(), clock.monotonic_s()) == (EPOCH_US + 2_000_000, 2.0)
