@@ -7,7 +7,6 @@ from typing import Any
 from holdfast.handles.levels import Standpoint
 from holdfast.handles.variables import Variables
 from holdfast.kernel.work import Work
-from holdfast.model.variable import VariableRecord
 from holdfast.services import variable
 from holdfast.services.variable import AREA, Place
 from holdfast.testing.mutants.mutant import breaks, mistake
@@ -64,9 +63,9 @@ class VariablesAreACommitOfTheirOwn(TwoCommits):
 def variables_of_sessions_are_set_for_all_runs(real: Real) -> Real:
     """What is set for a run is set for its session too."""
 
-    def put(work: Work, place: Place, name: str, record: VariableRecord) -> None:
-        real(work, place, name, record)
+    def put(work: Work, place: Place, *more: Any, **named: Any) -> None:
+        real(work, place, *more, **named)
         if place.level == "run":
-            real(work, Place("session", place.scope), name, record)
+            real(work, Place("session", place.scope), *more, **named)
 
     return put
