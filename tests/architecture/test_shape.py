@@ -25,6 +25,7 @@ TOLD_WITH: Mapping[str, str] = {
     "patch": "checkpoint",
     "session_filter": "session",
     "settings": "config",
+    "spec": "run",
     "status": "session",
     "step": "run",
     "sweep": "holdfast",
