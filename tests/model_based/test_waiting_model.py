@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from holdfast import Holdfast
 from holdfast.errors import InvalidTransition
 from holdfast.handles.run import Run
-from holdfast.model.node import DONE, NodeSpec, Retry
+from holdfast.model.node import DONE
+from holdfast.model.node_spec import NodeSpec, Retry
 from tests.unit.stores import Stores
 
 T = TypeVar("T")

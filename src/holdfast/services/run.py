@@ -33,9 +33,9 @@ from holdfast.model import end
 from holdfast.model.end import End
 from holdfast.model.graph import specs_of
 from holdfast.model.moment import order_of
-from holdfast.model.node import NodeRecord, NodeSpec
+from holdfast.model.node import NodeRecord
+from holdfast.model.node_spec import NodeSpec, SpecRecord, spec_of, spec_record
 from holdfast.model.run import Asked, RunRecord
-from holdfast.model.spec import SpecRecord, spec_of, spec_record
 
 AREA = "run/"
 """What the keys of all records start with, and the names of the scopes of runs without a session."""
