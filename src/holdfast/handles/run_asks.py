@@ -7,8 +7,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from holdfast.errors import Conflict, Disabled, InvalidTransition, LimitReached, NotFound, shown
-from holdfast.handles.asking import Asked, asked, check_enabled, check_room, counted, failure_question, unasked
+from holdfast.errors import Conflict, Disabled, InvalidTransition, LimitReached, NotFound, TooLarge, shown
+from holdfast.handles.asking import (
+    Asked,
+    asked,
+    check_closable,
+    check_enabled,
+    check_room,
+    counted,
+    failure_question,
+    unasked,
+)
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.interactions import RunInteractions, answer_to
 from holdfast.handles.measured import measured
@@ -75,7 +84,7 @@ class RunAsks(RunSteps):
 
         Raises InvalidTransition if the run has ended, NotFound for a node that there is not, LimitReached beyond
         `Config.interactions.concurrent_max`, Disabled if questions are switched off, MissingExtra for a schema without
-        the extra "forms", InvalidValue and TooLarge.
+        the extra "forms", InvalidValue, and TooLarge where it and an answer to it cannot be kept.
         """
         if node is not None and node not in self._board.specs:
             raise NotFound(f"the run {self.id!r} has no node {shown(node)}", node=node)
@@ -169,7 +178,8 @@ class RunAsks(RunSteps):
         if known is None:
             check_room(self._store.config.interactions, len(self._open), self.id)
             optional = node is not None and self._board.specs[node].optional
-            new[id] = wanted.record(record, node, round, optional=optional, at_us=work.now_us)
+            made = wanted.record(record, node, round, optional=optional, at_us=work.now_us)
+            new[id] = check_closable(self._store, made)
             record = counted(record)
         elif not known[0].is_pending:
             return Staged(record)
@@ -246,12 +256,13 @@ class RunAsks(RunSteps):
         try:
             check_enabled(config)
             check_room(config, len(self._open) + others, self.id)
-        except (Disabled, LimitReached) as problem:
+            question = wanted.record(record, name, failed.round, optional=spec.optional, at_us=work.now_us)
+            check_closable(self._store, question)
+        except (Disabled, LimitReached, TooLarge) as problem:
             for open in self._open:
                 if version := self._questions[open.id][1]:
                     work.require(self._target.scope, Unchanged(interaction.key_of(self.id, open.id), version))
             return record, unasked(failed, problem), None
-        question = wanted.record(record, name, failed.round, optional=spec.optional, at_us=work.now_us)
         return counted(record), failed.asking(question.id), question
 
 
