@@ -34,7 +34,8 @@ from holdfast.errors import (
 )
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.run import Run
-from holdfast.model.node import NodeSpec, NodeStatus, ask
+from holdfast.model.node import NodeStatus
+from holdfast.model.node_spec import NodeSpec, ask
 from tests.unit.stores import Stores
 
 T = TypeVar("T")

@@ -27,7 +27,8 @@ from holdfast.model.interaction import (
     OnTimeout,
     Question,
 )
-from holdfast.model.node import Ask, NodeRecord
+from holdfast.model.node import NodeRecord
+from holdfast.model.node_spec import Ask
 from holdfast.model.run import RunRecord
 from holdfast.services import interaction, session
 

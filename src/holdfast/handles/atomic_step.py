@@ -62,6 +62,7 @@ class AtomicStep(RunBlock):
         if result is not None:
             self.done, self._result, self._state = True, result, "ended"
             return self
+        await self._run._regain()
         self._run._check_session()
         if not (self._has_begun and self._run._record.status.is_open):
             self._run._check_works()

@@ -20,11 +20,26 @@ from holdfast.handles.winding_up import means_of
 from holdfast.kernel.commit import Found, Retention, Swept
 from holdfast.kernel.work import Work
 from holdfast.model.duration import to_us
+from holdfast.model.moment import order_of
 from holdfast.model.sweep import SweepReport, added
 from holdfast.operations import checkpoint, fork, sweep
 from holdfast.operations.leave import leave
 from holdfast.operations.wind_up import wind_up
 from holdfast.services import interaction
+
+AGAIN_US = 3_600_000_000
+"""Ends of runs are looked at again for so long: those of others may be told late, by clocks that differ."""
+
+
+class LookedAt:
+    """Up to where this process has looked for sessions in which too many runs have ended: later it looks for new ends
+    only."""
+
+    def __init__(self) -> None:
+        self.until: str | None = None
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 async def make_way(store: Store, scope: str) -> bool:
@@ -107,7 +122,8 @@ async def _let_runs_leave(store: Store, problems: list[Exception]) -> SweepRepor
         take = partial(leave, operations_max=operations_max)
         left, more = await sweep.each(_works(store), "run", take, until_us=until_us, most=most, problems=problems)
     if config.history_max is not None:
-        too_many = await sweep.beyond(_works(store)(), config.history_max)
+        looked = store.of_loop(LookedAt, LookedAt, LookedAt.close)
+        too_many, following = await sweep.beyond(_works(store)(), config.history_max, lo=looked.until, limit=most)
         for found in too_many[:most]:
             try:
                 left += await leave(_works(store), found, operations_max=operations_max)
@@ -115,7 +131,10 @@ async def _let_runs_leave(store: Store, problems: list[Exception]) -> SweepRepor
                 raise
             except Exception as problem:
                 problems.append(problem)
-        more = more or len(too_many) > most
+        if len(too_many) < most:  # else there may be more of the same
+            looked.until = order_of(max(store.now_us() - AGAIN_US, 0)) if following is None else following
+        goes_on = len(too_many) >= most or following is not None
+        more = more or (goes_on and (left > 0 or not problems))  # what fails is not tried for ever
     return SweepReport(runs=left, more=more)
 
 

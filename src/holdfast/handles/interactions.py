@@ -211,7 +211,7 @@ class Interactions:
                 raise model.withdrawn(record.id)
             model.check_open(record)
             if speaker is not None:
-                model.check_assigned(record, speaker)
+                model.check_assigned(record, speaker, speaker=speaker)
             return record if record.assignees == people else record.reassigned(people)
 
         return await self._changed(id, judge)

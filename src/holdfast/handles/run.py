@@ -23,7 +23,7 @@ from holdfast.kernel.work import Work
 from holdfast.model import node as nodes
 from holdfast.model import run as model
 from holdfast.model.interaction import InteractionRecord
-from holdfast.model.node import NodeRecord, NodeStatus
+from holdfast.model.node import NodeRecord, NodeStatus, Trial
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.services import change, run, session
 
@@ -35,6 +35,10 @@ class Told(Struct, frozen=True):
     input: bytes | None = None
     output: bytes | None = None
     error: bytes | None = None
+
+
+class _OverError(Exception):
+    """There is nothing to tell of a try."""
 
 
 def _shown(told: Told) -> dict[str, Any]:
@@ -233,14 +237,17 @@ class Run(RunAsks):
             await self._look_at(node)
             self._check_works()
 
-    async def _ends(self, work: Work, node: str, output: bytes) -> Staged | None:
+    async def _ends(self, work: Work, node: str, trial: Trial, output: bytes) -> Staged | None:
         told = {node: Told(NodeStatus.COMPLETED, output=output)}
+        await self._regain()
         await self._look_at(node)
         if self._open:  # whether anything else goes on is judged by all nodes
             await self.refresh()
         if not self._record.tracks:
             return await self._goes_on(work)
         try:
+            if self._is_over(node, trial):
+                raise self._taken(node)
             return self._advance(work, told)
         except InvalidTransition:
             await self._check_held()
@@ -250,13 +257,29 @@ class Run(RunAsks):
         if not self._record.tracks:
             await self._emit({node: Told(NodeStatus.COMPLETED, output=output)})
 
-    async def _breaks_off(self, node: str, error: Exception | None) -> None:
-        if error is None:
-            await self._look_at(node)  # one that is paused stays so, or goes on waiting for its answer
-            if not self._record.tracks or self._board.statuses[node] is NodeStatus.RUNNING:
-                await self.progress(node, NodeStatus.READY)
-        else:
-            await self.progress(node, NodeStatus.FAILED, error=error)
+    def _is_over(self, node: str, trial: Trial) -> bool:
+        """Whether that try is not to be told of any more: the node was begun anew, or may have been, since the run was
+        given back in the midst of it and is not held again. Who holds it then takes the try for interrupted."""
+        *_, token = trial
+        return self._board.record(node).trial != trial or (token != 0 and not self._token)
+
+    async def _breaks_off(self, node: str, trial: Trial, error: Exception | None) -> None:
+        status = NodeStatus.READY if error is None else NodeStatus.FAILED
+        told = {node: self._told(node, {"status": status, "error": error})}
+        await self._look_at(node)
+        if not self._record.tracks:
+            await self._emit(told)
+            return
+
+        def stage(work: Work) -> Staged:
+            record = self._board.record(node)
+            if self._is_over(node, trial) or (error is None and record.status is not NodeStatus.RUNNING):
+                raise _OverError
+            return self._advance(work, told)
+
+        if not self._is_over(node, trial):
+            with suppress(_OverError):
+                await self._judged(stage)
 
     async def add_nodes(self, specs: Mapping[str, Any]) -> None:
         """Add nodes, which may depend on those there are. Raises InvalidValue for a cycle, an unknown dependency, or a

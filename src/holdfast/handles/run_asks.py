@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from holdfast.errors import Conflict, Disabled, InvalidTransition, LimitReached, NotFound, TooLarge, shown
+from holdfast.errors import Conflict, Disabled, InvalidTransition, LeaseLost, LimitReached, NotFound, TooLarge, shown
 from holdfast.handles.asking import (
     Asked,
     asked,
@@ -18,12 +18,14 @@ from holdfast.handles.asking import (
     failure_question,
     unasked,
 )
+from holdfast.handles.fence import lease_lost
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.interactions import RunInteractions, answer_to
 from holdfast.handles.measured import measured
 from holdfast.handles.run_claim import RunClaim, claim_of
 from holdfast.handles.run_steps import RunSteps
 from holdfast.handles.run_writes import Staged
+from holdfast.handles.trials import trials
 from holdfast.handles.unit import Alone
 from holdfast.kernel.commit import Unchanged
 from holdfast.kernel.work import Work
@@ -97,19 +99,39 @@ class RunAsks(RunSteps):
             await self.refresh()
         await self._judged(lambda work: self._ask(work, wanted, node))
         if self._rests is not None:
-            self._resting = self._rests
-            await self._resting._paused()
-            self._hold(0)
+            rests, self._rests = self._rests, None
+            await rests._paused()
+            self._resting = rests
         record, _ = self._questions[self._question_id(wanted, node)]
         return Interaction(self._store, self._target, record, on_answer=self._take_up)
 
+    async def _is_held_by(self, token: int) -> None:
+        self._resting = None
+        await super()._is_held_by(token)
+
+    async def _regain(self) -> None:
+        if self._resting is not None:
+            await self._take_up()
+
     async def _take_up(self) -> None:
         """See what the answer made of the run, and hold it again, if it was given back for that."""
-        held, self._resting = self._resting, None
-        if held is not None:
-            await held.retake()
-            self._hold(held.token)
+        if self._resting is not None:
+            await self._resting.retake()
         await self.refresh()
+        if self._record.tracks:
+            self._check_trials()
+
+    def _check_trials(self) -> None:
+        """Raise LeaseLost inside of a try that is over since somebody else has done the node, or began it anew."""
+        for store, run_id, node, trial in trials.get():
+            if store.writer is self._store.writer and run_id == self.id:
+                record = self._board.record(node)
+                if record.trial != trial or not record.is_open:
+                    raise self._taken(node)
+
+    def _taken(self, node: str) -> LeaseLost:
+        why = f"the node {node!r} was taken up by somebody else"
+        return lease_lost(self._target.scope, why, cell=claim.of_run(self.id))
 
     async def ask_and_wait(self, prompt: str, **question: Any) -> Answer:
         """Ask, and wait for what comes of it: `ask` and then `Interaction.wait`. The words are those of `ask`."""

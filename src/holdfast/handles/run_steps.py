@@ -13,6 +13,7 @@ from holdfast.handles.lease import terms
 from holdfast.handles.measured import measured
 from holdfast.handles.run_claim import RunClaim
 from holdfast.handles.run_writes import RunWrites
+from holdfast.handles.step_queue import queued
 from holdfast.handles.unit import ATTEMPTS, Alone, check_attempts, check_callable, explain, pause
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
@@ -85,7 +86,8 @@ class RunSteps(RunWrites):
         was cut by a crash runs again; of two that ran at once one result is kept, and both return that.
 
         Raises what `fn` raises, and keeps nothing then; InvalidTransition, and runs nothing, while the run is paused or
-        once it has ended; InvalidValue for arguments or a result that cannot be kept; LeaseLost.
+        once it has ended, and for a step inside of itself; InvalidValue for arguments or a result that cannot be kept;
+        LeaseLost.
         """
         self._check_alone("step")
         check_callable(fn, "fn")
@@ -94,9 +96,10 @@ class RunSteps(RunWrites):
         identity = self._identity(name, args, key, version)
         raw = self._results.get(identity)
         if raw is None:
-            async with self._store.queue("step", self._target.scope, identity):
+            async with queued(self._store, self._target.scope, identity, name):
                 raw = await self._look_up(step.key_of(self.id, identity))
                 if raw is None:
+                    await self._regain()
                     self._check_works()
                     raw = await self._do(identity, name, fn, args)
             self._remember(identity, raw)
@@ -158,7 +161,7 @@ class RunSteps(RunWrites):
             block = self.atomic_step(name, key=key, version=version)
             block._has_begun = attempt > 0
             try:
-                async with self._store.queue("step", self._target.scope, identity), block:
+                async with queued(self._store, self._target.scope, identity, name), block:
                     if not block.done:
                         await _run(fn, block)
             except Conflict:

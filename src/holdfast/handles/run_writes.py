@@ -23,7 +23,8 @@ from holdfast.kernel.work import Work
 from holdfast.model import run as model
 from holdfast.model.graph import Board
 from holdfast.model.interaction import InteractionRecord
-from holdfast.model.node import NodeRecord, NodeSpec
+from holdfast.model.node import NodeRecord
+from holdfast.model.node_spec import NodeSpec
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.services import claim, event, interaction, run, step
 from holdfast.services.run import Loaded
@@ -86,6 +87,8 @@ class RunWrites(RunView):
         while True:
             landed = self._landed
             loaded = await looked(self._unit, self._target, self.id)
+            if loaded.record.salt != self._record.salt:
+                raise run.missing_run(self.id)  # it left, and another one has its id
             if landed == self._landed or self._landed <= loaded.seq:
                 self._saw(loaded)
                 return self
@@ -222,9 +225,13 @@ class RunWrites(RunView):
                 interaction.remove(work, scope, record)
         return replace(staged, record=replace(staged.record, lingers=lingers), questions=questions)
 
+    async def _regain(self) -> None:
+        """Hold the run again where this task gave it back for a while: what it writes inside of a claim is fenced."""
+
     async def _judged(self, stage: Callable[[Work], Staged]) -> None:
         """Stage by what was seen, and commit. Where somebody else was faster look again, and judge anew; so too where
         what was seen refuses it, for that may be long ago."""
+        await self._regain()
         attempt, looked = 0, not isinstance(self._unit, Alone)
         while True:
             tries: list[Staged] = []

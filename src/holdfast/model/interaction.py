@@ -277,7 +277,7 @@ def check_answer(
             interaction=record.id,
             assignees=record.assignees,
         )
-    check_assigned(record, given.by)
+    check_assigned(record, given.by, speaker=speaker)
     if digest is not None and digest != record.digest:
         raise Conflict(
             f"what was shown is not what the question {record.id} asks",
@@ -291,12 +291,14 @@ def check_answer(
     return True
 
 
-def check_assigned(record: InteractionRecord, by: str | None) -> None:
+def check_assigned(record: InteractionRecord, by: str | None, *, speaker: str | None) -> None:
     """Raise NotAssignee unless they may answer it: nobody was named, or they were."""
     if record.assignees and by not in record.assignees:
         who = "nobody" if by is None else shown(by)
+        others = "Leave it to its assignees: they, or the operator, may give it to somebody else."
         raise NotAssignee(
             f"the question {record.id} is for {', '.join(record.assignees)} to answer, not for {who}",
+            remedy=None if speaker is None else others,
             interaction=record.id,
             assignees=record.assignees,
         )

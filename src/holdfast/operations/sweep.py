@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from holdfast.kernel.commit import Absent, Committed, Found, Head, Read, Unchanged, View
+from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model.moment import order_of
 from holdfast.services import run, session
@@ -95,20 +96,23 @@ async def each(
     return taken, taken > 0
 
 
-async def beyond(work: Work, most: int) -> list[Found]:
-    """Runs that have ended, of each scope those beyond so many that ended last. Cost: all entries there are of such."""
-    counts: dict[str, int] = {}
+async def beyond(work: Work, most: int, *, lo: str | None, limit: int) -> tuple[list[Found], str | None]:
+    """Of the sessions in which the first `limit` runs ended from that order on, the runs beyond so many that ended
+    last, up to `limit` for each; and the order to go on from (None at the end)."""
+    page = await work.find(run.ENDED, "", lo=lo, limit=limit)
     too_many: list[Found] = []
-    after: Found | None = None
-    while page := await work.find(
-        run.ENDED, "", after=None if after is None else after.cursor, limit=1000, reverse=True
-    ):
-        for found in page:
-            counts[found.scope] = counts.get(found.scope, 0) + 1
-            if counts[found.scope] > most:
-                too_many.append(found)
-        after = page[-1]
-    return too_many
+    for scope in dict.fromkeys([found.scope for found in page if session.is_scope(found.scope)]):
+        kept, last = 0, None
+        while kept < most:
+            size = min(most - kept, PAGE_MAX)
+            newest = await work.find(run.ENDED_OF, session.id_of(scope), after=last, limit=size, reverse=True)
+            kept += len(newest)
+            if len(newest) < size:
+                break
+            last = newest[-1].cursor
+        else:
+            too_many += await work.find(run.ENDED_OF, session.id_of(scope), after=last, limit=limit, reverse=True)
+    return too_many, f"{page[-1].order}\0" if len(page) == limit else None
 
 
 async def count(work: Callable[[], Work], why: Why, *, until_us: int) -> int:

@@ -5,6 +5,7 @@
                                                 index run.status    value: its status   the same; and so for workflow,
                                                                                         session and user
                                                 index run.ended     value ""            order: ended, then the run
+                                                index run.ended.of  value: its session  the same
                                                 index due           value "ending"      order: ended, while it lingers
     graph/<run>/00000001        specifications of nodes, some hundred in each
     node/<run>/<node>           what a node did
@@ -32,7 +33,8 @@ from holdfast.model import end
 from holdfast.model.end import End
 from holdfast.model.graph import specs_of
 from holdfast.model.moment import order_of
-from holdfast.model.node import NodeRecord, NodeSpec, SpecRecord, spec_of, spec_record
+from holdfast.model.node import NodeRecord
+from holdfast.model.node_spec import NodeSpec, SpecRecord, spec_of, spec_record
 from holdfast.model.run import Asked, RunRecord
 
 AREA = "run/"
@@ -47,8 +49,8 @@ ID, ALL = "run.id", "run.all"
 NAMED = ("status", "workflow", "session", "user")
 """The fields by which runs are listed; the index of each is called run.<field>."""
 
-ENDED = "run.ended"
-"""The index of runs that have ended."""
+ENDED, ENDED_OF = "run.ended", "run.ended.of"
+"""The indexes of runs that have ended: all of them, and those of a session."""
 
 DUE = "ending"
 """The value of the index of what is due under which runs stand that have ended, and linger."""
@@ -212,7 +214,9 @@ def _entries(record: RunRecord) -> tuple[Entry, ...]:
 def _ended(record: RunRecord) -> tuple[Entry, ...]:
     if record.ended_us is None:
         return ()
-    return (Entry(ENDED, "", f"{order_of(record.ended_us)}.{record.id}"),)
+    order = f"{order_of(record.ended_us)}.{record.id}"
+    of = () if record.session is None else (Entry(ENDED_OF, record.session, order),)
+    return (Entry(ENDED, "", order), *of)
 
 
 def leave(work: Work, scope: str, record: RunRecord) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from holdfast import Config, Holdfast, Session
 from holdfast.model.config import InteractionsConfig
-from holdfast.model.node import NodeSpec, NodeStatus, Retry, ask
+from holdfast.model.node import NodeStatus
+from holdfast.model.node_spec import NodeSpec, Retry, ask
 from holdfast.model.run import RunStatus
 from holdfast.testing.clock import ManualClock
 from tests.unit.stores import Stores

@@ -88,8 +88,9 @@ async def test_a_principal_gives_away_only_what_is_theirs_to_answer(hold: Holdfa
     ada, bo = hold.as_principal(user="ada"), hold.as_principal(user="bo")
     q = await run.ask("Pay?", node="pay", assignees=["bo"])
     for to in ("ada", ["ada", "bo"], ()):
-        with pytest.raises(NotAssignee):
+        with pytest.raises(NotAssignee) as problem:
             await ada.interactions.reassign(q.id, to=to)
+        assert "they, or the operator" in problem.value.remedy
     with pytest.raises(NotAssignee):
         await ada.interactions.answer(q.id, "approved")
     assert (await bo.interactions.reassign(q.id, to="cy")).assignees == ("cy",)

@@ -8,7 +8,7 @@ from holdfast import Config, Holdfast, Session
 from holdfast.errors import NotFound
 from holdfast.handles.run import Run
 from holdfast.kernel.commit import Range, Read
-from holdfast.model.config import Limits, RunsConfig
+from holdfast.model.config import Limits, RunsConfig, SweepConfig
 from holdfast.operations import sweep
 from holdfast.operations.leave import leave
 from holdfast.services import run as service
@@ -24,10 +24,12 @@ async def s(hold: Holdfast) -> Session:
 
 async def ended(s: Session, id: str) -> Run:
     """A run with nodes, steps and a claim, that has ended."""
-    run = await s.runs.start("trip", id=id, nodes=["a", "b"])
+    run = await s.runs.start("trip", id=id, nodes=["a", "b"], variables={"to": "KIX"})
     async with run.claim():
+        await run.ask("Pay?", required=False)
         async with run.node("a") as node:
             await node.state.set("kept", id)
+            await node.variables.set("seen", id)
         await run.step("one", lambda: 1)
         await run.atomic("two", _two)
         return await run.complete()
@@ -42,7 +44,8 @@ async def keys(stores: Stores, scope: str = "session/s") -> set[str]:
     kernel = await stores.plain()
     views = await kernel.read([Read(scope, (), (Range("", 500),))], now_us=stores.clock.now_us())
     await kernel.close()
-    return {cell.key.split("/")[0] for cell in views[0].ranges[0]} & {"run", "node", "graph", "step", "run-claim"}
+    areas = {"run", "node", "graph", "step", "run-claim", "interaction", "variable"}
+    return {cell.key.split("/")[0] for cell in views[0].ranges[0]} & areas
 
 
 async def test_a_run_leaves_a_while_after_it_has_ended(stores: Stores, hold: Holdfast, s: Session) -> None:
@@ -130,3 +133,48 @@ async def test_runs_go_with_their_session(stores: Stores, hold: Holdfast, s: Ses
     assert await keys(stores) == set()
     await hold.sweep()
     assert (await hold.sweep()).runs == 0
+
+
+async def test_nothing_of_runs_is_left_after_the_end_of_their_session(stores: Stores, s: Session) -> None:
+    """Neither of one that has ended, nor of one that goes on."""
+    await ended(s, "r")
+    going = await s.runs.start("trip", id="going", nodes=["a"], variables={"to": "KIX"})
+    await going.ask("Pay?", node="a")
+    assert await keys(stores) >= {"run", "node", "graph", "step", "interaction", "variable"}
+    await s.end()
+    assert await keys(stores) == set()
+
+
+async def test_runs_that_are_too_many_leave_by_steps_that_look_at_a_few(stores: Stores) -> None:
+    """Each step looks at so many ends as its budget says; a later one at those that are new."""
+    hold = await stores.open(
+        config=Config(runs=RunsConfig(history_max=1, finished_ttl=None), sweep=SweepConfig(budget=2))
+    )
+    s = await hold.sessions.create(id="s")
+    for number in range(7):
+        run = await s.runs.start("trip", id=f"r{number}")
+        await run.complete()
+        stores.clock.advance(1)
+    await hold.sweep()
+    assert [run.id for run in (await hold.runs.list()).items] == ["r6"]
+    run = await s.runs.start("trip", id="new")
+    await run.complete()
+    assert (await hold.sweep()).runs == 1
+    assert [run.id for run in (await hold.runs.list()).items] == ["new"]
+
+
+async def test_variables_that_parallel_nodes_write_both_land(stores: Stores, hold: Holdfast, s: Session) -> None:
+    """Of two workers on one run, each with a handle of its own, whichever ends first."""
+    await s.runs.start("trip", id="r", nodes=["a", "b"])
+    one, other = await hold.runs.get("r"), await (await stores.open()).runs.get("r")
+    assert one is not None
+    assert other is not None
+    async with one.node("a") as a:
+        await a.variables.set("left", 1)
+        async with other.node("b") as b:
+            await b.variables.set("right", 2)
+            await other.variables.set("right", 2)
+        await one.variables.set("left", 1)
+    seen = await one.refresh()
+    assert (await seen.variables.get("left"), await seen.variables.get("right")) == (1, 2)
+    assert seen.is_done

@@ -17,7 +17,8 @@ from holdfast.model import graph
 from holdfast.model import node as nodes
 from holdfast.model import run as model
 from holdfast.model.graph import Board
-from holdfast.model.node import NodeRecord, NodeSpec
+from holdfast.model.node import NodeRecord
+from holdfast.model.node_spec import NodeSpec
 from holdfast.services import claim, step
 from holdfast.testing.mutants.mutant import breaks, mistake, with_checks
 
