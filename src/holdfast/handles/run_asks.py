@@ -7,8 +7,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from holdfast.errors import Conflict, Disabled, InvalidTransition, LeaseLost, LimitReached, NotFound, shown
-from holdfast.handles.asking import Asked, asked, check_enabled, check_room, counted, failure_question, unasked
+from holdfast.errors import Conflict, Disabled, InvalidTransition, LeaseLost, LimitReached, NotFound, TooLarge, shown
+from holdfast.handles.asking import (
+    Asked,
+    asked,
+    check_closable,
+    check_enabled,
+    check_room,
+    counted,
+    failure_question,
+    unasked,
+)
 from holdfast.handles.fence import lease_lost
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.interactions import RunInteractions, answer_to
@@ -77,7 +86,7 @@ class RunAsks(RunSteps):
 
         Raises InvalidTransition if the run has ended or the node is done, NotFound for a node that there is not,
         LimitReached beyond `Config.interactions.concurrent_max`, Disabled if questions are switched off, MissingExtra
-        for a schema without the extra "forms", InvalidValue and TooLarge.
+        for a schema without the extra "forms", InvalidValue, and TooLarge where it and an answer to it cannot be kept.
         """
         if node is not None:
             self._check_known([node])
@@ -208,7 +217,8 @@ class RunAsks(RunSteps):
         optional = node is not None and self._board.specs[node].optional
         if known is None or (wanted.required and not known[0].required):
             self._check_asks_for(node)
-            new[id] = wanted.record(id, record, node, round, optional=optional, at_us=work.now_us)
+            made = wanted.record(id, record, node, round, optional=optional, at_us=work.now_us)
+            new[id] = check_closable(self._store, made)
         if known is None:
             check_room(self._store.config.interactions, len(self._open), self.id)
             record = counted(record)
@@ -326,13 +336,14 @@ class RunAsks(RunSteps):
         try:
             check_enabled(config)
             check_room(config, len(self._open) + others, self.id)
-        except (Disabled, LimitReached) as problem:
+            id = wanted.identity(record, name, failed.round)
+            question = wanted.record(id, record, name, failed.round, optional=spec.optional, at_us=work.now_us)
+            check_closable(self._store, question)
+        except (Disabled, LimitReached, TooLarge) as problem:
             for open in self._open:
                 if version := self._questions[open.id][1]:
                     work.require(self._target.scope, Unchanged(interaction.key_of(self.id, open.id), version))
             return record, unasked(failed, problem), None
-        id = wanted.identity(record, name, failed.round)
-        question = wanted.record(id, record, name, failed.round, optional=spec.optional, at_us=work.now_us)
         return counted(record), failed.asking(question.id), question
 
 
