@@ -148,8 +148,11 @@ class Questions(RuleBasedStateMachine):
 
     @rule(who=WHO, node=st.sampled_from(NODES), name=st.sampled_from([*KINDS]))
     def ask(self, who: int, node: str, name: str) -> None:
-        """The same question is the same question, whoever asks, and whatever became of it."""
+        """The same question is the same question, whoever asks, and whatever became of it; unless it was withdrawn."""
         key, run = f"{node}{name}", self.run_of(who)
+        if key in self.asked and self.asked[key].became == ("cancelled",):
+            withdrawn = self.asked.pop(key)
+            self.asked[withdrawn.id] = withdrawn
         words: dict[str, Any] = {"timeout": "1h", "assignees": ["bo"], **KINDS[name].words}
         q = self.do(run.ask("Well?", node=node, key=key, **words))
         known = self.asked.setdefault(key, Asked(q.id, KINDS[name], node, self.now_s + HOUR))

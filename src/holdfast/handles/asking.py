@@ -50,15 +50,17 @@ class Asked(Struct, frozen=True):
     required: bool = True
     decides: bool = False
 
-    def identity(self, run: RunRecord, node: str | None, round: int) -> str:
-        """Its id in that place of a run."""
+    def identity(self, run: RunRecord, node: str | None, round: int, *, withdrawn: int = 0) -> str:
+        """Its id in that place of a run, where it was asked and withdrawn so often before."""
         key = f"digest/{self.question.digest}" if self.key is None else f"key/{self.key}"
-        return model.identity(run.salt, run.id, node, round, key)
+        return model.identity(run.salt, run.id, node, round, f"{withdrawn}/{key}" if withdrawn else key)
 
-    def record(self, run: RunRecord, node: str | None, round: int, *, optional: bool, at_us: int) -> InteractionRecord:
-        """The record of the question, asked now."""
+    def record(
+        self, id: str, run: RunRecord, node: str | None, round: int, *, optional: bool, at_us: int
+    ) -> InteractionRecord:
+        """The record of the question of that id, asked now."""
         return InteractionRecord(
-            self.identity(run, node, round),
+            id,
             run.id,
             self.question,
             self.question.digest,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdfast.errors import InvalidTransition, InvalidValue, NotFound, Unavailable, shown
+from holdfast.errors import InvalidTransition, InvalidValue, Unavailable, shown
 from holdfast.handles.measured import measured
 from holdfast.handles.run_asks import RunAsks
 from holdfast.handles.run_node import RunNode, Telling
@@ -70,7 +70,8 @@ class Run(RunAsks):
             await run.progress({"search": {"status": "completed", "output": 3}, "pay": "running"})
 
         "running" begins a try; "failed" ends it, and the node is ready again after its pause if it has tries left; else
-        the run fails, unless the node is optional or a question decides. "ready" begins another round of a node that
+        the run fails, unless the node is optional or a question decides. What a node asked and that is done without the
+        answer is withdrawn. "ready" begins another round of a node that
         was done, and of all that depends on it; not of one that is skipped because of others. What has begun may end
         while the run is paused; nothing begins.
 
@@ -136,27 +137,18 @@ class Run(RunAsks):
             if len(told) > 1:
                 self._put_back(before)
         if record.asked:
+            questions |= self._no_longer_asked(kept, work.now_us)
             record = self._waits_after(work, record, kept)
         return self._stage(work, Staged(record, kept, questions=questions))
-
-    def _check_known(self, names: Iterable[str]) -> None:
-        for name in names:
-            if name not in self._board.specs:
-                known = ", ".join([*self._board.specs][:20]) or "none"
-                raise NotFound(
-                    f"the run {self.id!r} has no node {shown(name)}; it has {known}",
-                    remedy="Name one of its nodes, or add it: `await run.add_nodes({…})`.",
-                    node=name,
-                )
 
     def _check(self, record: RunRecord, name: str, told: Told) -> RunRecord:
         """Raise InvalidTransition for what may not be told now; returns the record, which runs once a node does."""
         status = self._board.statuses[name]
-        if not (record.status is RunStatus.PAUSED and self._may_end(name, told.status)):
-            model.check_works(record)
+        if told.status is NodeStatus.RUNNING and self._asks_on(name) and record.waits:
+            record = record.moved(RunStatus.RUNNING, at_us=self._store.now_us())  # it asks again, and waits on
+        elif not (record.status is RunStatus.PAUSED and self._may_end(name, told.status)):
+            self._check_works() if record is self._record else model.check_works(record)
         nodes.check_move(name, status, told.status)
-        if told.status is NodeStatus.RUNNING and (open := self._still_open(self._board.record(name))):
-            raise nodes.waits_for_people(name, open)
         if told.status is NodeStatus.READY and status in nodes.DONE:
             self._board.check_begins_again(name)
         if record.status is RunStatus.PENDING:
@@ -165,14 +157,16 @@ class Run(RunAsks):
 
     def _may_end(self, name: str, to: NodeStatus) -> bool:
         """Whether that ends a try which is under way, and so may be told while the run is paused: completed, failed, or
-        given back. Of a node too that was paused itself, but not of one that waits for an answer."""
+        given back. Of a node too that was paused itself; one that waits for an answer may fail."""
         if to is NodeStatus.READY:
             return self._board.statuses[name] is NodeStatus.RUNNING
         before = self._board.record(name)
-        return to in (NodeStatus.COMPLETED, NodeStatus.FAILED) and before.is_open and not before.asks
+        return before.is_open and (to is NodeStatus.FAILED or (to is NodeStatus.COMPLETED and not before.asks))
 
     def _after(self, name: str, told: Told, at_us: int) -> NodeRecord:
         before, spec = self._board.record(name), self._board.specs[name]
+        if before.asks:
+            before = replace(before, asks=self._still_open(before))
         keeps = self._record.keeps_outputs
         ends = told.status in (NodeStatus.COMPLETED, NodeStatus.FAILED)
         if told.status is NodeStatus.RUNNING or (ends and not before.is_open):
@@ -289,7 +283,7 @@ class Run(RunAsks):
 
         def stage(work: Work) -> Staged:
             if self.status is not RunStatus.PAUSED:
-                model.check_works(self._record)
+                self._check_works()
             added = run.checked_specs(specs, bytes_max=limit, known=self._board.specs)
             if again := [name for name in added if name in self._board.specs]:
                 raise InvalidValue(f"the run has a node {again[0]!r} already", path=f"nodes.{again[0]}")

@@ -138,7 +138,7 @@ class RunWrites(RunView):
         record = self._record
         if not record.status.is_open:
             await self._check_held()
-            model.check_works(record)
+            self._check_works()
         if record.status is RunStatus.PENDING:
             record = record.moved(RunStatus.RUNNING, at_us=work.now_us)
         return self._stage(work, Staged(record))
@@ -151,7 +151,8 @@ class RunWrites(RunView):
     def _check_works(self) -> None:
         """Raise InvalidTransition unless work of it may be kept."""
         self._check_session()
-        model.check_works(self._record)
+        open = [id for id, (one, _) in self._questions.items() if one.is_pending and one.required]
+        model.check_works(self._record, open)
 
     async def _check_held(self) -> None:
         """Raise LeaseLost if it is held here, and was taken away: that is what is to be told then, and not what whoever

@@ -51,7 +51,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     round       how often it was gone through, from 1: a loop begins another
     seen        of those it depends on, in which round each was when this one began; those in their first are left out
     next_us     not before then is it to be tried
-    asks        the open questions that it waits for
+    asks        the open questions that it waits for; one that runs may have asked them in a try before
     token       of the claim under which it was begun: who holds the run by another knows that it was interrupted
     resumed     how often the run had been resumed when this was paused: the next time lets it go on
     """
@@ -89,7 +89,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
         return replace(self, asks=asks, status=NodeStatus.READY if ready else self.status)
 
     def begun(self, *, at_us: int, token: int, input: bytes | None) -> NodeRecord:
-        """It runs: another try; or the same again, if it was paused in the midst of it."""
+        """It runs: another try; or the same again, if it was paused in the midst of it. What it asked is open still."""
         same = self.is_open and self.status is not NodeStatus.RUNNING
         return replace(
             self,
@@ -98,7 +98,6 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
             next_us=None,
             started_us=at_us,
             ended_us=None,
-            asks=(),
             token=token,
             input=self.input if input is None else Raw(input),
             output=NULL,
@@ -119,22 +118,27 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
         )
 
     def failed(self, spec: NodeSpec, *, at_us: int, error: bytes) -> NodeRecord:
-        """This try failed: it is ready for the next once its pause is over, or failed for good."""
+        """This try failed: it is ready for the next once its pause is over, and has its answers; or failed for good."""
         attempt = max(self.attempt, 1)
         more = spec.retry is not None and attempt <= spec.retry.times
         return replace(
             self,
-            status=NodeStatus.READY if more else NodeStatus.FAILED,
+            status=self._goes_on if more else NodeStatus.FAILED,
             attempt=attempt,
             next_us=at_us + spec.retry.pause_us(attempt) if more and spec.retry is not None else None,
             ended_us=at_us,
             error=Raw(error),
-            asks=(),
+            asks=self.asks if more else (),
         )
+
+    @property
+    def _goes_on(self) -> NodeStatus:
+        """What it is between two tries."""
+        return NodeStatus.PAUSED if self.asks else NodeStatus.READY
 
     def given_back(self) -> NodeRecord:
         """It is as before this try, which counts for nothing."""
-        return replace(self, status=NodeStatus.READY, attempt=self.attempt - 1, started_us=None, token=0)
+        return replace(self, status=self._goes_on, attempt=self.attempt - 1, started_us=None, token=0)
 
     def again(self) -> NodeRecord:
         """It begins another round, with all its tries."""
@@ -146,9 +150,9 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
         return replace(self, status=NodeStatus.PAUSED, asks=asks, next_us=None)
 
     def set_to(self, status: NodeStatus, *, at_us: int) -> NodeRecord:
-        """It is skipped, or ready after a pause."""
+        """It is skipped, or ready after a pause; it waits for no answer."""
         ended = at_us if status is NodeStatus.SKIPPED else self.ended_us
-        return replace(self, status=status, ended_us=ended, next_us=None)
+        return replace(self, status=status, ended_us=ended, next_us=None, asks=())
 
     def paused(self, *, resumed: int) -> NodeRecord:
         """It is paused in a run that was resumed so often."""
@@ -190,17 +194,6 @@ def check_move(node: str, status: NodeStatus, to: NodeStatus) -> None:
         status=status,
         to=to,
         allowed=tuple(moves),
-    )
-
-
-def waits_for_people(node: str, open: tuple[str, ...]) -> InvalidTransition:
-    """The error that says that a node does not begin before those questions are closed."""
-    return InvalidTransition(
-        f"the node {shown(node)} waits for an answer and cannot become running",
-        remedy="Answer its questions, or withdraw them: `run.interactions.pending` has them.",
-        node=node,
-        to=NodeStatus.RUNNING,
-        interactions=open,
     )
 
 
