@@ -52,7 +52,9 @@ def test_every_page_can_be_reached_from_the_index() -> None:
 
 def test_every_example_has_its_line() -> None:
     listed = LINK.findall(EXAMPLES.read_text(encoding="utf-8"))
-    assert sorted(name for name in listed if "/" not in name) == sorted(one.name for one in EXAMPLES.parent.glob("*.py"))
+    assert sorted(name for name in listed if "/" not in name) == sorted(
+        one.name for one in EXAMPLES.parent.glob("*.py")
+    )
 
 
 def test_a_broken_link_is_reported(tmp_path: Path) -> None:
