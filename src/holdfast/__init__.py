@@ -41,14 +41,14 @@ _HOMES = {
     "Message": "model.message",
     "MessagesConfig": "model.config",
     "Node": "model.node",
-    "NodeSpec": "model.node",
+    "NodeSpec": "model.node_spec",
     "NodeStatus": "model.node",
     "NotFound": "errors",
     "Page": "model.page",
     "PastValue": "model.state",
     "Progress": "model.budget",
     "RetentionConfig": "model.config",
-    "Retry": "model.node",
+    "Retry": "model.node_spec",
     "Run": "handles.run",
     "RunClaim": "handles.run_claim",
     "RunNode": "handles.run_node",
@@ -77,7 +77,7 @@ _HOMES = {
     "Variables": "handles.variables",
     "VariablesConfig": "model.config",
     "Why": "model.state",
-    "ask": "model.node",
+    "ask": "model.node_spec",
 }
 
 __all__ = list(_HOMES)

@@ -44,7 +44,8 @@ from holdfast.model.health import Health
 from holdfast.model.interaction import Answer
 from holdfast.model.keyring import KeyRing
 from holdfast.model.message import Message
-from holdfast.model.node import Node, NodeSpec, NodeStatus, Retry, ask
+from holdfast.model.node import Node, NodeStatus
+from holdfast.model.node_spec import NodeSpec, Retry, ask
 from holdfast.model.page import Page
 from holdfast.model.run import RunStatus
 from holdfast.model.runtime import Buffered

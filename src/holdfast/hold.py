@@ -203,8 +203,8 @@ class Holdfast(Face):
             return await count_due(store, retention_us=retention_us)
         total, failed = SweepReport(more=True), None
         while total.more:
-            report, problem = await sweep_step(store, retention_us=retention_us)
-            total, failed = added(total, report), failed or problem
+            step = await sweep_step(store, retention_us=retention_us)
+            total, failed = added(total, step.report), failed or step.problem
         if failed is not None:  # it has held up nothing else
             raise failed
         return total

@@ -21,6 +21,7 @@ TOLD_WITH: Mapping[str, str] = {
     "graph": "run",
     "moment": "config",
     "node": "run",
+    "node_spec": "run",
     "page": "session",
     "patch": "checkpoint",
     "session_filter": "session",

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from holdfast.model.node import NodeSpec, Retry
+from holdfast.model.node_spec import NodeSpec, Retry
 
 DONE = ("completed", "failed", "skipped")
 ENDS = ("completed", "failed", "cancelled")

@@ -34,7 +34,8 @@ from holdfast.errors import (
 )
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.run import Run
-from holdfast.model.node import NodeSpec, NodeStatus, ask
+from holdfast.model.node import NodeStatus
+from holdfast.model.node_spec import NodeSpec, ask
 from tests.unit.stores import Stores
 
 T = TypeVar("T")
@@ -147,8 +148,11 @@ class Questions(RuleBasedStateMachine):
 
     @rule(who=WHO, node=st.sampled_from(NODES), name=st.sampled_from([*KINDS]))
     def ask(self, who: int, node: str, name: str) -> None:
-        """The same question is the same question, whoever asks, and whatever became of it."""
+        """The same question is the same question, whoever asks, and whatever became of it; unless it was withdrawn."""
         key, run = f"{node}{name}", self.run_of(who)
+        if key in self.asked and self.asked[key].became == ("cancelled",):
+            withdrawn = self.asked.pop(key)
+            self.asked[withdrawn.id] = withdrawn
         words: dict[str, Any] = {"timeout": "1h", "assignees": ["bo"], **KINDS[name].words}
         q = self.do(run.ask("Well?", node=node, key=key, **words))
         known = self.asked.setdefault(key, Asked(q.id, KINDS[name], node, self.now_s + HOUR))

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from holdfast import Session
 from holdfast.errors import InvalidTransition, InvalidValue, NotFound
 from holdfast.handles.run import Run
-from holdfast.model.node import NodeSpec
+from holdfast.model.node_spec import NodeSpec
 from tests.model_based.run_model import ALLOWED, ENDS, Refused, RunModel, Told, spec
 from tests.model_based.run_picture import expected, pictured, shown, tells
 from tests.unit.stores import Stores

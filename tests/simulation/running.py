@@ -26,7 +26,8 @@ from holdfast.handles.transaction import SessionTransaction
 from holdfast.kernel.contract import Kernel
 from holdfast.kernel.line import decode_lines
 from holdfast.model.cause import decode_cause
-from holdfast.model.node import NodeRecord, NodeSpec
+from holdfast.model.node import NodeRecord
+from holdfast.model.node_spec import NodeSpec
 from holdfast.model.run import RunRecord
 from holdfast.services import claim
 from holdfast.testing.clock import SeededIds

@@ -46,6 +46,9 @@ ROUNDS_MAX = 10_000
 WORK_MAX = 500_000
 """Rounds times places of a template."""
 
+LOOKS_MAX = 1_000_000
+"""Parts of values that the filters and comparisons of one rendering look at, together; four characters are one."""
+
 MARK_CHARS_MAX = 256
 """Characters of one mark in braces, but for comments."""
 
@@ -96,6 +99,8 @@ def checked(text: object) -> str:
     """The text of a template; raises InvalidValue for what is no text, TooLarge for too much of it."""
     if not isinstance(text, str):
         raise InvalidValue(f"a template is text, not {shown(text)}", path="template")
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise InvalidValue("a template has half of a surrogate pair in it, which is no text", path="template")
     if len(text) > TEMPLATE_CHARS_MAX:
         raise TooLarge(
             f"the template has {len(text):,} characters; the limit is {TEMPLATE_CHARS_MAX:,}",
@@ -178,13 +183,15 @@ def too_long() -> TooLarge:
 
 
 class Fuel:
-    """What is left of the rounds and characters that one rendering may take."""
+    """What is left of the rounds and characters that one rendering may take, and of what it may look at."""
 
-    __slots__ = ("_chars", "_most", "_rounds")
+    __slots__ = ("_chars", "_looks", "_most", "_rounds", "_sizes")
 
     def __init__(self, places: int) -> None:
         self._most = self._rounds = min(ROUNDS_MAX, WORK_MAX // max(places, 1))
         self._chars = OUTPUT_CHARS_MAX
+        self._looks = LOOKS_MAX
+        self._sizes: dict[int, tuple[Any, int]] = {}
 
     def round(self, count: int = 1) -> None:
         """Take rounds of a loop; raises TemplateError."""
@@ -197,6 +204,26 @@ class Fuel:
         self._chars -= chars
         if self._chars < 0:
             raise too_long()
+
+    def look(self, value: Any) -> None:
+        """Take what it costs to go through a value whole; raises TemplateError."""
+        self._looks -= self._size(value)
+        if self._looks < 0:
+            raise TemplateError(f"the template looks at more than {LOOKS_MAX:,} parts of values", looks=LOOKS_MAX)
+
+    def _size(self, value: Any) -> int:
+        kind = type(value)
+        if kind is str:
+            return 1 + len(value) // 4
+        if kind not in (list, dict, tuple):
+            return len(value) if kind is range else 1
+        known = self._sizes.get(id(value))
+        if known is not None:
+            return known[1]
+        parts = value.values() if kind is dict else value
+        size = 1 + len(value) + sum(self._size(part) for part in parts)
+        self._sizes[id(value)] = (value, size)  # kept with it, so that its id stands for nothing else
+        return size
 
 
 def places_of(text: str, *openings: str) -> int:

@@ -126,12 +126,18 @@ class HandlebarsTemplate:
             fuel.text(args[0])
             return ""
 
+        def lookup(args: list[Any], _: object) -> Any:
+            collection, key = (*args, None, None)[:2]
+            fuel.look(collection)  # the library has copied it
+            value = found(collection, (key,)) if type(key) in (str, int) else ABSENT
+            return None if value is ABSENT else value
+
         try:
             return render_program(
                 self._program,
                 dict(values),
                 data=None,
-                helpers={_SHOW: show, _ENTER: enter, _LOOKUP: _lookup},
+                helpers={_SHOW: show, _ENTER: enter, _LOOKUP: lookup},
                 partials={},
                 escape_html=False,
                 strict=False,
@@ -210,9 +216,3 @@ def _steps(parts: list[str]) -> Iterator[str]:
         begun = begun or part not in _WORDS
         if begun and part not in (".", "this"):
             yield part
-
-
-def _lookup(args: list[Any], _: object) -> Any:
-    collection, key = (*args, None, None)[:2]
-    value = found(collection, (key,)) if type(key) in (str, int) else ABSENT
-    return None if value is ABSENT else value

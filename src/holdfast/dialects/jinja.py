@@ -5,8 +5,9 @@
 What a template may be made of is a list (`_ALLOWED`), and anything else is refused before it is compiled: macros, calls
 but for `range`, includes, imports, inheritance, blocks. `a.b` and `a["b"]` are keys and indexes, never attributes. What
 makes loops, or text out of text, is counted while it runs: loops in `counted`, `~` in `joined`, `+` and `*` in
-`call_binop`, output piece by piece. The namespaces are written without their dollar, `vars.city`, `flow.state.cart`,
-`session.user`, and hide variables of these names, which are `vars.session` and so on.
+`call_binop`, what is filtered or compared in `looked`, output piece by piece. The namespaces are written without their
+dollar, `vars.city`, `flow.state.cart`, `session.user`, and hide variables of these names, which are `vars.session` and
+so on.
 
 Tried and rejected: minijinja, a sixth of the time and with fuel for instructions, but what a template may be made of
 cannot be looked at from Python, and forty times `{% set a = a ~ a %}` ends the process for want of memory.
@@ -14,7 +15,7 @@ cannot be looked at from Python, and forty times `{% set a = a ~ a %}` ends the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Template, Undefined, nodes, pass_context
@@ -25,11 +26,8 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from holdfast.dialects.dialect import (
-    FLOW,
     NESTED_MAX,
     ROUNDS_MAX,
-    SESSION,
-    VARS,
     Fuel,
     Missing,
     Path,
@@ -41,9 +39,8 @@ from holdfast.dialects.dialect import (
     places_of,
     refused,
 )
+from holdfast.dialects.jinja_paths import NAMESPACES, path_of, paths_of, single_path, written_in
 from holdfast.errors import HoldfastError, MissingVariable, TemplateError
-
-NAMESPACES: Mapping[str, str] = {"vars": VARS, "flow": FLOW, "session": SESSION}
 
 INT_BITS_MAX = 128
 """Bits of a whole number that a template makes."""
@@ -60,10 +57,12 @@ _ALLOWED = (
 _OF_LOOP = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length", "depth", "depth0"})
 _FUEL = "$fuel"  # no template can write such a name
 _COUNTED, _JOINED, _PLACED = "$counted", "$joined", "$placed"
+_LOOKED = "$looked"
 _SAFE = (
     *("default", "d", "upper", "lower", "capitalize", "title", "trim", "length", "count", "first", "last"),
     *("int", "float", "abs", "sort", "min", "max"),
 )
+_AT_ONCE = frozenset({"default", "d", "length", "count", "first", "last"})
 
 
 class _Values(ImmutableSandboxedEnvironment):
@@ -148,6 +147,15 @@ def _joined(context: Context, values: Sequence[Any], between: str = "") -> str:
 
 
 @pass_context
+def _looked(context: Context, value: Any) -> Any:
+    """What a filter or a comparison goes through."""
+    if not isinstance(value, (str, int, float, list, dict, tuple, range, Undefined, type(None))):
+        raise TemplateError("a filter takes a value, and no part of the template itself")
+    _fuel(context).look(value)
+    return value
+
+
+@pass_context
 def _replaced(context: Context, value: Any, old: Any, new: Any) -> str:
     """A text with another one in the place of a part of it."""
     text, part, instead = _final(value), _final(old), _final(new)
@@ -195,6 +203,7 @@ def _environment(undefined: type[Undefined]) -> _Values:
         _COUNTED: _counted,
         _JOINED: _joined,
         _PLACED: _placed,
+        _LOOKED: _looked,
         "join": _joined,
         "replace": _replaced,
         "reverse": _reversed,
@@ -228,10 +237,10 @@ class JinjaTemplate:
         self._places = places
         _check(tree, 0)
         free = find_undeclared_variables(tree)
-        self.paths: Sequence[Path] = tuple(dict.fromkeys(_paths(tree, free)))
+        self.paths: Sequence[Path] = tuple(dict.fromkeys(paths_of(tree, free)))
         """See `Compiled.paths`."""
-        self._single = _single(tree)
-        self._written = frozenset(_written(tree))
+        self._single = single_path(tree)
+        self._written = frozenset(written_in(tree))
         _prepare(tree)
         code = _LENIENT.compile(tree)
         self._templates: dict[Missing, Template] = {
@@ -319,51 +328,6 @@ def _is_known(node: nodes.Filter) -> bool:
     return not node.name.startswith("$") and node.name in _LENIENT.filters and node.node is not None
 
 
-def _paths(node: nodes.Node, free: set[str]) -> Iterator[Path]:
-    path = _path(node)
-    if path:
-        if path[0] in free:
-            yield (NAMESPACES.get(str(path[0]), path[0]), *path[1:])
-        return
-    for child in node.iter_child_nodes():
-        yield from _paths(child, free)
-
-
-def _path(node: nodes.Node) -> Path:
-    """The path that a node is, if it is one."""
-    steps: list[str | int] = []
-    while True:
-        if isinstance(node, nodes.Getattr):
-            steps.append(node.attr)
-        elif (
-            isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and type(node.arg.value) in (str, int)
-        ):
-            steps.append(node.arg.value)
-        else:
-            break
-        node = node.node
-    if not all(type(step) in (str, int) for step in steps):
-        return ()
-    return (node.name, *reversed(steps)) if isinstance(node, nodes.Name) and node.ctx == "load" else ()
-
-
-def _written(tree: nodes.Template) -> Iterator[str]:
-    """The names that are written in a template, by themselves and as paths."""
-    for node in tree.find_all((nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const)):
-        path = _path(node)
-        if path:
-            yield named(path)
-        yield from (str(getattr(node, name))[:80] for name in ("name", "attr", "value") if hasattr(node, name))
-
-
-def _single(tree: nodes.Template) -> Path | None:
-    """The path that a template is, if it is that and nothing else."""
-    if len(tree.body) != 1 or not isinstance(tree.body[0], nodes.Output) or len(tree.body[0].nodes) != 1:
-        return None
-    path = _path(tree.body[0].nodes[0])
-    return (NAMESPACES.get(str(path[0]), path[0]), *path[1:]) if path else None
-
-
 def _prepare(node: nodes.Node) -> None:
     """Let what runs be counted, and each place say what it is."""
     for child in node.iter_child_nodes():
@@ -372,14 +336,25 @@ def _prepare(node: nodes.Node) -> None:
         node.iter = _filter(node.iter, _COUNTED)
     elif isinstance(node, nodes.Output):
         node.nodes = [
-            _filter(one, _PLACED, nodes.Const(named(path))) if (path := _path(one)) else one for one in node.nodes
+            _filter(one, _PLACED, nodes.Const(named(path))) if (path := path_of(one)) else one for one in node.nodes
         ]
     for name in node.fields:
         value = getattr(node, name)
-        if isinstance(value, nodes.Concat):
-            setattr(node, name, _concat(value))
-        elif isinstance(value, list):
-            setattr(node, name, [_concat(one) if isinstance(one, nodes.Concat) else one for one in value])
+        if isinstance(value, list):
+            setattr(node, name, list(map(_counting, value)))
+        else:
+            setattr(node, name, _counting(value))
+
+
+def _counting(value: Any) -> Any:
+    """A part of a template, with what it does counted."""
+    if isinstance(value, nodes.Concat):
+        return _concat(value)
+    if isinstance(value, (nodes.Compare, nodes.Operand)):
+        value.expr = _filter(value.expr, _LOOKED)
+    elif isinstance(value, nodes.Filter) and not value.name.startswith("$") and value.name not in _AT_ONCE:
+        value.node = _filter(value.node, _LOOKED)
+    return value
 
 
 def _concat(node: nodes.Concat) -> nodes.Filter:

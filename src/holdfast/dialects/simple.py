@@ -22,6 +22,7 @@ from holdfast.dialects.dialect import (
     OUTPUT_CHARS_MAX,
     PLACES_MAX,
     STEPS_MAX,
+    Fuel,
     Missing,
     Path,
     absent,
@@ -91,12 +92,13 @@ class Simple:
 class SimpleTemplate:
     """See `Compiled`: the text between the places, and the places."""
 
-    __slots__ = ("_literal_chars", "_parts", "_places", "paths")
+    __slots__ = ("_filters", "_literal_chars", "_parts", "_places", "paths")
 
     def __init__(self, parts: list[str | _Place]) -> None:
         self._parts = [part if type(part) is str else "" for part in parts]
         self._places = [(n, *part) for n, part in enumerate(parts) if isinstance(part, _Place)]
         self._literal_chars = sum(map(len, self._parts))
+        self._filters = any(place[3] for place in self._places)
         self.paths: tuple[Path, ...] = tuple(dict.fromkeys((root, *steps) for _, root, steps, _, _ in self._places))
         """See `Compiled.paths`."""
 
@@ -104,12 +106,13 @@ class SimpleTemplate:
         """See `Compiled.render`."""
         parts = self._parts.copy()
         chars = self._literal_chars
+        fuel = Fuel(1) if self._filters else None
         for n, root, steps, filters, source in self._places:
             value = values.get(root, ABSENT)
             if steps:
                 value = found(value, steps)
-            if filters:
-                value = _filtered(value, filters)
+            if fuel is not None and filters:
+                value = _filtered(value, filters, fuel)
             if value is ABSENT:
                 value = _instead(missing, root, steps, source)
             elif type(value) is not str:
@@ -125,7 +128,7 @@ class SimpleTemplate:
         if len(self._parts) != 1 or not self._places:
             return self.render(values, missing)
         [(_, root, steps, filters, source)] = self._places
-        value = _filtered(found(values.get(root, ABSENT), steps), filters)
+        value = _filtered(found(values.get(root, ABSENT), steps), filters, Fuel(1))
         if value is ABSENT:
             return None if missing == "empty" else _instead(missing, root, steps, source)
         return value
@@ -241,12 +244,15 @@ class _Reader:
 # --- filters ----------------------------------------------------------------------------------------
 
 
-def _filtered(value: Any, filters: tuple[_Filter, ...]) -> Any:
+def _filtered(value: Any, filters: tuple[_Filter, ...], fuel: Fuel) -> Any:
     for name, argument in filters:
         if name == "default":
             value = argument if value is ABSENT else value
         elif value is not ABSENT:
+            fuel.look(value)
             value = _FILTERS[name][1](value, argument)
+            if type(value) is str and len(value) > OUTPUT_CHARS_MAX:  # text grows by each `json`
+                raise too_long()
     return value
 
 

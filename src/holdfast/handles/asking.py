@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from holdfast.errors import Disabled, HoldfastError, InvalidValue, LimitReached, shown
+from holdfast.errors import Disabled, HoldfastError, InvalidValue, LimitReached, TooLarge, shown
 from holdfast.handles.store import Store
 from holdfast.kernel import codec
 from holdfast.kernel.keys import check_name
@@ -27,9 +27,13 @@ from holdfast.model.interaction import (
     OnTimeout,
     Question,
 )
-from holdfast.model.node import Ask, NodeRecord
+from holdfast.model.node import NodeRecord
+from holdfast.model.node_spec import Ask
 from holdfast.model.run import RunRecord
-from holdfast.services import session
+from holdfast.services import interaction, session
+
+ANSWER_SHARE = 16
+"""Of what a value may have at most, so much is left for who answered, beside what is known of the answer beforehand."""
 
 
 class Asked(Struct, frozen=True):
@@ -46,15 +50,17 @@ class Asked(Struct, frozen=True):
     required: bool = True
     decides: bool = False
 
-    def identity(self, run: RunRecord, node: str | None, round: int) -> str:
-        """Its id in that place of a run."""
+    def identity(self, run: RunRecord, node: str | None, round: int, *, withdrawn: int = 0) -> str:
+        """Its id in that place of a run, where it was asked and withdrawn so often before."""
         key = f"digest/{self.question.digest}" if self.key is None else f"key/{self.key}"
-        return model.identity(run.salt, run.id, node, round, key)
+        return model.identity(run.salt, run.id, node, round, f"{withdrawn}/{key}" if withdrawn else key)
 
-    def record(self, run: RunRecord, node: str | None, round: int, *, optional: bool, at_us: int) -> InteractionRecord:
-        """The record of the question, asked now."""
+    def record(
+        self, id: str, run: RunRecord, node: str | None, round: int, *, optional: bool, at_us: int
+    ) -> InteractionRecord:
+        """The record of the question of that id, asked now."""
         return InteractionRecord(
-            self.identity(run, node, round),
+            id,
             run.id,
             self.question,
             self.question.digest,
@@ -258,6 +264,24 @@ def check_room(config: InteractionsConfig, pending: int, run: str) -> None:
             limit=config.concurrent_max,
             run=run,
         )
+
+
+def check_closable(store: Store, record: InteractionRecord) -> InteractionRecord:
+    """A question, if it may be kept with whatever closes it: what is approved of an edit, a default or an option is
+    kept beside it once more, and who answered. Raises TooLarge: it would be asked for ever."""
+    limit = store.limits.value_bytes_max
+    size = max(interaction.size_of(closed) for closed in record.outcomes()) + limit // ANSWER_SHARE
+    if size > limit:
+        raise TooLarge(
+            f"the question and its answer take {size} bytes together; the limit is {limit} (value_bytes_max): what is "
+            "approved of an edit, a default or an option is kept with the answer once more",
+            remedy="Keep what is large as state, and name its key in the payload; ask for a short value.",
+            what="question",
+            run=record.run,
+            size=size,
+            limit=limit,
+        )
+    return record
 
 
 def counted(record: RunRecord) -> RunRecord:

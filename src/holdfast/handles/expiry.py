@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -52,14 +53,25 @@ async def make_way(store: Store, scope: str) -> bool:
     return has_expired or not head.live
 
 
-async def sweep_step(store: Store, *, retention_us: int | None) -> tuple[SweepReport, Exception | None]:
-    """One step of a sweep: up to the configured budget of whatever is to be swept; `more`: another one is needed. And
-    the first thing that failed, if any did, which holds up nothing else.
+class Step(NamedTuple):
+    """What a step of a sweep did; the first thing that failed, if any did; and whether a whole part of it failed, as
+    where the store does not answer, and not only what was to be done about single things."""
+
+    report: SweepReport
+    problem: Exception | None = None
+    blocked: bool = False
+
+
+async def sweep_step(store: Store, *, retention_us: int | None) -> Step:
+    """One step of a sweep: up to the configured budget of whatever is to be swept; `more`: another one is needed. What
+    fails holds up nothing else.
 
     Harmless at any time and in any number of processes: each thing is done by a commit on the condition that it is to
     be done still.
     """
-    report, failed = SweepReport(), None
+    report = SweepReport()
+    problems: list[Exception] = []
+    blocked = False
     for part in (
         _expire,
         partial(_retire, retention_us=retention_us),
@@ -73,49 +85,60 @@ async def sweep_step(store: Store, *, retention_us: int | None) -> tuple[SweepRe
         _sweep_store,
     ):
         try:
-            done = await part(store)
+            done = await part(store, problems)
         except Closed:
             raise
         except Exception as problem:  # for the caller to raise, when everything had its turn
-            failed = failed or problem
+            problems.append(problem)
+            blocked = True
         else:
             report = replace(added(report, done), more=report.more or done.more)
-    return report, failed
+    return Step(report, next(iter(problems), None), blocked)
 
 
-async def _expire(store: Store) -> SweepReport:
+async def _expire(store: Store, problems: list[Exception]) -> SweepReport:
     now_us, most = store.now_us(), store.config.sweep.budget
-    expired, more = await sweep.each(_works(store), "session", sweep.expire_due, until_us=now_us, most=most)
+    expired, more = await sweep.each(
+        _works(store), "session", sweep.expire_due, until_us=now_us, most=most, problems=problems
+    )
     return SweepReport(expired, more=more)
 
 
-async def _retire(store: Store, *, retention_us: int | None) -> SweepReport:
+async def _retire(store: Store, problems: list[Exception], *, retention_us: int | None) -> SweepReport:
     if retention_us is None:
         return SweepReport()
     until_us, most = store.now_us() - retention_us, store.config.sweep.budget
-    retired, more = await sweep.each(_works(store), "ended", sweep.retire_due, until_us=until_us, most=most)
+    retired, more = await sweep.each(
+        _works(store), "ended", sweep.retire_due, until_us=until_us, most=most, problems=problems
+    )
     return SweepReport(retired=retired, more=more)
 
 
-async def _let_runs_leave(store: Store) -> SweepReport:
+async def _let_runs_leave(store: Store, problems: list[Exception]) -> SweepReport:
     config, most, left, more = store.config.runs, store.config.sweep.budget, 0, False
     operations_max = store.kernel.traits.operations_max
     if config.finished_ttl is not None:
         until_us = store.now_us() - to_us(config.finished_ttl, "runs.finished_ttl")
         take = partial(leave, operations_max=operations_max)
-        left, more = await sweep.each(_works(store), "run", take, until_us=until_us, most=most)
+        left, more = await sweep.each(_works(store), "run", take, until_us=until_us, most=most, problems=problems)
     if config.history_max is not None:
         looked = store.of_loop(LookedAt, LookedAt, LookedAt.close)
         too_many, following = await sweep.beyond(_works(store)(), config.history_max, lo=looked.until, limit=most)
         for found in too_many[:most]:
-            left += await leave(_works(store), found, operations_max=operations_max)
+            try:
+                left += await leave(_works(store), found, operations_max=operations_max)
+            except Closed:
+                raise
+            except Exception as problem:
+                problems.append(problem)
         if len(too_many) < most:  # else there may be more of the same
             looked.until = order_of(max(store.now_us() - AGAIN_US, 0)) if following is None else following
-        more = more or len(too_many) >= most or following is not None
+        goes_on = len(too_many) >= most or following is not None
+        more = more or (goes_on and (left > 0 or not problems))  # what fails is not tried for ever
     return SweepReport(runs=left, more=more)
 
 
-async def _time_out(store: Store) -> SweepReport:
+async def _time_out(store: Store, problems: list[Exception]) -> SweepReport:
     """Questions that nobody answered in time. One that is gone meanwhile, or was answered, is left."""
 
     async def take(_: Callable[[], Work], found: Found) -> bool:
@@ -126,11 +149,11 @@ async def _time_out(store: Store) -> SweepReport:
             return False
 
     now_us, most = store.now_us(), store.config.sweep.budget
-    done, more = await sweep.each(_works(store), "interaction", take, until_us=now_us, most=most)
+    done, more = await sweep.each(_works(store), "interaction", take, until_us=now_us, most=most, problems=problems)
     return SweepReport(timed_out=done, more=more)
 
 
-async def _wind_up(store: Store) -> SweepReport:
+async def _wind_up(store: Store, problems: list[Exception]) -> SweepReport:
     """What has ended, and of which whoever ended it has left something open."""
     means = replace(means_of(store), work=_works(store))
 
@@ -138,33 +161,37 @@ async def _wind_up(store: Store) -> SweepReport:
         return await wind_up(means, found.scope, found.key)
 
     now_us, most = store.now_us(), store.config.sweep.budget
-    _, more = await sweep.each(_works(store), "ending", take, until_us=now_us, most=most)
+    _, more = await sweep.each(_works(store), "ending", take, until_us=now_us, most=most, problems=problems)
     return SweepReport(more=more)
 
 
-async def _remove_dead_beats(store: Store) -> SweepReport:
+async def _remove_dead_beats(store: Store, _: list[Exception]) -> SweepReport:
     await remove_dead_beats(store)
     return SweepReport()
 
 
-async def _thin_out(store: Store) -> SweepReport:
+async def _thin_out(store: Store, _: list[Exception]) -> SweepReport:
     return SweepReport(displaced=await thin_out(store))
 
 
-async def _carry_on(store: Store) -> SweepReport:
+async def _carry_on(store: Store, _: list[Exception]) -> SweepReport:
     """An erasure that was interrupted: `more` if there is another one."""
     return SweepReport(more=await carry_on(store))
 
 
-async def _give_up(store: Store) -> SweepReport:
+async def _give_up(store: Store, problems: list[Exception]) -> SweepReport:
     """Checkpoints and forks that were begun, and with which nobody went on."""
     now_us, most = store.now_us(), store.config.sweep.budget
-    checkpoints, more = await sweep.each(_works(store), "checkpoint", checkpoint.give_up, until_us=now_us, most=most)
-    forks, more_forks = await sweep.each(_works(store), "fork", fork.give_up, until_us=now_us, most=most)
+    checkpoints, more = await sweep.each(
+        _works(store), "checkpoint", checkpoint.give_up, until_us=now_us, most=most, problems=problems
+    )
+    forks, more_forks = await sweep.each(
+        _works(store), "fork", fork.give_up, until_us=now_us, most=most, problems=problems
+    )
     return SweepReport(unfinished=checkpoints + forks, more=more or more_forks)
 
 
-async def _sweep_store(store: Store) -> SweepReport:
+async def _sweep_store(store: Store, _: list[Exception]) -> SweepReport:
     swept = await sweep_store(store, budget=store.config.sweep.budget)
     return SweepReport(cells=swept.cells, records=swept.records, scopes=swept.scopes, more=swept.more)
 

@@ -194,12 +194,12 @@ class Interaction:
                     await self._wait(until_s)
         except NotFound as gone:
             raise model.withdrawn(self.id, "its run or session is gone") from gone
-        given = self._record.given
-        if given is None:
-            raise model.withdrawn(self.id)
         if self._on_answer is not None:
             with standing_still():  # others may hold the run by now
                 await self._on_answer()
+        given = self._record.given
+        if given is None:
+            raise model.withdrawn(self.id)
         return answer_of(self._record, given)
 
     async def _wait(self, until_s: float | None) -> None:

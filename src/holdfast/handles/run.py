@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdfast.errors import InvalidTransition, InvalidValue, NotFound, Unavailable, shown
+from holdfast.errors import InvalidTransition, InvalidValue, Unavailable, shown
 from holdfast.handles.measured import measured
 from holdfast.handles.run_asks import RunAsks
 from holdfast.handles.run_node import RunNode, Telling
@@ -23,7 +23,7 @@ from holdfast.kernel.work import Work
 from holdfast.model import node as nodes
 from holdfast.model import run as model
 from holdfast.model.interaction import InteractionRecord
-from holdfast.model.node import NodeRecord, NodeStatus
+from holdfast.model.node import NodeRecord, NodeStatus, Trial
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.services import change, run, session
 
@@ -35,6 +35,10 @@ class Told(Struct, frozen=True):
     input: bytes | None = None
     output: bytes | None = None
     error: bytes | None = None
+
+
+class _OverError(Exception):
+    """There is nothing to tell of a try."""
 
 
 def _shown(told: Told) -> dict[str, Any]:
@@ -66,7 +70,8 @@ class Run(RunAsks):
             await run.progress({"search": {"status": "completed", "output": 3}, "pay": "running"})
 
         "running" begins a try; "failed" ends it, and the node is ready again after its pause if it has tries left; else
-        the run fails, unless the node is optional or a question decides. "ready" begins another round of a node that
+        the run fails, unless the node is optional or a question decides. What a node asked and that is done without the
+        answer is withdrawn. "ready" begins another round of a node that
         was done, and of all that depends on it; not of one that is skipped because of others. What has begun may end
         while the run is paused; nothing begins.
 
@@ -132,27 +137,18 @@ class Run(RunAsks):
             if len(told) > 1:
                 self._put_back(before)
         if record.asked:
+            questions |= self._no_longer_asked(kept, work.now_us)
             record = self._waits_after(work, record, kept)
         return self._stage(work, Staged(record, kept, questions=questions))
-
-    def _check_known(self, names: Iterable[str]) -> None:
-        for name in names:
-            if name not in self._board.specs:
-                known = ", ".join([*self._board.specs][:20]) or "none"
-                raise NotFound(
-                    f"the run {self.id!r} has no node {shown(name)}; it has {known}",
-                    remedy="Name one of its nodes, or add it: `await run.add_nodes({…})`.",
-                    node=name,
-                )
 
     def _check(self, record: RunRecord, name: str, told: Told) -> RunRecord:
         """Raise InvalidTransition for what may not be told now; returns the record, which runs once a node does."""
         status = self._board.statuses[name]
-        if not (record.status is RunStatus.PAUSED and self._may_end(name, told.status)):
-            model.check_works(record)
+        if told.status is NodeStatus.RUNNING and self._asks_on(name) and record.waits:
+            record = record.moved(RunStatus.RUNNING, at_us=self._store.now_us())  # it asks again, and waits on
+        elif not (record.status is RunStatus.PAUSED and self._may_end(name, told.status)):
+            self._check_works() if record is self._record else model.check_works(record)
         nodes.check_move(name, status, told.status)
-        if told.status is NodeStatus.RUNNING and (open := self._still_open(self._board.record(name))):
-            raise nodes.waits_for_people(name, open)
         if told.status is NodeStatus.READY and status in nodes.DONE:
             self._board.check_begins_again(name)
         if record.status is RunStatus.PENDING:
@@ -161,14 +157,16 @@ class Run(RunAsks):
 
     def _may_end(self, name: str, to: NodeStatus) -> bool:
         """Whether that ends a try which is under way, and so may be told while the run is paused: completed, failed, or
-        given back. Of a node too that was paused itself, but not of one that waits for an answer."""
+        given back. Of a node too that was paused itself; one that waits for an answer may fail."""
         if to is NodeStatus.READY:
             return self._board.statuses[name] is NodeStatus.RUNNING
         before = self._board.record(name)
-        return to in (NodeStatus.COMPLETED, NodeStatus.FAILED) and before.is_open and not before.asks
+        return before.is_open and (to is NodeStatus.FAILED or (to is NodeStatus.COMPLETED and not before.asks))
 
     def _after(self, name: str, told: Told, at_us: int) -> NodeRecord:
         before, spec = self._board.record(name), self._board.specs[name]
+        if before.asks:
+            before = replace(before, asks=self._still_open(before))
         keeps = self._record.keeps_outputs
         ends = told.status in (NodeStatus.COMPLETED, NodeStatus.FAILED)
         if told.status is NodeStatus.RUNNING or (ends and not before.is_open):
@@ -233,14 +231,17 @@ class Run(RunAsks):
             await self._look_at(node)
             self._check_works()
 
-    async def _ends(self, work: Work, node: str, output: bytes) -> Staged | None:
+    async def _ends(self, work: Work, node: str, trial: Trial, output: bytes) -> Staged | None:
         told = {node: Told(NodeStatus.COMPLETED, output=output)}
+        await self._regain()
         await self._look_at(node)
         if self._open:  # whether anything else goes on is judged by all nodes
             await self.refresh()
         if not self._record.tracks:
             return await self._goes_on(work)
         try:
+            if self._is_over(node, trial):
+                raise self._taken(node)
             return self._advance(work, told)
         except InvalidTransition:
             await self._check_held()
@@ -250,13 +251,29 @@ class Run(RunAsks):
         if not self._record.tracks:
             await self._emit({node: Told(NodeStatus.COMPLETED, output=output)})
 
-    async def _breaks_off(self, node: str, error: Exception | None) -> None:
-        if error is None:
-            await self._look_at(node)  # one that is paused stays so, or goes on waiting for its answer
-            if not self._record.tracks or self._board.statuses[node] is NodeStatus.RUNNING:
-                await self.progress(node, NodeStatus.READY)
-        else:
-            await self.progress(node, NodeStatus.FAILED, error=error)
+    def _is_over(self, node: str, trial: Trial) -> bool:
+        """Whether that try is not to be told of any more: the node was begun anew, or may have been, since the run was
+        given back in the midst of it and is not held again. Who holds it then takes the try for interrupted."""
+        *_, token = trial
+        return self._board.record(node).trial != trial or (token != 0 and not self._token)
+
+    async def _breaks_off(self, node: str, trial: Trial, error: Exception | None) -> None:
+        status = NodeStatus.READY if error is None else NodeStatus.FAILED
+        told = {node: self._told(node, {"status": status, "error": error})}
+        await self._look_at(node)
+        if not self._record.tracks:
+            await self._emit(told)
+            return
+
+        def stage(work: Work) -> Staged:
+            record = self._board.record(node)
+            if self._is_over(node, trial) or (error is None and record.status is not NodeStatus.RUNNING):
+                raise _OverError
+            return self._advance(work, told)
+
+        if not self._is_over(node, trial):
+            with suppress(_OverError):
+                await self._judged(stage)
 
     async def add_nodes(self, specs: Mapping[str, Any]) -> None:
         """Add nodes, which may depend on those there are. Raises InvalidValue for a cycle, an unknown dependency, or a
@@ -266,7 +283,7 @@ class Run(RunAsks):
 
         def stage(work: Work) -> Staged:
             if self.status is not RunStatus.PAUSED:
-                model.check_works(self._record)
+                self._check_works()
             added = run.checked_specs(specs, bytes_max=limit, known=self._board.specs)
             if again := [name for name in added if name in self._board.specs]:
                 raise InvalidValue(f"the run has a node {again[0]!r} already", path=f"nodes.{again[0]}")

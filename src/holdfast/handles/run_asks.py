@@ -7,21 +7,32 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from holdfast.errors import Conflict, Disabled, InvalidTransition, LimitReached, NotFound, shown
-from holdfast.handles.asking import Asked, asked, check_enabled, check_room, counted, failure_question, unasked
+from holdfast.errors import Conflict, Disabled, InvalidTransition, LeaseLost, LimitReached, NotFound, TooLarge, shown
+from holdfast.handles.asking import (
+    Asked,
+    asked,
+    check_closable,
+    check_enabled,
+    check_room,
+    counted,
+    failure_question,
+    unasked,
+)
+from holdfast.handles.fence import lease_lost
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.interactions import RunInteractions, answer_to
 from holdfast.handles.measured import measured
 from holdfast.handles.run_claim import RunClaim, claim_of
 from holdfast.handles.run_steps import RunSteps
 from holdfast.handles.run_writes import Staged
+from holdfast.handles.trials import trials
 from holdfast.handles.unit import Alone
 from holdfast.kernel.commit import Unchanged
 from holdfast.kernel.work import Work
 from holdfast.model.duration import Duration
-from holdfast.model.interaction import Answer, InteractionKind, InteractionRecord, OnTimeout
-from holdfast.model.node import NodeRecord, NodeStatus
-from holdfast.model.run import MOVES, WAITS, RunRecord, RunStatus
+from holdfast.model.interaction import Answer, InteractionKind, InteractionRecord, InteractionStatus, OnTimeout
+from holdfast.model.node import DONE, NodeRecord, NodeStatus
+from holdfast.model.run import MOVES, WAITS, RunRecord, RunStatus, unanswered
 from holdfast.services import claim, interaction, run
 
 _GOES_ON = (NodeStatus.RUNNING, NodeStatus.READY)
@@ -59,9 +70,9 @@ class RunAsks(RunSteps):
         One commit: the question, its node paused, the run paused if nothing else of it runs or is ready, and the entry
         in the session's event log. What asks again in the same round of the node, with the same `key` or without one
         the same prompt, kind, options, schema and payload, gets the same question, with its answer if it has one: so
-        does another process after a restart. With a `key`, what stands in the store is what was asked: act on the
-        question's `payload`. A run that this task holds and that is paused by this is given back in the same commit,
-        but for a transaction's; waiting for the answer takes it again.
+        does another process after a restart. What was withdrawn is asked anew. With a `key`, what stands in the store
+        is what was asked: act on the question's `payload`. A run that this task holds and that is paused by this is
+        given back in the same commit, but for a transaction's; waiting for the answer takes it again.
 
         kind        "approval", "confirmation" (a yes or no), "choice" (of `options`), "input" (a value, that fits
                     `schema` if one is given), "form" (a value that fits `schema`), "edit" (a yes to `payload`, which
@@ -73,12 +84,12 @@ class RunAsks(RunSteps):
         assignees   who may answer; nobody named: anybody
         required    False: nothing is paused, the run goes on with the `default`
 
-        Raises InvalidTransition if the run has ended, NotFound for a node that there is not, LimitReached beyond
-        `Config.interactions.concurrent_max`, Disabled if questions are switched off, MissingExtra for a schema without
-        the extra "forms", InvalidValue and TooLarge.
+        Raises InvalidTransition if the run has ended or the node is done, NotFound for a node that there is not,
+        LimitReached beyond `Config.interactions.concurrent_max`, Disabled if questions are switched off, MissingExtra
+        for a schema without the extra "forms", InvalidValue, and TooLarge where it and an answer to it cannot be kept.
         """
-        if node is not None and node not in self._board.specs:
-            raise NotFound(f"the run {self.id!r} has no node {shown(node)}", node=node)
+        if node is not None:
+            self._check_known([node])
         wanted = await asked(
             self._store, prompt, kind=kind, key=key, options=options, schema=schema, default=default, timeout=timeout,
             on_timeout=on_timeout, escalate_to=escalate_to, assignees=assignees, required=required, payload=payload,
@@ -88,19 +99,49 @@ class RunAsks(RunSteps):
             await self.refresh()
         await self._judged(lambda work: self._ask(work, wanted, node))
         if self._rests is not None:
-            self._resting = self._rests
-            await self._resting._paused()
-            self._hold(0)
+            rests, self._rests = self._rests, None
+            await rests._paused()
+            self._resting = rests
         record, _ = self._questions[self._question_id(wanted, node)]
         return Interaction(self._store, self._target, record, on_answer=self._take_up)
 
+    def _check_known(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self._board.specs:
+                known = ", ".join([*self._board.specs][:20]) or "none"
+                raise NotFound(
+                    f"the run {self.id!r} has no node {shown(name)}; it has {known}",
+                    remedy="Name one of its nodes, or add it: `await run.add_nodes({…})`.",
+                    node=name,
+                )
+
+    async def _is_held_by(self, token: int) -> None:
+        self._resting = None
+        await super()._is_held_by(token)
+
+    async def _regain(self) -> None:
+        if self._resting is not None:
+            await self._take_up()
+
     async def _take_up(self) -> None:
         """See what the answer made of the run, and hold it again, if it was given back for that."""
-        held, self._resting = self._resting, None
-        if held is not None:
-            await held.retake()
-            self._hold(held.token)
+        if self._resting is not None:
+            await self._resting.retake()
         await self.refresh()
+        if self._record.tracks:
+            self._check_trials()
+
+    def _check_trials(self) -> None:
+        """Raise LeaseLost inside of a try that is over since somebody else has done the node, or began it anew."""
+        for store, run_id, node, trial in trials.get():
+            if store.writer is self._store.writer and run_id == self.id:
+                record = self._board.record(node)
+                if record.trial != trial or not record.is_open:
+                    raise self._taken(node)
+
+    def _taken(self, node: str) -> LeaseLost:
+        why = f"the node {node!r} was taken up by somebody else"
+        return lease_lost(self._target.scope, why, cell=claim.of_run(self.id))
 
     async def ask_and_wait(self, prompt: str, **question: Any) -> Answer:
         """Ask, and wait for what comes of it: `ask` and then `Interaction.wait`. The words are those of `ask`."""
@@ -155,8 +196,13 @@ class RunAsks(RunSteps):
     # --- asking -----------------------------------------------------------------------------------
 
     def _question_id(self, wanted: Asked, node: str | None) -> str:
+        """The id of a question in its place: of what was withdrawn there, the next."""
         round = 1 if node is None else self._board.record(node).round
-        return wanted.identity(self._record, node, round)
+        withdrawn, id = 0, wanted.identity(self._record, node, round)
+        while id in self._questions and self._questions[id][0].status is InteractionStatus.CANCELLED:
+            withdrawn += 1
+            id = wanted.identity(self._record, node, round, withdrawn=withdrawn)
+        return id
 
     def _ask(self, work: Work, wanted: Asked, node: str | None) -> Staged:
         """Stage a question, unless it was asked already; and the pause of whatever waits for its answer."""
@@ -165,14 +211,19 @@ class RunAsks(RunSteps):
         round = 1 if node is None else self._board.record(node).round
         id = self._question_id(wanted, node)
         known = self._questions.get(id)
+        if known is not None and not known[0].is_pending:
+            return Staged(record)
         new: dict[str, InteractionRecord] = {}
+        optional = node is not None and self._board.specs[node].optional
+        if known is None or (wanted.required and not known[0].required):
+            self._check_asks_for(node)
+            made = wanted.record(id, record, node, round, optional=optional, at_us=work.now_us)
+            new[id] = check_closable(self._store, made)
         if known is None:
             check_room(self._store.config.interactions, len(self._open), self.id)
-            optional = node is not None and self._board.specs[node].optional
-            new[id] = wanted.record(record, node, round, optional=optional, at_us=work.now_us)
             record = counted(record)
-        elif not known[0].is_pending:
-            return Staged(record)
+        elif new:  # the same question, for whose answer its node waits from now on
+            new[id] = replace(new[id], number=known[0].number, asked_us=known[0].asked_us)
         if not wanted.required:
             return self._stage(work, Staged(record, questions=new))
         kept = {} if node is None else self._waiting(node, id)
@@ -181,6 +232,28 @@ class RunAsks(RunSteps):
         staged = self._stage(work, Staged(record, kept, questions=new))
         self._rests = self._give_back(work) if record.status is RunStatus.PAUSED else None
         return staged
+
+    def _check_asks_for(self, node: str | None) -> None:
+        """Raise InvalidTransition for a node that is done: it waits for nothing."""
+        if node is not None and (status := self._board.statuses[node]) in DONE:
+            raise InvalidTransition(
+                f"the node {node!r} is {status}; it asks nobody any more",
+                remedy=f"Ask before it is done, or without `node`; or begin another round of it: `await run.progress("
+                f'{node!r}, "ready")`.',
+                node=node,
+                status=status,
+                to=NodeStatus.PAUSED,
+                allowed=(NodeStatus.READY,),
+            )
+
+    def _asks_on(self, node: str) -> bool:
+        """Whether a node waits for what it asked in the midst of a try, so that this may begin again. Raises
+        InvalidTransition for one that waits for an answer before it begins."""
+        before = self._board.record(node)
+        open = self._still_open(before) if self._board.statuses[node] is NodeStatus.PAUSED else ()
+        if open and not before.is_open:
+            raise unanswered(f"the node {node!r}", open, node=node, status=NodeStatus.PAUSED, to=NodeStatus.RUNNING)
+        return bool(open)
 
     def _give_back(self, work: Work) -> RunClaim | None:
         """Stage the end of the claim, if this task holds the run: a person may take their time. A transaction may come
@@ -197,9 +270,7 @@ class RunAsks(RunSteps):
         status, before = self._board.statuses[node], self._board.record(node)
         before = replace(before, asks=self._still_open(before))
         waits = status is NodeStatus.PAUSED and id in before.asks
-        if waits or status in (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED):
-            return {}
-        return {node: before.asking(id)}
+        return {} if waits or status in DONE else {node: before.asking(id)}
 
     def _still_open(self, node: NodeRecord) -> tuple[str, ...]:
         """The questions that a node waits for, and that are there: a restore or a fork may have brought it without."""
@@ -231,9 +302,28 @@ class RunAsks(RunSteps):
     def _waits_after(self, work: Work, record: RunRecord, kept: Mapping[str, NodeRecord]) -> RunRecord:
         """The record of a run after its nodes went on: paused, if only what waits for answers is left."""
         waiting = any(one.asks for one in kept.values()) or any(
-            one.node is None or self._still_open(self._board.record(one.node)) for one in self._open if one.required
+            one.node is None or (one.node not in kept and self._still_open(self._board.record(one.node)))
+            for one in self._open
+            if one.required
         )
-        return self._rested(work, record, kept) if waiting else record
+        if waiting:
+            return self._rested(work, record, kept)
+        if record.waits:
+            return record.moved(RunStatus.RUNNING if self._token else RunStatus.PENDING, at_us=work.now_us)
+        return record
+
+    def _no_longer_asked(self, kept: Mapping[str, NodeRecord], at_us: int) -> dict[str, InteractionRecord]:
+        """The questions that are open and that, with these nodes, no node waits for any more: one that was completed,
+        skipped or has failed by other means, or goes through another round. They are withdrawn with that."""
+        open = [one for one in self._open if one.required and one.node in self._board.specs]
+        if not open:
+            return {}
+        board, before = self._board, {name: self._board.records.get(name) for name in kept}
+        for name, after in kept.items():
+            board.put(name, after)
+        left = [one for one in open if one.id not in board.record(str(one.node)).asks]
+        self._put_back(before)
+        return {one.id: one.cancelled(at_us) for one in left}
 
     def _asks_instead(
         self, work: Work, record: RunRecord, name: str, failed: NodeRecord, *, others: int
@@ -246,12 +336,14 @@ class RunAsks(RunSteps):
         try:
             check_enabled(config)
             check_room(config, len(self._open) + others, self.id)
-        except (Disabled, LimitReached) as problem:
+            id = wanted.identity(record, name, failed.round)
+            question = wanted.record(id, record, name, failed.round, optional=spec.optional, at_us=work.now_us)
+            check_closable(self._store, question)
+        except (Disabled, LimitReached, TooLarge) as problem:
             for open in self._open:
                 if version := self._questions[open.id][1]:
                     work.require(self._target.scope, Unchanged(interaction.key_of(self.id, open.id), version))
             return record, unasked(failed, problem), None
-        question = wanted.record(record, name, failed.round, optional=spec.optional, at_us=work.now_us)
         return counted(record), failed.asking(question.id), question
 
 

@@ -13,11 +13,13 @@ from holdfast.handles.measured import measured
 from holdfast.handles.node_clock import NodeClock
 from holdfast.handles.run_block import RunBlock
 from holdfast.handles.run_writes import RunWrites, Staged
+from holdfast.handles.trials import Tried, trials
 from holdfast.handles.unit import Called
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
 from holdfast.model.duration import to_seconds
+from holdfast.model.node import Trial
 from holdfast.services import run
 
 
@@ -26,12 +28,13 @@ class Telling(NamedTuple):
 
     begins: Callable[[str, Any], Awaitable[None]]
     """Commits that a try of the node begins, with that input."""
-    ends: Callable[[Work, str, bytes], Awaitable[Staged | None]]
+    ends: Callable[[Work, str, Trial, bytes], Awaitable[Staged | None]]
     """Stages that it is completed, with that output; None where nothing is kept of nodes."""
     has_ended: Callable[[str, bytes], Awaitable[None]]
     """What is to be done once that has committed."""
-    breaks_off: Callable[[str, Exception | None], Awaitable[None]]
-    """Commits that the try failed with that error; without one, that the node is given back untried."""
+    breaks_off: Callable[[str, Trial, Exception | None], Awaitable[None]]
+    """Commits that the try failed with that error; without one, that the node is given back untried. Does nothing if
+    that try is not the node's last any more."""
 
 
 @measured("node", store="_store", block=True)
@@ -45,7 +48,8 @@ class RunNode(RunBlock):
     whatever handle, has the run, the node and the try in its cause.
 
     Raises InvalidTransition where the node may not begin, or the run has ended meanwhile; Conflict at the end of the
-    block if what it read was changed by somebody else; LeaseLost.
+    block if what it read was changed by somebody else; LeaseLost, also if somebody else began the node anew meanwhile:
+    then this try is over, and nothing is told of it.
     """
 
     _called = Called("node", "run.node(…)", "node")
@@ -58,6 +62,7 @@ class RunNode(RunBlock):
         self._output = b"null"
         self._staged: Staged | None = None
         self._clock: NodeClock | None = None
+        self._trial: Trial = (0, 0, None, 0)
 
     @property
     def id(self) -> str:
@@ -87,6 +92,7 @@ class RunNode(RunBlock):
         if self._state != "new":
             raise Closed("a node's block is used once; begin another")
         await self._telling.begins(self._name, self._input)
+        self._trial = self._run._board.record(self._name).trial
         self._acts(self._name, self.attempt or 1)
         try:
             await super().__aenter__()
@@ -94,11 +100,13 @@ class RunNode(RunBlock):
             self._acts_no_more()
             raise
         self._start_clock()
+        self._inside = trials.set((*trials.get(), Tried(self._store, self._run.id, self._name, self._trial)))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
+        trials.reset(self._inside)
         late = self._stop_clock(error)
         if late is not None:
             kind, error = TimeoutError, late
@@ -131,12 +139,12 @@ class RunNode(RunBlock):
                 error.add_note(f"what became of the node {self._name!r} could not be kept: {problem}")
 
     async def _tell(self, failed: Exception | None) -> None:
-        await self._telling.breaks_off(self._name, failed)
+        await self._telling.breaks_off(self._name, self._trial, failed)
 
     # --- the end of it ----------------------------------------------------------------------------
 
     async def _complete(self, work: Work) -> tuple[str, ...]:
-        self._staged = await self._telling.ends(work, self._name, self._output)
+        self._staged = await self._telling.ends(work, self._name, self._trial, self._output)
         return run.key_of(self._run.id), run.node_key(self._run.id, self._name)
 
     async def _commit(self, work: Work) -> None:

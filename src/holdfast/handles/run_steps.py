@@ -13,6 +13,7 @@ from holdfast.handles.lease import terms
 from holdfast.handles.measured import measured
 from holdfast.handles.run_claim import RunClaim
 from holdfast.handles.run_writes import RunWrites
+from holdfast.handles.step_queue import queued
 from holdfast.handles.unit import ATTEMPTS, Alone, check_attempts, check_callable, explain, pause
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
@@ -85,21 +86,20 @@ class RunSteps(RunWrites):
         was cut by a crash runs again; of two that ran at once one result is kept, and both return that.
 
         Raises what `fn` raises, and keeps nothing then; InvalidTransition, and runs nothing, while the run is paused or
-        once it has ended; InvalidValue for arguments or a result that cannot be kept; LeaseLost.
+        once it has ended, and for a step inside of itself; InvalidValue for arguments or a result that cannot be kept;
+        LeaseLost.
         """
         self._check_alone("step")
         check_callable(fn, "fn")
         if returns is not None:
             codec.check_type(returns)
         identity = self._identity(name, args, key, version)
-        raw = self._results.get(identity)
-        if raw is None:
-            async with self._store.queue("step", self._target.scope, identity):
-                raw = await self._look_up(step.key_of(self.id, identity))
-                if raw is None:
-                    self._check_works()
-                    raw = await self._do(identity, name, fn, args)
-            self._remember(identity, raw)
+        async with queued(self._store, self._target.scope, identity, name):
+            raw = await self._look_up(step.key_of(self.id, identity))
+            if raw is None:
+                await self._regain()
+                self._check_works()
+                raw = await self._do(identity, name, fn, args)
         return _decoded(raw, returns, name)
 
     def atomic_step(self, name: str, *, key: Any = None, version: Any = None) -> AtomicStep:
@@ -154,11 +154,11 @@ class RunSteps(RunWrites):
             codec.check_type(returns)
         identity = self._identity(name, (), key, version)
         attempt = 0
-        while identity not in self._results:
+        while True:
             block = self.atomic_step(name, key=key, version=version)
             block._has_begun = attempt > 0
             try:
-                async with self._store.queue("step", self._target.scope, identity), block:
+                async with queued(self._store, self._target.scope, identity, name), block:
                     if not block.done:
                         await _run(fn, block)
             except Conflict:
@@ -167,11 +167,7 @@ class RunSteps(RunWrites):
                     raise
                 await pause(self._store, attempt)
             else:
-                if block.done or identity in self._results:
-                    self._remember(identity, block._result)
-                else:
-                    return None
-        return _decoded(self._results[identity], returns, name)
+                return _decoded(block._result, returns, name) if block.done or block._is_kept else None
 
     async def _do(self, identity: str, name: str, fn: Callable[..., Any], args: Sequence[Any]) -> bytes:
         with cause.acting(run=self.id):

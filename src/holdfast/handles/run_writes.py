@@ -18,12 +18,12 @@ from holdfast.handles.unit import ATTEMPTS, Alone, Target, Unit, pause
 from holdfast.handles.variables import Variables
 from holdfast.handles.winding_up import wind_up_now
 from holdfast.kernel.commit import Cell, Read
-from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model import run as model
 from holdfast.model.graph import Board
 from holdfast.model.interaction import InteractionRecord
-from holdfast.model.node import NodeRecord, NodeSpec
+from holdfast.model.node import NodeRecord
+from holdfast.model.node_spec import NodeSpec
 from holdfast.model.run import RunRecord, RunStatus
 from holdfast.services import claim, event, interaction, run, step
 from holdfast.services.run import Loaded
@@ -36,10 +36,6 @@ class Staged(Struct, frozen=True):
     nodes: Mapping[str, NodeRecord] = {}
     added: Mapping[str, NodeSpec] = {}
     questions: Mapping[str, InteractionRecord] = {}
-
-
-REMEMBERED = 1_000
-"""Results of steps that one handle remembers; what is done never changes."""
 
 
 KEPT_US = 600_000_000
@@ -65,7 +61,6 @@ class RunWrites(RunView):
         self._target = target
         self._landed = 0  # the seq of the last commit that is known to have been made with this handle
         super().__init__(unit.store, loaded)
-        self._results: dict[str, bytes] = {}
         if token := token_of(unit.store, target.scope, claim.of_run(self.id)):
             self._hold(token)
 
@@ -86,6 +81,8 @@ class RunWrites(RunView):
         while True:
             landed = self._landed
             loaded = await looked(self._unit, self._target, self.id)
+            if loaded.record.salt != self._record.salt:
+                raise run.missing_run(self.id)  # it left, and another one has its id
             if landed == self._landed or self._landed <= loaded.seq:
                 self._saw(loaded)
                 return self
@@ -141,7 +138,7 @@ class RunWrites(RunView):
         record = self._record
         if not record.status.is_open:
             await self._check_held()
-            model.check_works(record)
+            self._check_works()
         if record.status is RunStatus.PENDING:
             record = record.moved(RunStatus.RUNNING, at_us=work.now_us)
         return self._stage(work, Staged(record))
@@ -154,7 +151,8 @@ class RunWrites(RunView):
     def _check_works(self) -> None:
         """Raise InvalidTransition unless work of it may be kept."""
         self._check_session()
-        model.check_works(self._record)
+        open = [id for id, (one, _) in self._questions.items() if one.is_pending and one.required]
+        model.check_works(self._record, open)
 
     async def _check_held(self) -> None:
         """Raise LeaseLost if it is held here, and was taken away: that is what is to be told then, and not what whoever
@@ -164,11 +162,6 @@ class RunWrites(RunView):
             cell = (await self._store.work().peek([Read(scope, (key,))]))[0].cells.get(key)
             if cell is None or cell.version != self._token:
                 raise lease_lost(scope, "it was taken by somebody else", cell=key)
-
-    def _remember(self, identity: str, result: bytes) -> None:
-        if len(self._results) >= REMEMBERED:
-            del self._results[next(iter(self._results))]
-        self._results[identity] = result
 
     def _stage(self, work: Work, staged: Staged) -> Staged:
         """Stage that, on the condition that what it was judged by is as it was seen."""
@@ -206,7 +199,7 @@ class RunWrites(RunView):
         limits, scope = self._store.limits, self._target.scope
         room = (limits.operations_max - work.operations - len(staged.nodes) - 2 * len(staged.questions)) // 2
         room_bytes = limits.commit_bytes_max // 8
-        ended_us, lingers = staged.record.ended_us, len(self._questions) >= PAGE_MAX
+        ended_us, lingers = staged.record.ended_us, False
         questions = {id: record.met(ended_us) for id, record in staged.questions.items()}
         for id, (record, _) in self._questions.items():
             if id in questions or not record.is_pending:
@@ -222,9 +215,13 @@ class RunWrites(RunView):
                 interaction.remove(work, scope, record)
         return replace(staged, record=replace(staged.record, lingers=lingers), questions=questions)
 
+    async def _regain(self) -> None:
+        """Hold the run again where this task gave it back for a while: what it writes inside of a claim is fenced."""
+
     async def _judged(self, stage: Callable[[Work], Staged]) -> None:
         """Stage by what was seen, and commit. Where somebody else was faster look again, and judge anew; so too where
         what was seen refuses it, for that may be long ago."""
+        await self._regain()
         attempt, looked = 0, not isinstance(self._unit, Alone)
         while True:
             tries: list[Staged] = []

@@ -3,7 +3,8 @@
 Every process may have one. A step is what `hold.sweep` makes many of, so it does nothing that is not to be done still
 when it is committed; two sweepers only share the work. The pauses between steps are drawn anew each time, so that
 processes that were started together do not all sweep at once. Where the store does not let it, it waits longer and
-longer, and says so in `stats` and `health`.
+longer, and says so in `stats` and `health`; a single thing that cannot be ended it tells of as well, and does not slow
+it for the others.
 """
 
 from __future__ import annotations
@@ -68,20 +69,21 @@ class Sweeper:
         await self._pause(self._every_s, least=0.0)  # processes that live for a moment never sweep
         while True:
             try:
-                report, problem = await sweep_step(self._store, retention_us=self._retention_us)
+                step = await sweep_step(self._store, retention_us=self._retention_us)
             except Closed:
                 return
             self._figures = replace(
-                self._figures, steps=self._figures.steps + 1, done=added(self._figures.done, report)
+                self._figures, steps=self._figures.steps + 1, done=added(self._figures.done, step.report)
             )
-            if problem is None:
+            if step.problem is None:
                 self._figures = replace(self._figures, in_a_row=0)
             else:  # a defect, too, must not end it silently
-                self._failed(problem)
-            if report.more:
+                self._failed(step.problem)
+            if step.report.more:
                 await self._pause(min(SOON_S, self._every_s))
             else:
-                await self._pause(self._every_s * min(2**self._figures.in_a_row, PATIENCE))
+                patience = min(2**self._figures.in_a_row, PATIENCE) if step.blocked else 1
+                await self._pause(self._every_s * patience)
 
     def _failed(self, problem: Exception) -> None:
         before = self._figures

@@ -1,11 +1,14 @@
 """Forms: values that are to fit a JSON Schema.
 
 The library that judges them is an extra, imported when a schema is first given. It fetches nothing: a schema that
-refers to another document is refused.
+refers to another document is refused. Patterns are matched by an engine that gives up after a while: there are some
+that take for ever over thirty letters, and whoever answers chooses the letters.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from holdfast.errors import InvalidValue, MissingExtra, shown
@@ -13,23 +16,30 @@ from holdfast.errors import InvalidValue, MissingExtra, shown
 MESSAGE_MAX = 300
 """Letters of what the library says that are shown at most."""
 
+PATTERN_SECONDS_MAX = 0.25
+"""How long one pattern may be matched against one text."""
+
 
 def check_schema(schema: Any) -> None:
     """Raise InvalidValue unless that is a JSON Schema, MissingExtra where none can be judged."""
     if not isinstance(schema, (dict, bool)):
         raise InvalidValue(f"a schema is a mapping, not {shown(schema)}", path="schema")
     jsonschema = _library()
+    if isinstance(schema, dict) and not isinstance(schema.get("$schema", ""), str):
+        raise InvalidValue(f"$schema is a text, not {shown(schema['$schema'])}", path="schema.$schema")
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(schema)
     except jsonschema.exceptions.SchemaError as problem:
         raise InvalidValue(f"not a JSON Schema: {_told(problem.message)}", path=_path("schema", problem)) from None
+    except RecursionError:
+        raise InvalidValue("the schema is nested too deeply", path="schema") from None
 
 
 def check_fits(schema: Any, value: Any) -> None:
     """Raise InvalidValue, naming the place, unless the value fits the schema."""
     jsonschema = _library()
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    kind = _bounded(jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator))
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 
@@ -38,13 +48,69 @@ def check_fits(schema: Any, value: Any) -> None:
         problem = jsonschema.exceptions.best_match(judge.iter_errors(value))
     except Unresolvable as unknown:
         raise InvalidValue(f"the schema refers to what is not in it: {_told(str(unknown))}", path="schema") from None
+    except RecursionError:
+        raise InvalidValue("the schema refers to itself without an end, or the value is nested too deeply") from None
     if problem is not None:
         raise InvalidValue(f"the value does not fit: {_told(problem.message)}", path=_path("value", problem))
+
+
+@cache
+def _bounded(kind: Any) -> Any:
+    """That judge, with each pattern given up that takes too long."""
+    from jsonschema.validators import extend
+
+    def pattern(judge: Any, wanted: str, text: Any, schema: Any) -> Iterator[Any]:
+        if judge.is_type(text, "string") and not _matches(wanted, text):
+            yield _error(f"{text!r} does not match {wanted!r}")
+
+    def of_patterns(judge: Any, wanted: dict[str, Any], value: Any, schema: Any) -> Iterator[Any]:
+        if judge.is_type(value, "object"):
+            for each, part in wanted.items():
+                for name in value:
+                    if _matches(each, name):
+                        yield from judge.descend(value[name], part, path=name, schema_path=each)
+
+    def others(judge: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Any]:
+        if not judge.is_type(value, "object"):
+            return
+        patterns = schema.get("patternProperties", {})
+        for name in value:
+            if name in schema.get("properties", {}) or any(_matches(each, name) for each in patterns):
+                continue
+            if wanted is False:
+                yield _error(f"{name!r} is not one of its properties")
+            else:
+                yield from judge.descend(value[name], wanted, path=name)
+
+    own: dict[str, Callable[..., Iterator[Any]]] = {
+        "pattern": pattern,
+        "patternProperties": of_patterns,
+        "additionalProperties": others,
+    }
+    return extend(kind, own)
+
+
+def _error(message: str) -> Any:
+    from jsonschema.exceptions import ValidationError
+
+    return ValidationError(message)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    import regex
+
+    try:
+        return regex.search(pattern, text, timeout=PATTERN_SECONDS_MAX) is not None
+    except TimeoutError:
+        raise InvalidValue(f"matching the pattern {shown(pattern)} takes too long", path="value") from None
+    except regex.error as problem:
+        raise InvalidValue(f"the pattern {shown(pattern)} cannot be read: {problem}", path="schema") from None
 
 
 def _library() -> Any:
     try:
         import jsonschema
+        import regex  # noqa: F401
     except ImportError as missing:
         raise MissingExtra(
             "a form is judged by a library that is not installed",

@@ -25,7 +25,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from holdfast.errors import InvalidTransition, InvalidValue, shown
-from holdfast.model.node import NodeRecord, NodeSpec, NodeStatus
+from holdfast.model.node import NodeRecord, NodeStatus
+from holdfast.model.node_spec import NodeSpec
 
 NODES_MAX = 10_000
 """Nodes of one run at most."""

@@ -170,6 +170,16 @@ class InteractionRecord(Struct, frozen=True, omit_defaults=True):
         given = self._fallback(at_us)
         return replace(self, status=InteractionStatus.TIMED_OUT, closed_us=at_us, given=given)
 
+    def outcomes(self) -> list[InteractionRecord]:
+        """The records that it may become without anybody's having to say more than yes or no, or which option: the
+        largest of each kind."""
+        late = self.timed_out(self.asked_us)
+        ends = [late, late.timed_out(self.asked_us) if late.is_pending else late, self.cancelled(self.asked_us)]
+        values = [self.question.payload] if self.question.kind == "edit" else []
+        if self.question.kind == "choice":
+            values = msgspec.json.decode(self.question.options, type=list[Raw])
+        return ends + [self.answered(Given("approved", self.asked_us, value)) for value in values]
+
     def cancelled(self, at_us: int) -> InteractionRecord:
         """The record once it is withdrawn."""
         return replace(self, status=InteractionStatus.CANCELLED, closed_us=at_us)

@@ -6,23 +6,18 @@ it waits, is ready, or is skipped because of another follows from those it depen
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from enum import StrEnum
-from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Raw, Struct
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import replace
 
 from holdfast.errors import InvalidTransition, InvalidValue, shown
-from holdfast.model.duration import Duration, to_us
-from holdfast.model.interaction import ASSIGNEES_MAX
+from holdfast.model.node_spec import NodeSpec
 
 NULL = Raw(b"null")
-
-TRIES_MAX = 1_000
-"""How often a node may be tried again at most."""
 
 
 class NodeStatus(StrEnum):
@@ -45,175 +40,8 @@ DONE = (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED)
 """The statuses of a node of which nothing is left to do."""
 
 
-class Retry(Struct, frozen=True):
-    """How often a node that fails is tried again, and after which pause.
-
-    times       how often, after the first try
-    delay       the pause before the first repetition
-    factor      each further pause is so many times as long as the one before
-    delay_max   but no longer than this
-    """
-
-    times: int = 3
-    delay: Duration = "1s"
-    factor: float = 2.0
-    delay_max: Duration = "5m"
-
-    def __post_init__(self) -> None:
-        if type(self.times) is not int or not 0 <= self.times <= TRIES_MAX:
-            raise InvalidValue(
-                f"times must be a whole number from 0 to {TRIES_MAX}, not {shown(self.times)}", path="times"
-            )
-        if type(self.factor) not in (int, float) or not 1 <= self.factor <= 1_000:
-            raise InvalidValue(f"factor must be a number from 1 to 1000, not {shown(self.factor)}", path="factor")
-        to_us(self.delay, "delay")
-        to_us(self.delay_max, "delay_max")
-
-    def pause_us(self, attempt: int) -> int:
-        """The pause after the failure of that try, the first being 1."""
-        longest = to_us(self.delay_max, "delay_max")
-        factor = float(self.factor) ** min(attempt - 1, 64)
-        return min(round(min(to_us(self.delay, "delay") * factor, float(longest))), longest)
-
-
-class Ask(Struct, frozen=True):
-    """A question to a person that decides what becomes of a node without tries left: retry, skip or fail.
-
-    prompt      what is asked; the node and its error are shown with it
-    timeout     until when it may be answered (None: as long as the run is there)
-    on_timeout  what then counts as the answer
-    assignees   who may answer; nobody named: anybody
-    """
-
-    prompt: str = ""
-    timeout: Duration | None = None
-    on_timeout: Literal["retry", "skip", "fail"] = "fail"
-    assignees: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.prompt, str):
-            raise InvalidValue(f"prompt must be text, not {shown(self.prompt)}", path="prompt")
-        if self.on_timeout not in ("retry", "skip", "fail"):
-            raise InvalidValue(
-                f"on_timeout must be retry, skip or fail, not {shown(self.on_timeout)}", path="on_timeout"
-            )
-        if self.timeout is not None:
-            to_us(self.timeout, "timeout")
-        force_setattr(self, "assignees", _people(self.assignees))
-
-
-def _people(given: Any) -> tuple[str, ...]:
-    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
-        raise InvalidValue(f"assignees must be several names, not {shown(given)}", path="assignees")
-    people = tuple(islice(given, ASSIGNEES_MAX + 1))
-    if len(people) > ASSIGNEES_MAX:
-        raise InvalidValue(f"more than {ASSIGNEES_MAX} assignees", path="assignees")
-    for name in people:
-        if not isinstance(name, str) or not name:
-            raise InvalidValue(f"each of the assignees is a name, not {shown(name)}", path="assignees")
-    return people
-
-
-def ask(
-    prompt: str = "",
-    *,
-    timeout: Duration | None = None,
-    on_timeout: Literal["retry", "skip", "fail"] = "fail",
-    assignees: Iterable[str] = (),
-) -> Ask:
-    """Let a person decide what becomes of a node without tries left: `NodeSpec(on_failure=ask("Try again?"))`.
-
-    Raises InvalidValue for what cannot be asked so.
-    """
-    return Ask(prompt, timeout, on_timeout, assignees)  # type: ignore[arg-type]
-
-
-class NodeSpec(Struct, frozen=True, gc=False):
-    """What a node depends on, and what happens when it fails.
-
-    after       the nodes it waits for
-    join        "all" of them are to be completed, "any" one, or so many
-    retry       how it is tried again; None: not at all
-    timeout     how long one try may take; None: as long as it takes
-    optional    whether the run goes on without it when it fails for good; what depends on it is skipped
-    on_failure  a question that decides instead: `holdfast.ask(...)`
-    """
-
-    after: tuple[str, ...] = ()
-    join: Literal["all", "any"] | int = "all"
-    retry: Retry | None = None
-    timeout: Duration | None = None
-    optional: bool = False
-    on_failure: Ask | None = None
-
-    def __post_init__(self) -> None:
-        if self.timeout is not None:
-            to_us(self.timeout, "timeout")
-        if self.retry is not None and not isinstance(self.retry, Retry):
-            raise InvalidValue(f"retry must be a Retry, not {shown(self.retry)}", path="retry")
-        if self.optional is not True and self.optional is not False:
-            raise InvalidValue(f"optional must be True or False, not {shown(self.optional)}", path="optional")
-        if self.on_failure is not None and not isinstance(self.on_failure, Ask):
-            raise InvalidValue(
-                f'on_failure is a question, ask("Try again?"), not {shown(self.on_failure)}', path="on_failure"
-            )
-        if self.join != "all" and self.join != "any" and (type(self.join) is not int or self.join < 1):
-            raise InvalidValue(f'join must be "all", "any" or a number, not {shown(self.join)}', path="join")
-
-    @property
-    def needed(self) -> int:
-        """How many of those it waits for are to be completed."""
-        if self.join == "all":
-            return len(self.after)
-        return min(1, len(self.after)) if self.join == "any" else int(self.join)
-
-
-class SpecRecord(Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
-    """The same as it is kept: times in microseconds; of a retry its times, delay, factor and longest delay."""
-
-    name: str
-    after: tuple[str, ...] = ()
-    join: Literal["all", "any"] | int = "all"
-    retry: tuple[int, int, float, int] | None = None
-    timeout_us: int | None = None
-    optional: bool = False
-    on_failure: tuple[str, int | None, Literal["retry", "skip", "fail"], tuple[str, ...]] | None = None
-
-
-def spec_record(name: str, spec: NodeSpec) -> SpecRecord:
-    """What is kept of a specification that was checked."""
-    retry, ask = spec.retry, spec.on_failure
-    return SpecRecord(
-        name,
-        spec.after,
-        spec.join,
-        None
-        if retry is None
-        else (retry.times, to_us(retry.delay, "delay"), float(retry.factor), to_us(retry.delay_max, "delay_max")),
-        None if spec.timeout is None else to_us(spec.timeout, "timeout"),
-        spec.optional,
-        None
-        if ask is None
-        else (
-            ask.prompt,
-            None if ask.timeout is None else to_us(ask.timeout, "timeout"),
-            ask.on_timeout,
-            tuple(ask.assignees),
-        ),
-    )
-
-
-def spec_of(record: SpecRecord) -> NodeSpec:
-    """The specification that was kept, with its times in seconds."""
-    retry = ask = None
-    if record.retry is not None:
-        times, delay_us, factor, delay_max_us = record.retry
-        retry = Retry(times, delay_us / 1_000_000, factor, delay_max_us / 1_000_000)
-    if record.on_failure is not None:
-        prompt, timeout_us, on_timeout, assignees = record.on_failure
-        ask = Ask(prompt, None if timeout_us is None else timeout_us / 1_000_000, on_timeout, assignees)
-    timeout = None if record.timeout_us is None else record.timeout_us / 1_000_000
-    return NodeSpec(record.after, record.join, retry, timeout, record.optional, ask)
+Trial = tuple[int, int, int | None, int]
+"""A try of a node: its round and attempt, when it began, and by which claim."""
 
 
 class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -223,7 +51,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     round       how often it was gone through, from 1: a loop begins another
     seen        of those it depends on, in which round each was when this one began; those in their first are left out
     next_us     not before then is it to be tried
-    asks        the open questions that it waits for
+    asks        the open questions that it waits for; one that runs may have asked them in a try before
     token       of the claim under which it was begun: who holds the run by another knows that it was interrupted
     resumed     how often the run had been resumed when this was paused: the next time lets it go on
     """
@@ -247,6 +75,11 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
         """Whether its last try began and did not end: it may have been paused in the midst of it."""
         return self.started_us is not None and self.ended_us is None
 
+    @property
+    def trial(self) -> Trial:
+        """What tells its last try from any other of it."""
+        return self.round, self.attempt, self.started_us, self.token
+
     def with_questions(self, open: Container[str]) -> NodeRecord:
         """It waits for those of its questions that are open, and for no others: without any it is ready."""
         asks = tuple([id for id in self.asks if id in open])
@@ -256,7 +89,7 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
         return replace(self, asks=asks, status=NodeStatus.READY if ready else self.status)
 
     def begun(self, *, at_us: int, token: int, input: bytes | None) -> NodeRecord:
-        """It runs: another try; or the same again, if it was paused in the midst of it."""
+        """It runs: another try; or the same again, if it was paused in the midst of it. What it asked is open still."""
         same = self.is_open and self.status is not NodeStatus.RUNNING
         return replace(
             self,
@@ -265,7 +98,6 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
             next_us=None,
             started_us=at_us,
             ended_us=None,
-            asks=(),
             token=token,
             input=self.input if input is None else Raw(input),
             output=NULL,
@@ -286,22 +118,27 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
         )
 
     def failed(self, spec: NodeSpec, *, at_us: int, error: bytes) -> NodeRecord:
-        """This try failed: it is ready for the next once its pause is over, or failed for good."""
+        """This try failed: it is ready for the next once its pause is over, and has its answers; or failed for good."""
         attempt = max(self.attempt, 1)
         more = spec.retry is not None and attempt <= spec.retry.times
         return replace(
             self,
-            status=NodeStatus.READY if more else NodeStatus.FAILED,
+            status=self._goes_on if more else NodeStatus.FAILED,
             attempt=attempt,
             next_us=at_us + spec.retry.pause_us(attempt) if more and spec.retry is not None else None,
             ended_us=at_us,
             error=Raw(error),
-            asks=(),
+            asks=self.asks if more else (),
         )
+
+    @property
+    def _goes_on(self) -> NodeStatus:
+        """What it is between two tries."""
+        return NodeStatus.PAUSED if self.asks else NodeStatus.READY
 
     def given_back(self) -> NodeRecord:
         """It is as before this try, which counts for nothing."""
-        return replace(self, status=NodeStatus.READY, attempt=self.attempt - 1, started_us=None, token=0)
+        return replace(self, status=self._goes_on, attempt=self.attempt - 1, started_us=None, token=0)
 
     def again(self) -> NodeRecord:
         """It begins another round, with all its tries."""
@@ -313,9 +150,9 @@ class NodeRecord(Struct, frozen=True, omit_defaults=True, gc=False):
         return replace(self, status=NodeStatus.PAUSED, asks=asks, next_us=None)
 
     def set_to(self, status: NodeStatus, *, at_us: int) -> NodeRecord:
-        """It is skipped, or ready after a pause."""
+        """It is skipped, or ready after a pause; it waits for no answer."""
         ended = at_us if status is NodeStatus.SKIPPED else self.ended_us
-        return replace(self, status=status, ended_us=ended, next_us=None)
+        return replace(self, status=status, ended_us=ended, next_us=None, asks=())
 
     def paused(self, *, resumed: int) -> NodeRecord:
         """It is paused in a run that was resumed so often."""
@@ -357,17 +194,6 @@ def check_move(node: str, status: NodeStatus, to: NodeStatus) -> None:
         status=status,
         to=to,
         allowed=tuple(moves),
-    )
-
-
-def waits_for_people(node: str, open: tuple[str, ...]) -> InvalidTransition:
-    """The error that says that a node does not begin before those questions are closed."""
-    return InvalidTransition(
-        f"the node {shown(node)} waits for an answer and cannot become running",
-        remedy="Answer its questions, or withdraw them: `run.interactions.pending` has them.",
-        node=node,
-        to=NodeStatus.RUNNING,
-        interactions=open,
     )
 
 

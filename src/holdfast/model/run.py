@@ -9,8 +9,9 @@ From each status of a line to each to the right of it; a pending run may be paus
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
@@ -195,10 +196,13 @@ def check_paused(record: RunRecord) -> None:
         )
 
 
-def check_works(record: RunRecord) -> None:
-    """Raise InvalidTransition unless work of the run may be kept: it is pending or running."""
+def check_works(record: RunRecord, open: Sequence[str] = ()) -> None:
+    """Raise InvalidTransition unless work of the run may be kept: it is pending or running. One that waits for answers
+    names the questions that are `open`."""
     if record.status in (_PENDING, _RUNNING):
         return
+    if record.waits and open:
+        raise unanswered(f"the run {record.id} is paused: it", open, status=record.status, to=_RUNNING)
     paused = f": {record.pause_reason}" if record.pause_reason else ""
     raise InvalidTransition(
         f"the run {record.id} is {record.status}{paused}; what its nodes do is kept while it is running",
@@ -208,6 +212,18 @@ def check_works(record: RunRecord) -> None:
         status=record.status,
         to=_RUNNING,
         allowed=MOVES[record.status],
+    )
+
+
+def unanswered(who: str, open: Sequence[str], **facts: Any) -> InvalidTransition:
+    """The error that says that a run, or a node, goes on only with answers to those questions."""
+    others = f" and {len(open) - 1} others" if len(open) > 1 else ""
+    return InvalidTransition(
+        f"{who} waits for an answer to the question {open[0]}{others}",
+        remedy=f"Answer it, `await hold.interactions.answer({open[0]!r}, …)`, or withdraw it: `.cancel({open[0]!r})`.",
+        interactions=tuple(open),
+        allowed=(),
+        **facts,
     )
 
 

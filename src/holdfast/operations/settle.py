@@ -4,6 +4,7 @@ commit.
     answered, timed out, cancelled     the node may go on, once none of its questions is open
     "skip", "fail", failed in time     the node is skipped or failed for good, and with it the run unless it is optional
     the run waited for answers         it is pending: whoever takes it up goes on with what is answered
+    no node asks it any more           nothing: the node went on without it, or is in another round
     the run fails by it                its other questions are withdrawn, as many as there is room for: with more it
                                        lingers, and whoever settled goes on with that
 
@@ -14,6 +15,7 @@ session has ended; but in one that has timed out, and may go on, nothing is writ
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
@@ -83,11 +85,16 @@ async def _move_on(work: Work, scope: str, record: InteractionRecord, *, new_id:
     cell = await work.get(scope, run.key_of(record.run))
     if cell is None or not (whole := run.decode(cell)).status.is_open or whole.leaving:
         return False
-    freed = True
+    freed, node = True, None
     if record.node is not None:
-        freed = await _free(work, scope, record, record.node)
+        cell = await work.get(scope, run.node_key(record.run, record.node))
+        if cell is None or record.id not in (node := run.decode_node(cell)).asks:
+            return False
+        after_node = freed_by(node, record, at_us=work.now_us)
+        run.put_node(work, scope, record.run, record.node, after_node, seen=None)
+        freed = after_node.status is not NodeStatus.PAUSED
     if record.lets == "fail" and not record.optional:
-        error = {"node": record.node, "error": _why(record)}
+        error = {"node": record.node, "error": _failure(node, record)}
         after = whole.moved(RunStatus.FAILED, at_us=work.now_us, error=codec.encode(error))
         after = await _withdraw_others(work, scope, after, but=record.id, new_id=new_id, few=few)
     elif freed and whole.waits:
@@ -100,20 +107,7 @@ async def _move_on(work: Work, scope: str, record: InteractionRecord, *, new_id:
     return after.lingers
 
 
-async def _free(work: Work, scope: str, record: InteractionRecord, node: str) -> bool:
-    """Stage what an answer makes of the node that waits for it; whether it waits for no other."""
-    cell = await work.get(scope, run.node_key(record.run, node))
-    if cell is None:
-        return True
-    before = run.decode_node(cell)
-    if record.id not in before.asks:
-        return False
-    after = freed(before, record, at_us=work.now_us)
-    run.put_node(work, scope, record.run, node, after, seen=None)
-    return after.status is not NodeStatus.PAUSED
-
-
-def freed(before: NodeRecord, record: InteractionRecord, *, at_us: int) -> NodeRecord:
+def freed_by(before: NodeRecord, record: InteractionRecord, *, at_us: int) -> NodeRecord:
     """What an answer makes of the node that waits for it."""
     asks = tuple([id for id in before.asks if id != record.id])
     if record.lets == "fail":
@@ -126,6 +120,16 @@ def freed(before: NodeRecord, record: InteractionRecord, *, at_us: int) -> NodeR
     if before.status is NodeStatus.PAUSED and not asks:
         return replace(before, status=NodeStatus.READY, asks=())
     return replace(before, asks=asks)
+
+
+def _failure(node: NodeRecord | None, record: InteractionRecord) -> Mapping[str, Any]:
+    """Why a run fails by an answer: where that decides about a failure, that failure, and who decided."""
+    if node is None or not record.decides or record.given is None:
+        return _why(record)
+    error = codec.decode(bytes(node.error))
+    told = error if isinstance(error, Mapping) else {"message": error}
+    decided = {"interaction": record.id, "by": record.given.by, "status": record.status.value}
+    return {**told, "decided": decided}
 
 
 def _why(record: InteractionRecord) -> Mapping[str, str]:

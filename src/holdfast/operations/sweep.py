@@ -71,30 +71,29 @@ async def each(
     *,
     until_us: int,
     most: int,
+    problems: list[Exception],
 ) -> tuple[int, bool]:
     """Take what is due, `most` at most; returns how many were taken, and whether more may be due.
 
-    One that cannot be taken holds up no other: what it raised is raised once all had their turn.
+    One that cannot be taken holds up no other, and does not count: why it cannot is added to `problems`.
     """
-    taken = 0
-    problems: list[BaseException] = []
-    goes_on = most > 0
+    taken, left = 0, most
     after: Found | None = None
-    for start in range(0, most, BATCH):
-        size = min(BATCH, most - start)
+    while left > 0:
+        size = min(BATCH, left)
         page = await due(work(), why, until_us=until_us, after=after, limit=size)
         for answer in await asyncio.gather(*(take(work, found) for found in page), return_exceptions=True):
-            if isinstance(answer, BaseException):
+            if isinstance(answer, Exception):
                 problems.append(answer)
+            elif isinstance(answer, BaseException):
+                raise answer
             else:
                 taken += answer
-        goes_on = len(page) == size
-        if not goes_on:
-            break
+                left -= 1
+        if len(page) < size:
+            return taken, False
         after = page[-1]
-    if problems:
-        raise problems[0]
-    return taken, goes_on and taken > 0
+    return taken, taken > 0
 
 
 async def beyond(work: Work, most: int, *, lo: str | None, limit: int) -> tuple[list[Found], str | None]:

@@ -41,7 +41,8 @@ from holdfast.model.health import Health
 from holdfast.model.interaction import Answer, InteractionKind, InteractionStatus, OnTimeout
 from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.message import Message
-from holdfast.model.node import Node, NodeSpec, NodeStatus, Retry, ask
+from holdfast.model.node import Node, NodeStatus
+from holdfast.model.node_spec import NodeSpec, Retry, ask
 from holdfast.model.page import Page
 from holdfast.model.patch import PatchOperation
 from holdfast.model.run import RunStatus

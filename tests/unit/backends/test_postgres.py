@@ -16,7 +16,7 @@ from holdfast.backends.postgres import PostgresKernel, Settings
 from holdfast.backends.postgres.connections import connect
 from holdfast.backends.postgres.log import position_of
 from holdfast.backends.postgres.places import PLACE_BYTES_MAX, place_of
-from holdfast.backends.postgres.schema import durability_of
+from holdfast.backends.postgres.schema import durability_of, ensure_schema
 from holdfast.errors import Closed, InvalidValue, StoreTooNew, Unsupported
 from holdfast.kernel.commit import Append, Commit, CommitId, Committed, Entry, Put, Range, Read, ScopeCommit
 from holdfast.testing.servers import PostgresServer
@@ -306,3 +306,17 @@ def test_a_server_does_not_outlive_a_test_run_that_is_killed(holder: tuple[subpr
     process.kill()
     watching.stop()
     assert not folder.exists()
+
+
+async def test_processes_that_open_a_new_store_at_once_make_it_once(given: Settings) -> None:
+    """The connection that waited while another made the tables sees them, whatever names it remembers."""
+    waiting = [await connect(given, f"holdfast {n}", None) for n in range(4)]
+    try:
+        for connection in waiting:  # each has looked for the tables before there were any
+            assert await connection.fetchval("SELECT to_regclass($1)", f"{given.schema}.meta") is None
+        await asyncio.gather(*(ensure_schema(connection, given) for connection in waiting))
+        for connection in waiting:
+            await ensure_schema(connection, given)
+    finally:
+        for connection in waiting:
+            connection.terminate()

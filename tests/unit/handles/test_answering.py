@@ -166,10 +166,27 @@ async def test_a_node_goes_on_when_its_last_question_is_answered(hold: Holdfast,
 
 
 async def test_resuming_does_not_answer(run: Run) -> None:
-    """A node that waits for a person goes on waiting."""
+    """A node that waits for a person goes on waiting, and nothing is written."""
     await run.ask("Pay?", node="pay")
+    version = run.version
     await run.resume()
     assert (run.status, run.nodes["pay"].status) == (RunStatus.PAUSED, NodeStatus.PAUSED)
+    assert (await run.refresh()).version == version
+
+
+async def test_what_waits_for_an_answer_says_for_which(s: Session, run: Run) -> None:
+    """The run and the node name the question, and how to answer it."""
+    q = await run.ask("Pay?", node="pay")
+    for begin in (run.progress("search", "ready"), run.step("call", list), run.atomic_step("call").__aenter__()):
+        with pytest.raises(InvalidTransition, match=f"waits for an answer to the question {q.id}") as refused:
+            await begin
+        assert f"answer('{q.id}', …)" in refused.value.remedy
+    other = await s.runs.start("w", nodes=["gate", "free"])
+    q = await other.ask("May it begin?", node="gate")
+    with pytest.raises(InvalidTransition, match=f"the node 'gate' waits for an answer to the question {q.id}"):
+        await other.progress("gate", "running")
+    await other.answer("approved")
+    await other.progress("gate", "running")
 
 
 async def test_the_run_itself_answers_when_exactly_one_question_is_open(run: Run) -> None:

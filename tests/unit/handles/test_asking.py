@@ -56,7 +56,7 @@ async def test_a_node_that_waits_for_an_answer_is_not_begun_by_who_saw_it_before
     old = await again(hold)
     q = await run.ask("Pay?", node="pay")
     for begin in (lambda: old.progress("pay", "running"), lambda: run.progress({"pay": "running"})):
-        with pytest.raises(InvalidTransition, match="'pay' waits for an answer and cannot become running") as problem:
+        with pytest.raises(InvalidTransition, match="the node 'pay' waits for an answer to the question") as problem:
             await begin()
         assert problem.value.facts["interactions"] == (q.id,)
     await old.progress("other", "running")
@@ -83,6 +83,50 @@ async def test_asking_again_is_the_same_question_in_any_process(hold: Holdfast, 
     await run.progress("pay", "completed")
     await run.progress("pay", "ready")
     assert (await run.ask("Pay?", node="pay")).id not in (q.id, keyed.id)
+
+
+async def test_what_was_withdrawn_is_asked_anew(hold: Holdfast, run: Run) -> None:
+    """However often, by whichever handle: another question, which is waited for; the withdrawn ones stay so."""
+    asked = []
+    for _ in range(3):
+        q = await run.ask("Pay?", node="pay")
+        assert (q.status, run.status, (await (await again(hold)).ask("Pay?", node="pay")).id) == (
+            "pending",
+            "paused",
+            q.id,
+        )
+        await hold.interactions.cancel(q.id)
+        asked.append(q.id)
+    await run.refresh()
+    last = await run.ask("Pay?", node="pay", key="first")
+    await hold.interactions.answer(last.id, "approved")
+    history = {one.id: one.status for one in await run.interactions.history()}
+    assert history == {**dict.fromkeys(asked, "cancelled"), last.id: "answered"}
+
+
+async def test_a_question_becomes_required_when_it_is_asked_so(hold: Holdfast, run: Run) -> None:
+    """The same one; its node waits from then on, and goes on with the answer."""
+    q = await run.ask("Pay?", node="pay", required=False, default="approved")
+    asked = await run.ask("Pay?", node="pay", timeout="1h")
+    assert (asked.id, asked.required, asked.due_at is None, asked.asked_at) == (q.id, True, False, q.asked_at)
+    assert (run.status, (await run.ask("Pay?", node="pay", required=False)).required) == ("paused", True)
+    await hold.interactions.answer(q.id, "rejected")
+    await run.refresh()
+    assert (run.status, run.ready_nodes(), run.interactions.pending_count) == ("pending", ["pay"], 0)
+
+
+async def test_a_node_that_is_done_asks_nobody(run: Run) -> None:
+    """Nobody could let it go on. What it asked before is told; a node that there is not is told by name."""
+    await run.ask("Pay?", node="pay")
+    await run.answer("approved")
+    await run.progress("pay", "completed")
+    assert (await run.ask("Pay?", node="pay")).status == "answered"
+    for required in (True, False):
+        with pytest.raises(InvalidTransition, match="the node 'pay' is completed"):
+            await run.ask("Was 900 right?", node="pay", required=required)
+    assert (run.status, run.interactions.pending_count) == ("running", 0)
+    with pytest.raises(NotFound, match="no node 'zz'; it has search, pay"):
+        await run.ask("?", node="zz")
 
 
 async def test_a_question_goes_on_without_an_answer_that_is_not_required(run: Run) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from holdfast import Config, Holdfast, Session
 from holdfast.model.config import InteractionsConfig
-from holdfast.model.node import NodeSpec, NodeStatus, Retry, ask
+from holdfast.model.node import NodeStatus
+from holdfast.model.node_spec import NodeSpec, Retry, ask
 from holdfast.model.run import RunStatus
 from holdfast.testing.clock import ManualClock
 from tests.unit.stores import Stores
@@ -45,6 +46,26 @@ async def test_a_person_decides_what_becomes_of_a_node_without_tries_left(
     if value == "retry":
         await run.progress("pay", "running")
         assert run.nodes["pay"].attempt == 1
+
+
+@pytest.mark.parametrize("error", ["no money", ValueError("no money")])
+async def test_a_run_that_fails_by_a_decision_tells_the_failure_and_who_decided(
+    s: Session, clock: ManualClock, hold: Holdfast, error: object
+) -> None:
+    """Not only that somebody said no; and so where nobody said anything in time."""
+    told = {"message": "no money"} if error == "no money" else {"type": "ValueError", "message": "no money"}
+    for by in ("bo", None):
+        run = await s.runs.start("w", nodes={"pay": NodeSpec(on_failure=ask("Again?", timeout="1h"))})
+        await run.progress("pay", "failed", error=error)
+        q = run.interactions.current
+        assert q is not None
+        if by:
+            await run.answer("answered", value="fail", by=by)
+        else:
+            clock.advance(3600)
+            await hold.sweep()
+        decided = {"interaction": q.id, "by": by, "status": "answered" if by else "timed_out"}
+        assert (await run.refresh()).error == {"node": "pay", "error": {**told, "decided": decided}}
 
 
 async def test_nobody_decides_in_time_about_a_node_that_failed(s: Session, hold: Holdfast, clock: ManualClock) -> None:

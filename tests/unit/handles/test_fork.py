@@ -283,6 +283,14 @@ async def test_what_waits_for_an_answer_asks_again_in_a_fork(hold: Holdfast, s: 
     assert [one.id for one in (await hold.interactions.pending(session="s")).items] == [q.id]
 
 
+async def test_variables_for_a_run_that_there_is_not_yet_are_forked_as_they_are(s: Session) -> None:
+    """They may be set before it starts, in the fork too."""
+    await s.variables.set("city", "Nara", level="run", run="later")
+    fork = await s.fork()
+    run = await fork.runs.start("trip", id="later")
+    assert await run.variables.get("city") == "Nara"
+
+
 async def test_what_was_answered_is_asked_anew_in_a_fork(hold: Holdfast, s: Session) -> None:
     """What a person said, they said to the other one: a run that comes to it again asks again, and its nodes that are
     done are not done anew."""

@@ -8,7 +8,8 @@ from holdfast import AtomicStep, Config, Conflict, Holdfast, LeaseLost, Session
 from holdfast.errors import Closed, InvalidTransition, NotFound, TooLarge, UseTransaction
 from holdfast.handles.run import Run
 from holdfast.model.config import RunsConfig
-from holdfast.model.node import NodeSpec, NodeStatus, Retry
+from holdfast.model.node import NodeStatus
+from holdfast.model.node_spec import NodeSpec, Retry
 from holdfast.model.run import RunStatus
 from tests.unit.handles.exclusive import apart, until
 from tests.unit.stores import Stores

@@ -9,7 +9,8 @@ import pytest
 from holdfast import AlreadyExists, CacheConfig, Config, Holdfast, Scope, Session
 from holdfast.errors import InvalidTransition, InvalidValue, NotFound, TooLarge
 from holdfast.model.config import RunsConfig
-from holdfast.model.node import NodeSpec, NodeStatus, Retry, ask
+from holdfast.model.node import NodeStatus
+from holdfast.model.node_spec import NodeSpec, Retry, ask
 from holdfast.model.run import RunStatus
 from holdfast.testing.clock import ManualClock
 from tests.unit.stores import Stores

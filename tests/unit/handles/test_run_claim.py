@@ -146,27 +146,6 @@ async def test_a_worker_that_beats_keeps_a_run_that_is_alone(stores: Stores, hol
     await busy.close()
 
 
-async def test_a_paused_claim_lets_others_have_the_run_and_is_taken_again(
-    stores: Stores, hold: Holdfast, s: Session
-) -> None:
-    """While one waits for a person: what the task writes meanwhile carries no fence, and afterwards a newer one."""
-    run = await s.runs.start("trip", id="r", nodes=TRIP)
-    other = await seen_by(await stores.open())
-    async with run.claim() as claim:
-        first = claim.token
-        await claim.pause()
-        async with asyncio.timeout(10):
-            await apart(_take_up(other))
-        await s.state.set("meanwhile", True)
-        with pytest.raises(LeaseLost):
-            claim.check()
-        await claim.retake()
-        assert claim.token > first
-        assert run.ready_nodes() == ["pay"]
-        await run.progress("pay", "completed")
-    await _enter(other, busy="reject")
-
-
 async def test_a_run_that_is_gone_or_bound_to_a_transaction_is_not_held(hold: Holdfast, s: Session) -> None:
     """NotFound where it begins; nothing stays held."""
     run = await s.runs.start("trip", id="r", nodes=TRIP)

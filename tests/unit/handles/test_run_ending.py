@@ -14,7 +14,7 @@ from holdfast.handles.interaction import Interaction
 from holdfast.handles.run import Run
 from holdfast.kernel.commit import Cell, Range, Read
 from holdfast.model.config import ChangesConfig, InteractionsConfig, Limits
-from holdfast.model.node import NodeSpec, ask
+from holdfast.model.node_spec import NodeSpec, ask
 from holdfast.model.run import RunStatus
 from holdfast.services import interaction, run
 from tests.unit.stores import Stores

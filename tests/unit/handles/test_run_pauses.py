@@ -12,7 +12,8 @@ from holdfast import AtomicStep, Config, Holdfast, Session
 from holdfast.errors import InvalidTransition, NotFound
 from holdfast.handles.run import Run
 from holdfast.model.config import RunsConfig
-from holdfast.model.node import NodeSpec, NodeStatus, Retry
+from holdfast.model.node import NodeStatus
+from holdfast.model.node_spec import NodeSpec, Retry
 from holdfast.model.run import WAITS, RunStatus
 from holdfast.testing.clock import SeededIds
 from tests.unit.handles.exclusive import apart, until

@@ -198,3 +198,48 @@ async def test_steps_of_a_run_whose_session_is_gone_are_refused(hold: Holdfast, 
     await hold.sessions.create(id="s")
     with pytest.raises(NotFound):
         await apart(run.step("a", lambda: pytest.fail("it was done")))
+
+
+async def test_a_step_that_would_wait_for_itself_is_refused(run: Run) -> None:
+    """Inside of itself, and where two wait for each other; one of other arguments may be inside."""
+
+    async def again() -> object:
+        return await run.step("again", again)
+
+    async def fib(n: int) -> int:
+        return n if n < 2 else await run.step("fib", fib, n - 1) + await run.step("fib", fib, n - 2)
+
+    with pytest.raises(InvalidTransition, match="'again' is under way"):
+        await run.step("again", again)
+    assert await run.step("fib", fib, 8) == 21
+
+    entered = asyncio.Event()
+
+    async def ping() -> object:
+        await entered.wait()
+        return await run.step("pong", pong)
+
+    async def pong() -> object:
+        entered.set()
+        return await run.step("ping", ping)
+
+    both = await asyncio.gather(run.step("ping", ping), run.step("pong", pong), return_exceptions=True)
+    assert [type(one) for one in both] == [InvalidTransition] * 2  # the refusal ends the one inside, and so the other
+
+
+async def test_an_atomic_step_inside_of_itself_is_refused(run: Run) -> None:
+    """By whatever steps lie in between; nothing of it is kept, and it can be done."""
+
+    async def outer(step: object) -> object:
+        return await run.step("inner", inner)
+
+    async def inner() -> object:
+        return await run.atomic("outer", outer)
+
+    with pytest.raises(InvalidTransition, match="'outer' is under way"):
+        await run.atomic("outer", outer)
+
+    async def pays(step: object) -> str:
+        return "paid"
+
+    assert await run.atomic("outer", pays) == "paid"

@@ -55,6 +55,25 @@ async def test_a_sweep_times_questions_out(
         await hold.interactions.answer(q.id, "approved" if q.kind == "approval" else "answered")
 
 
+@pytest.mark.parametrize("how", ["completed", "skipped", "ready", "loop", "another round"])
+async def test_what_no_node_asks_any_more_is_withdrawn_and_fails_nothing(
+    s: Session, hold: Holdfast, clock: ManualClock, how: str
+) -> None:
+    """The node went on without the answer, by other means; nobody is asked for it any more."""
+    run = await s.runs.start("w", nodes={"search": [], "pay": ["search"], "free": []})
+    await run.progress("search", "completed")
+    q = await run.ask("Which card?", kind="input", node="pay", timeout="1h", on_timeout="fail")
+    moves = {"loop": ["completed", "ready"], "another round": []}.get(how, [how])
+    for move in moves:
+        await run.progress("pay", move)
+    if how == "another round":
+        await run.progress("search", "ready")
+    assert ((await q.refresh()).status, run.interactions.pending_count) == ("cancelled", 0)
+    clock.advance(3600)
+    assert (await hold.sweep()).timed_out == 0
+    assert (await run.refresh()).status == "running"
+
+
 async def test_whoever_waits_fires_the_timeout_and_so_does_an_answer_that_is_late(
     hold: Holdfast, run: Run, clock: ManualClock
 ) -> None:
@@ -103,3 +122,17 @@ async def test_a_question_escalates_to_somebody_else_for_as_long_again(
     clock.advance(3600)
     await hold.sweep()
     assert (await q.wait()).decision == "rejected"
+
+
+async def test_whoever_a_question_escalates_to_answers_as_soon_as_it_is_theirs(
+    hold: Holdfast, run: Run, clock: ManualClock
+) -> None:
+    """Also where nobody swept meanwhile: the commit that gives it to them takes their answer, and no other's."""
+    q = await run.ask("Pay?", node="pay", timeout="1h", assignees=["bo"], on_timeout="escalate", escalate_to=["cy"])
+    clock.advance(3600)
+    with pytest.raises(NotAssignee):
+        await hold.interactions.answer(q.id, "approved", by="bo")
+    assert (await hold.interactions.answer(q.id, "approved", by="cy")).status == "answered"
+    assert (await q.refresh()).assignees == ("cy",)
+    clock.advance(7200)
+    assert (await hold.sweep()).timed_out == 0

@@ -48,3 +48,46 @@ def test_what_is_told_of_a_long_value_is_short() -> None:
     with pytest.raises(InvalidValue) as problem:
         check_fits({"type": "integer"}, "x" * 100_000)
     assert len(str(problem.value)) < 400
+
+
+SLOW = "^(a|aa|b?a)+$"
+
+
+@pytest.mark.parametrize("schema", [{"pattern": SLOW}, {"patternProperties": {SLOW: True}}])
+def test_a_pattern_that_takes_for_ever_is_given_up(schema: Any) -> None:
+    """Whoever answers chooses the letters; the process that judges them goes on with other work."""
+    letters = "a" * 40 + "b"
+    with pytest.raises(InvalidValue, match="takes too long"):
+        check_fits(schema, {letters: 1} if "patternProperties" in schema else letters)
+
+
+def test_patterns_mean_what_they_do_in_any_json_schema() -> None:
+    """The engine is another one, the judgement is the same."""
+    schema = {
+        "properties": {"id": {"pattern": "^[a-z]+$"}},
+        "patternProperties": {"^n": {"type": "integer"}},
+        "additionalProperties": False,
+    }
+    check_schema(schema)
+    check_fits(schema, {"id": "ab", "n1": 2})
+    for value, problem in (
+        ({"id": "AB"}, "does not match"),
+        ({"n1": "two"}, "not of type 'integer'"),
+        ({"other": 1}, "'other' is not one of its properties"),
+    ):
+        with pytest.raises(InvalidValue, match=problem):
+            check_fits(schema, value)
+    check_fits({"additionalProperties": {"type": "integer"}}, {"a": 1})
+    with pytest.raises(InvalidValue) as refused:
+        check_fits({"additionalProperties": {"type": "integer"}}, {"a": "one"})
+    assert refused.value.path == "value.a"
+
+
+def test_what_nests_without_an_end_is_refused_in_words() -> None:
+    """A schema that is its own definition, and one that names no draft."""
+    with pytest.raises(InvalidValue, match="without an end"):
+        check_fits({"$ref": "#"}, 1)
+    with pytest.raises(InvalidValue, match=r"\$schema is a text"):
+        check_schema({"$schema": 5})
+    with pytest.raises(InvalidValue, match="cannot be read"):
+        check_fits({"pattern": "("}, "a")

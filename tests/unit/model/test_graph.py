@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import pytest
 
 from holdfast.errors import InvalidValue
 from holdfast.model.graph import NODES_MAX, Board, specs_of
-from holdfast.model.node import Ask, NodeRecord, NodeSpec, NodeStatus, Retry, ask
+from holdfast.model.node import NodeRecord, NodeStatus
+from holdfast.model.node_spec import NodeSpec, Retry
 
 DONE = NodeRecord(NodeStatus.COMPLETED, 1)
 FAILED = NodeRecord(NodeStatus.FAILED, 1)
@@ -75,46 +75,6 @@ def test_a_graph_that_cannot_be_gone_through_is_refused(nodes: dict[str, object]
     """A cycle, a dependency that is not there, and what is no specification at all."""
     with pytest.raises(InvalidValue, match=told):
         specs_of(nodes)
-
-
-@pytest.mark.parametrize(
-    ("given", "path"),
-    [
-        ({"timeout": -1}, "timeout"),
-        ({"timeout": "soon"}, "timeout"),
-        ({"join": "some"}, "join"),
-        ({"join": 0}, "join"),
-        ({"retry": 3}, "retry"),
-        ({"optional": 1}, "optional"),
-        ({"on_failure": "ask"}, "on_failure"),
-    ],
-)
-def test_a_specification_that_means_nothing_is_not_made(given: dict[str, Any], path: str) -> None:
-    """It is refused where it is written, with the field that is wrong."""
-    with pytest.raises(InvalidValue) as refused:
-        NodeSpec(**given)
-    assert refused.value.path == path
-
-
-@pytest.mark.parametrize(
-    ("given", "path"),
-    [
-        ({"prompt": 5}, "prompt"),
-        ({"timeout": 0}, "timeout"),
-        ({"on_timeout": "bogus"}, "on_timeout"),
-        ({"assignees": "bo"}, "assignees"),
-        ({"assignees": [1]}, "assignees"),
-        ({"assignees": [""]}, "assignees"),
-        ({"assignees": [f"u{number}" for number in range(33)]}, "assignees"),
-    ],
-)
-def test_a_question_that_cannot_be_asked_is_not_made(given: dict[str, Any], path: str) -> None:
-    """By whichever name it is made: else the node could never fail."""
-    for make in (ask, Ask):
-        with pytest.raises(InvalidValue) as refused:
-            make(**given)
-        assert refused.value.path == path
-    assert ask(assignees=[f"u{number}" for number in range(32)]).assignees[31] == "u31"
 
 
 def test_a_run_has_so_many_nodes_and_no_more() -> None:

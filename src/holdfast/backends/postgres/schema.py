@@ -22,7 +22,9 @@ _SERVER = (
     "SELECT current_setting('server_version_num')::int, current_setting('fsync') = 'on', "
     "current_setting('synchronous_standby_names') <> '', current_setting('synchronous_commit')"
 )
-_MADE = "SELECT to_regclass('holdfast.meta') IS NOT NULL"
+# Of what is visible now. `to_regclass` answers from the names that the connection remembers, and who waited for
+# the lock while another made the tables remembers that there are none.
+_MADE = "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'meta')"
 
 
 async def ensure_schema(connection: Connection, settings: Settings) -> None:
@@ -43,7 +45,7 @@ async def is_made(settings: Settings) -> bool:
     try:
         connection = await connect(settings, "holdfast looks", None)
         try:
-            return bool(await connection.fetchval(placed(_MADE, settings.schema)))
+            return bool(await connection.fetchval(_MADE, settings.schema))
         finally:
             connection.terminate()
     except DRIVER_ERRORS as error:
@@ -51,7 +53,7 @@ async def is_made(settings: Settings) -> bool:
 
 
 async def _is_current(connection: Connection, schema: str) -> bool:
-    if not await connection.fetchval(placed(_MADE, schema)):
+    if not await connection.fetchval(_MADE, schema):
         return False
     version = await connection.fetchval(placed("SELECT version FROM holdfast.meta", schema))
     if version is None or version > VERSION:

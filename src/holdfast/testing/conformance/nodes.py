@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.errors import InvalidTransition, InvalidValue
-from holdfast.model.node import NodeSpec, Retry
+from holdfast.model.node_spec import NodeSpec, Retry
 from holdfast.testing.conformance import expect
 from holdfast.testing.conformance.bench import Bench
 from holdfast.testing.conformance.check import proves

@@ -87,10 +87,10 @@ def each_asking_is_another_question(real: Real) -> Real:
     """Who asks again asks anew."""
     asked: list[Asked] = []
 
-    def identity(self: Asked, *place: Any) -> str:
+    def identity(self: Asked, *place: Any, **again: Any) -> str:
         if all(one is not self for one in asked):
             asked.append(self)
-        return f"{real(self, *place)[:24]}{len(asked):08x}"
+        return f"{real(self, *place, **again)[:24]}{len(asked):08x}"
 
     return identity
 

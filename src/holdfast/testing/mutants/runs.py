@@ -17,7 +17,8 @@ from holdfast.model import graph
 from holdfast.model import node as nodes
 from holdfast.model import run as model
 from holdfast.model.graph import Board
-from holdfast.model.node import NodeRecord, NodeSpec
+from holdfast.model.node import NodeRecord
+from holdfast.model.node_spec import NodeSpec
 from holdfast.services import claim, step
 from holdfast.testing.mutants.mutant import breaks, mistake, with_checks
 
@@ -155,7 +156,7 @@ def retries_are_not_counted(real: Real) -> Real:
 @mistake("D2", model, "check_works")
 def a_paused_run_works(_real: Real) -> Real:
     """Whether a run is paused is not looked at."""
-    return lambda record: None
+    return lambda record, open=(): None
 
 
 @mistake("D2", graph, "_check_order")

@@ -1,0 +1,25 @@
+"""The tries of nodes that this code is inside of.
+
+Who waits for an answer inside of one gives the run back meanwhile, and another worker may have done the node by then.
+So each try is known by its round, attempt, beginning and claim, and who goes on looks whether it is the node's last.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from holdfast.handles.store import Store
+from holdfast.model.node import Trial
+
+
+class Tried(NamedTuple):
+    """One of them."""
+
+    store: Store
+    run: str
+    node: str
+    trial: Trial
+
+
+trials: ContextVar[tuple[Tried, ...]] = ContextVar("holdfast_trials", default=())
