@@ -93,7 +93,7 @@ class RunNode(RunBlock):
     async def __aenter__(self) -> Self:
         if self._state != "new":
             raise Closed("a node's block is used once; begin another")
-        await self._begin_try()
+        await self._telling.begins(self._name, self._input)
         self._trial = self._run._board.record(self._name).trial
         self._acts(self._name, self.attempt or 1)
         try:
@@ -104,23 +104,6 @@ class RunNode(RunBlock):
         self._start_clock()
         self._inside = trials.set((*trials.get(), Tried(self._store, self._run.id, self._name, self._trial)))
         return self
-
-    async def _begin_try(self) -> None:
-        """Begin it, or not: where that is cancelled it is given back."""
-        begun = False
-
-        async def begin() -> None:
-            nonlocal begun
-            await self._telling.begins(self._name, self._input)
-            begun = True
-
-        try:
-            await to_its_end(begin())
-        except asyncio.CancelledError:
-            if begun:
-                self._trial = self._run._board.record(self._name).trial
-                await self._break_off(None)
-            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

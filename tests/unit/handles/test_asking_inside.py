@@ -112,23 +112,3 @@ async def test_an_exception_after_a_question_is_kept(s: Session) -> None:
         assert pay.error == {"type": "ValueError", "message": "no money"}
         if open:
             await run.answer("approved")
-
-
-@pytest.mark.parametrize("turns", range(1, 12))
-async def test_a_node_whose_beginning_is_cancelled_may_begin_again(s: Session, turns: int) -> None:
-    """Wherever it is cancelled, also under a claim that goes on: it began, or it did not."""
-    run = await s.runs.start("w", nodes=["pay"])
-    entered = asyncio.Event()
-
-    async def work() -> None:
-        async with run.node("pay"):
-            entered.set()
-            await asyncio.sleep(3600)
-
-    async with run.claim():
-        task = asyncio.ensure_future(work())
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        assert (await run.refresh()).ready_nodes() == ["pay"]
