@@ -37,6 +37,7 @@ class AtomicStep(RunBlock):
         self._result = b"null"
         self._staged: Staged | None = None
         self._has_begun = False  # it is tried again: what has begun may end while the run is paused
+        self._is_kept = False
         self.done = False
         """Whether it was done before."""
 
@@ -103,7 +104,7 @@ class AtomicStep(RunBlock):
     def _finish(self, outcome: Committed) -> None:
         assert self._staged is not None
         self._run._took(self._staged, self._seq_of(outcome))
-        self._run._remember(self._identity, self._result)
+        self._is_kept = True
 
     def _closed(self) -> Closed:
         if self.done:

@@ -15,7 +15,7 @@ from holdfast.handles.measured import measured
 from holdfast.handles.store import Store
 from holdfast.handles.unit import Alone, Target
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Found
+from holdfast.kernel.commit import Cell, Found, View
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.limits import check_limit
 from holdfast.kernel.work import Work
@@ -54,13 +54,15 @@ class RunInteractions:
         return len(self.pending)
 
     async def history(self) -> list[Interaction]:
-        """All of them with what came of each, the oldest first, as they are now. One read. Raises NotFound if the run's
-        session is gone."""
+        """All of them with what came of each, the oldest first, as they are now. One read for each ten thousand.
+        Raises NotFound if the run's session is gone."""
         scope, wanted = self._target.scope, interaction.all_of(self._run)
         own = run.end_keys(self._run)
 
         async def look(work: Work) -> list[InteractionRecord]:
-            cells = await work.range(scope, wanted, along=own)
+            cells: Sequence[Cell] = await work.range(scope, wanted, along=own)
+            if len(cells) >= wanted.limit:
+                cells = await work.all(scope, wanted.prefix)
             ended_us = run.ended_us(await work.get_many(scope, own), self._run)
             return [interaction.decode(cell).met(ended_us) for cell in cells]
 
@@ -112,8 +114,10 @@ async def answer_to(
         raw = question.payload
 
     def judge(record: InteractionRecord, now_us: int) -> InteractionRecord:
-        if record.is_due(now_us):  # said to whoever answers only once it is kept
-            return record.timed_out(now_us)
+        if record.is_due(now_us):
+            record = record.timed_out(now_us)
+            if not record.is_pending:  # said to whoever answers only once it is kept
+                return record
         given = Given(word, now_us, raw, by, said, more, idempotency_key)
         is_new = model.check_answer(record, given, digest=digest, now_us=now_us, speaker=speaker, wrong=wrong)
         return record.answered(given) if is_new else record
@@ -270,7 +274,11 @@ class Interactions:
         scope = await self._one_scope(run_id) if session is None else sessions.scope_of(session)
         if scope is None:
             return []
-        view, records = await interactions_page.history(self._whole.work(), scope, run_id)
+
+        async def look(work: Work) -> tuple[View, list[InteractionRecord]]:
+            return await interactions_page.history(work, scope, run_id)
+
+        view, records = await Alone(self._whole).look(look)
         return [self._one(scope, view.head.epoch, record) for record in records if self._may_see(record)]
 
     # --- finding ----------------------------------------------------------------------------------

@@ -94,15 +94,12 @@ class RunSteps(RunWrites):
         if returns is not None:
             codec.check_type(returns)
         identity = self._identity(name, args, key, version)
-        raw = self._results.get(identity)
-        if raw is None:
-            async with queued(self._store, self._target.scope, identity, name):
-                raw = await self._look_up(step.key_of(self.id, identity))
-                if raw is None:
-                    await self._regain()
-                    self._check_works()
-                    raw = await self._do(identity, name, fn, args)
-            self._remember(identity, raw)
+        async with queued(self._store, self._target.scope, identity, name):
+            raw = await self._look_up(step.key_of(self.id, identity))
+            if raw is None:
+                await self._regain()
+                self._check_works()
+                raw = await self._do(identity, name, fn, args)
         return _decoded(raw, returns, name)
 
     def atomic_step(self, name: str, *, key: Any = None, version: Any = None) -> AtomicStep:
@@ -157,7 +154,7 @@ class RunSteps(RunWrites):
             codec.check_type(returns)
         identity = self._identity(name, (), key, version)
         attempt = 0
-        while identity not in self._results:
+        while True:
             block = self.atomic_step(name, key=key, version=version)
             block._has_begun = attempt > 0
             try:
@@ -170,11 +167,7 @@ class RunSteps(RunWrites):
                     raise
                 await pause(self._store, attempt)
             else:
-                if block.done or identity in self._results:
-                    self._remember(identity, block._result)
-                else:
-                    return None
-        return _decoded(self._results[identity], returns, name)
+                return _decoded(block._result, returns, name) if block.done or block._is_kept else None
 
     async def _do(self, identity: str, name: str, fn: Callable[..., Any], args: Sequence[Any]) -> bytes:
         with cause.acting(run=self.id):

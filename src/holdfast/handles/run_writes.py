@@ -18,7 +18,6 @@ from holdfast.handles.unit import ATTEMPTS, Alone, Target, Unit, pause
 from holdfast.handles.variables import Variables
 from holdfast.handles.winding_up import wind_up_now
 from holdfast.kernel.commit import Cell, Read
-from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.model import run as model
 from holdfast.model.graph import Board
@@ -37,10 +36,6 @@ class Staged(Struct, frozen=True):
     nodes: Mapping[str, NodeRecord] = {}
     added: Mapping[str, NodeSpec] = {}
     questions: Mapping[str, InteractionRecord] = {}
-
-
-REMEMBERED = 1_000
-"""Results of steps that one handle remembers; what is done never changes."""
 
 
 KEPT_US = 600_000_000
@@ -66,7 +61,6 @@ class RunWrites(RunView):
         self._target = target
         self._landed = 0  # the seq of the last commit that is known to have been made with this handle
         super().__init__(unit.store, loaded)
-        self._results: dict[str, bytes] = {}
         if token := token_of(unit.store, target.scope, claim.of_run(self.id)):
             self._hold(token)
 
@@ -169,11 +163,6 @@ class RunWrites(RunView):
             if cell is None or cell.version != self._token:
                 raise lease_lost(scope, "it was taken by somebody else", cell=key)
 
-    def _remember(self, identity: str, result: bytes) -> None:
-        if len(self._results) >= REMEMBERED:
-            del self._results[next(iter(self._results))]
-        self._results[identity] = result
-
     def _stage(self, work: Work, staged: Staged) -> Staged:
         """Stage that, on the condition that what it was judged by is as it was seen."""
         scope = self._target.scope
@@ -210,7 +199,7 @@ class RunWrites(RunView):
         limits, scope = self._store.limits, self._target.scope
         room = (limits.operations_max - work.operations - len(staged.nodes) - 2 * len(staged.questions)) // 2
         room_bytes = limits.commit_bytes_max // 8
-        ended_us, lingers = staged.record.ended_us, len(self._questions) >= PAGE_MAX
+        ended_us, lingers = staged.record.ended_us, False
         questions = {id: record.met(ended_us) for id, record in staged.questions.items()}
         for id, (record, _) in self._questions.items():
             if id in questions or not record.is_pending:

@@ -191,7 +191,10 @@ class Difference(Struct, frozen=True):
     deletes: tuple[str, ...]
 
 
-def difference(now: Mapping[str, bytes], then: Mapping[str, bytes]) -> Difference:
-    """What is to be written, and what removed, to make what is `now` what was `then`."""
-    puts = {key: value for key, value in sorted(then.items()) if now.get(key) != value}
+def difference(
+    now: Mapping[str, bytes], then: Mapping[str, bytes], *, renewed: Collection[str] = frozenset()
+) -> Difference:
+    """What is to be written, and what removed, to make what is `now` what was `then`. Written anew is also what is as
+    it was and has another time to live: the keys that are `renewed`."""
+    puts = {key: value for key, value in sorted(then.items()) if now.get(key) != value or key in renewed}
     return Difference(puts, tuple(sorted([key for key in now if key not in then])))

@@ -93,10 +93,13 @@ async def records(work: Work, places: Sequence[Found]) -> list[Row]:
 
 
 async def history(work: Work, scope: str, of: str) -> tuple[View, list[InteractionRecord]]:
-    """Every question of a run in that scope, the oldest first, and the scope as it was seen. One read."""
-    view = (await work.peek([Read(scope, run.end_keys(of), (interaction.all_of(of),))]))[0]
+    """Every question of a run in that scope, the oldest first, and the scope as it was seen. One read
+    for each ten thousand. Raises Conflict if it was written between those."""
+    wanted = interaction.all_of(of)
+    view = (await work.peek([Read(scope, run.end_keys(of), (wanted,))]))[0]
     ended_us = run.ended_us(view.cells, of)
-    records = [interaction.decode(cell).met(ended_us) for cell in (view.ranges[0] if view.ranges else ())]
+    cells = await run.pages(work, view, view.ranges[0], wanted) if view.ranges else ()
+    records = [interaction.decode(cell).met(ended_us) for cell in cells]
     return view, sorted(records, key=lambda record: (record.number, record.id))
 
 

@@ -90,14 +90,15 @@ def _write(
     questions: Questions | None = None,
 ) -> None:
     """Stage what differs; what expires has as long to live as it had then."""
-    wanted = difference(_values(now), _values(then))
+    left = _left(then, record.at_us)
+    present = _left(now, work.now_us)
+    renewed = {key for key in left.keys() | present.keys() if left.get(key) != present.get(key)}
+    wanted = difference(_values(now), _values(then), renewed=renewed)
     for key, value in wanted.puts.items():
         if key == session.CELL:
             _put_session(work, value, now[key].value or b"")
         elif key not in KEYS and not key.startswith(interaction.AREA):
-            expires_us = then[key].expires_us
-            ttl_us = None if expires_us is None else expires_us - record.at_us
-            put_back(work, scope, key, value, ttl_us=ttl_us, streaming=streaming, questions=questions)
+            put_back(work, scope, key, value, ttl_us=left.get(key), streaming=streaming, questions=questions)
     for key in wanted.deletes:
         if key not in KEYS and not key.startswith(interaction.AREA):
             put_back(work, scope, key, None, streaming=streaming)
@@ -127,6 +128,11 @@ def put_back(
         work.delete(scope, key)
     else:
         work.put(scope, key, raw)
+
+
+def _left(cells: Mapping[str, Kept], at_us: int) -> dict[str, int]:
+    """How long what expires had to live at that time."""
+    return {key: kept.expires_us - at_us for key, kept in cells.items() if kept.expires_us is not None}
 
 
 def _values(cells: Mapping[str, Kept]) -> dict[str, bytes]:

@@ -17,15 +17,15 @@ on does not touch it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
 import msgspec
 from msgspec import Struct
 
-from holdfast.errors import Corrupt, InvalidId, InvalidValue, NotFound
+from holdfast.errors import Conflict, Corrupt, InvalidId, InvalidValue, NotFound
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Absent, Cell, Entry, Range, Read, Unchanged
+from holdfast.kernel.commit import Absent, Cell, Entry, Range, Read, Unchanged, View
 from holdfast.kernel.keys import check_name, escaped, unescaped
 from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
@@ -297,13 +297,28 @@ def unchanged(work: Work, scope: str, run: str, version: int) -> None:
 
 
 async def load(work: Work, scope: str, run: str, beside: Range) -> Loaded:
-    """A run with everything that is kept of its nodes, and what stands `beside`, as the store has it: one read.
-    Raises NotFound."""
+    """A run with everything that is kept of its nodes, and what stands `beside`, as the store has it: one read, and
+    one more for each further page of that. Raises NotFound, and Conflict if the scope was written between those."""
     key = key_of(run)
     ranges = (Range(graph_prefix(run), PAGE_MAX), Range(node_prefix(run), PAGE_MAX), beside)
     view = (await work.peek([Read(scope, (key, end.KEY), ranges)]))[0]
     work.part(scope).see(view.head)
-    return _loaded(run, view.cells, *view.ranges, seq=view.head.seq)
+    graph, kept, first = view.ranges
+    return _loaded(run, view.cells, graph, kept, await pages(work, view, first, beside), seq=view.head.seq)
+
+
+async def pages(work: Work, view: View, first: Sequence[Cell], wanted: Range) -> Sequence[Cell]:
+    """All cells of a range of which that view has the first page, as of the same version. Raises Conflict if there is
+    another one by now."""
+    found, page = [*first], first
+    while len(page) >= wanted.limit:
+        following = msgspec.structs.replace(wanted, after=page[-1].key)
+        more = (await work.peek([Read(view.scope, (), (following,))]))[0]
+        if (more.head.seq, more.head.epoch) != (view.head.seq, view.head.epoch):
+            raise Conflict(f"{view.scope} changed while it was read", scope=view.scope, what="head", found=more.head)
+        page = more.ranges[0]
+        found += page
+    return found
 
 
 async def load_in(work: Work, scope: str, run: str, beside: Range) -> Loaded:

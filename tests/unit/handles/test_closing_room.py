@@ -9,8 +9,9 @@ import pytest
 from holdfast import Config, Holdfast, Session
 from holdfast.errors import TooLarge
 from holdfast.model.config import Limits, SweepConfig
-from holdfast.model.node import NodeSpec, NodeStatus
-from holdfast.model.node import ask as asks
+from holdfast.model.node import NodeStatus
+from holdfast.model.node_spec import NodeSpec
+from holdfast.model.node_spec import ask as asks
 from holdfast.testing.clock import ManualClock
 from tests.unit.stores import Stores
 

@@ -122,3 +122,17 @@ async def test_a_question_escalates_to_somebody_else_for_as_long_again(
     clock.advance(3600)
     await hold.sweep()
     assert (await q.wait()).decision == "rejected"
+
+
+async def test_whoever_a_question_escalates_to_answers_as_soon_as_it_is_theirs(
+    hold: Holdfast, run: Run, clock: ManualClock
+) -> None:
+    """Also where nobody swept meanwhile: the commit that gives it to them takes their answer, and no other's."""
+    q = await run.ask("Pay?", node="pay", timeout="1h", assignees=["bo"], on_timeout="escalate", escalate_to=["cy"])
+    clock.advance(3600)
+    with pytest.raises(NotAssignee):
+        await hold.interactions.answer(q.id, "approved", by="bo")
+    assert (await hold.interactions.answer(q.id, "approved", by="cy")).status == "answered"
+    assert (await q.refresh()).assignees == ("cy",)
+    clock.advance(7200)
+    assert (await hold.sweep()).timed_out == 0
