@@ -19,7 +19,7 @@ class Main(Program):
     """`holdfast`."""
 
     table: ClassVar = {
-        "demo": Entry("holdfast.cli.demo.command", "demo", "See it work: real files, real kills, three proofs."),
+        "demo": Entry("holdfast.cli.demo.command", "demo", "See it work: real files, real kills, four proofs."),
         "sweep": Entry("holdfast.cli.sweep", "sweep", "End sessions whose time is over, remove what nobody can see."),
         "stats": Entry("holdfast.cli.stats", "stats", "Show counts and bytes of the store."),
         "rekey": Entry("holdfast.cli.rekey", "rekey", "Encrypt everything under the active key."),
@@ -86,6 +86,8 @@ class Inbox(Commands):
         "list": Entry("holdfast.cli.inbox.list", "list_questions", "List the questions that wait for an answer."),
         "show": Entry("holdfast.cli.inbox.show", "show_question", "Show one; exit code 7: it waits for a person."),
         "answer": Entry("holdfast.cli.inbox.answer", "answer_question", "Answer one.", TakesNegativeNumbers),
+        "cancel": Entry("holdfast.cli.inbox.withdraw", "cancel_question", "Withdraw one."),
+        "reassign": Entry("holdfast.cli.inbox.withdraw", "reassign_question", "Give one to others to answer."),
     }
 
 
@@ -126,7 +128,7 @@ _add_group(
 _add_group(
     States,
     "state",
-    short_help="State of any scope: get, set, compare.",
+    short_help="State of any scope: get, set, compare, history.",
     help="State of any scope, written kind/id: session/7f0c, user/ada, agent/helper, global/flags.\n\n"
     "\b\nholdfast -s app.db state get user/ada\nholdfast -s app.db state set user/ada name --text Ada",
 )
@@ -147,8 +149,8 @@ _add_group(
 _add_group(
     Inbox,
     "inbox",
-    short_help="What runs ask people: list, show, answer.",
-    help="What runs ask people: list, show, answer.\n\n"
+    short_help="What runs ask people: list, show, answer, withdraw, reassign.",
+    help="What runs ask people: list, show, answer, withdraw, reassign.\n\n"
     "\b\nholdfast -s app.db inbox list --assignee bo\nholdfast -s app.db inbox answer ID approved --by bo",
 )
 _add_group(
