@@ -14,6 +14,7 @@ from holdfast.handles.measured import measured
 from holdfast.handles.run_asks import RunAsks
 from holdfast.handles.run_node import RunNode, Telling
 from holdfast.handles.run_writes import Staged
+from holdfast.handles.trials import WaitsError
 from holdfast.handles.unit import Together
 from holdfast.kernel import codec
 from holdfast.kernel.limits import check_signal
@@ -238,6 +239,7 @@ class Run(RunAsks):
         return RunNode(self, node, input, Telling(self._begins, self._ends, self._has_ended, self._breaks_off))
 
     async def _begins(self, node: str, input: Any) -> None:
+        self._unheard = frozenset([one for one in self._unheard if one[0] != node])
         await self.progress(node, NodeStatus.RUNNING, input=input)
         if not self._record.tracks:
             await self._look_at(node)
@@ -245,6 +247,7 @@ class Run(RunAsks):
 
     async def _ends(self, work: Work, node: str, trial: Trial, output: bytes) -> Staged | None:
         told = {node: Told(NodeStatus.COMPLETED, output=output)}
+        await self._check_told(node, trial)
         await self._regain()
         await self._look_at(node)
         if self._open:  # whether anything else goes on is judged by all nodes
@@ -254,10 +257,21 @@ class Run(RunAsks):
         try:
             if self._is_over(node, trial):
                 raise self._taken(node)
+            if self._still_open(self._board.record(node)):
+                raise WaitsError
             return self._advance(work, told)
         except InvalidTransition:
             await self._check_held()
             raise
+
+    async def _check_told(self, node: str, trial: Trial) -> None:
+        """Raise WaitsError where a try asked, and was not told the answer: once it was given it is done from its
+        beginning. One that waited for an answer as it began, and did not ask again, waits on."""
+        if self._still_open(self._board.record(node)) or any(asking == node for asking, _ in self._unheard):
+            await self.refresh()
+            if self._record.status.is_open:
+                await self._breaks_off(node, trial, None)
+                raise WaitsError
 
     async def _has_ended(self, node: str, output: bytes) -> None:
         if not self._record.tracks:
