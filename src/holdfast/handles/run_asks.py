@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -44,6 +45,8 @@ class RunAsks(RunSteps):
 
     _resting: RunClaim | None = None
     """The claim that was given back while the run waits for a person."""
+    _unheard: frozenset[tuple[str | None, str]] = frozenset()
+    """Which nodes have asked which questions here, and nobody waited for what became of them."""
     _rests: RunClaim | None = None
     """The claim that is given back by what is staged."""
 
@@ -103,7 +106,14 @@ class RunAsks(RunSteps):
             await rests._paused()
             self._resting = rests
         record, _ = self._questions[self._question_id(wanted, node)]
-        return Interaction(self._store, self._target, record, on_answer=self._take_up)
+        asked_by = (node, record.id)
+        if record.is_pending and record.required:
+            self._unheard |= {asked_by}
+        return Interaction(self._store, self._target, record, on_answer=partial(self._heard, asked_by))
+
+    async def _heard(self, asked_by: tuple[str | None, str]) -> None:
+        self._unheard -= {asked_by}
+        await self._take_up()
 
     def _check_known(self, names: Iterable[str]) -> None:
         for name in names:
@@ -126,7 +136,7 @@ class RunAsks(RunSteps):
     async def _take_up(self) -> None:
         """See what the answer made of the run, and hold it again, if it was given back for that."""
         if self._resting is not None:
-            await self._resting.retake()
+            await self._resting._retake()
         await self.refresh()
         if self._record.tracks:
             self._check_trials()

@@ -13,7 +13,7 @@ from holdfast.handles.measured import measured
 from holdfast.handles.node_clock import NodeClock
 from holdfast.handles.run_block import RunBlock
 from holdfast.handles.run_writes import RunWrites, Staged
-from holdfast.handles.trials import Tried, trials
+from holdfast.handles.trials import Tried, WaitsError, trials
 from holdfast.handles.unit import Called
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
@@ -41,7 +41,9 @@ class Telling(NamedTuple):
 class RunNode(RunBlock):
     """One try of a node: running where the block begins, and completed with its `output` where it ends.
 
-    What is written through it commits with the completion, or not at all. An exception ends the try as failed, and goes
+    What is written through it commits with the completion, or not at all. Where it asked a person, and did not wait for
+    the answer, it ends without either: the node waits, and once it is answered it is ready to be done from its
+    beginning, as the same try. An exception ends the try as failed, and goes
     on out of the block; so does TimeoutError, once it takes longer than the node's timeout, without the time that it
     waits for a person. A cancellation, `rollback`
     and a Conflict give the node back: it is ready again, and the try counts for nothing. Every commit of the block, by
@@ -151,7 +153,10 @@ class RunNode(RunBlock):
         return run.key_of(self._run.id), run.node_key(self._run.id, self._name)
 
     async def _commit(self, work: Work) -> None:
-        await super()._commit(work)
+        try:
+            await super()._commit(work)
+        except WaitsError:
+            return
         await self._telling.has_ended(self._name, self._output)
 
     def _finish(self, outcome: Committed) -> None:

@@ -13,6 +13,10 @@ from holdfast.handles.store import Store
 from holdfast.model.node import Trial
 
 
+class WaitsError(Exception):
+    """A try does not end here: it asked, and was not told the answer. Leaves no block."""
+
+
 class Tried(NamedTuple):
     """One of them."""
 
