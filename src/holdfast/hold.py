@@ -31,7 +31,7 @@ from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.scope import Scope
 from holdfast.model.stats import Stats
 from holdfast.model.sweep import SweepReport, added
-from holdfast.opening import framed, open_framed
+from holdfast.opening import discreet_url, framed, open_framed
 from holdfast.operations.stats import put_together
 from holdfast.services import budget, checkpoint, interaction, session
 from holdfast.wrappers.framing import Framing
@@ -77,6 +77,9 @@ class Holdfast(Face):
         super().__init__(store)
         self._framing = framing
         self._sweeper = Sweeper(store)
+
+    def __repr__(self) -> str:
+        return f"<Holdfast over {self._store!r}>"
 
     @classmethod
     def open(
@@ -128,7 +131,9 @@ class Holdfast(Face):
                 ids=ids if ids is not None else system.SystemIds(),
                 entropy=system.random_bytes,
             )
-            return cls.over(kernel, config=config, clock=clock, ids=ids, background=background)
+            hold = cls.over(kernel, config=config, clock=clock, ids=ids, background=background)
+            hold._store.url = discreet_url(where)
+            return hold
 
         return Opening(start)
 

@@ -61,6 +61,7 @@ class Runs(Commands):
         "list": Entry("holdfast.cli.run.list", "list_runs", "List runs, newest first."),
         "show": Entry("holdfast.cli.run.show", "show_run", "Show a run with its nodes."),
         "nodes": Entry("holdfast.cli.run.show", "show_nodes", "Show how far its nodes came."),
+        "tail": Entry("holdfast.cli.run.tail", "tail_run", "Follow one as it goes on."),
         "recover": Entry("holdfast.cli.run.list", "recoverable_runs", "List those that nobody works on."),
         "pause": Entry("holdfast.cli.run.move", "pause_run", "Let nothing of one begin."),
         "resume": Entry("holdfast.cli.run.move", "resume_run", "Let one go on that is paused."),
@@ -135,8 +136,8 @@ _add_group(
 _add_group(
     Runs,
     "run",
-    short_help="Runs of workflows: list, show, recover, pause, resume, cancel.",
-    help="Runs of workflows: list, show, recover, pause, resume, cancel.\n\n"
+    short_help="Runs of workflows: list, show, follow, recover, pause, resume, cancel.",
+    help="Runs of workflows: list, show, follow, recover, pause, resume, cancel.\n\n"
     "\b\nholdfast -s app.db run list --status paused\nholdfast -s app.db run nodes RUN",
 )
 _add_group(

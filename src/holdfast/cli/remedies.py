@@ -65,12 +65,12 @@ OF_OCCURRENCES: dict[str, str] = {
     "Begin another round of what it depends on": "Whoever works on it begins another round of what it depends on.",
     "Wait until the nodes it depends on are done": "Wait until the nodes it depends on are done: "
     "`holdfast run nodes RUN` shows how far they are.",
-    "Answer its questions, or withdraw them": "Answer its questions, or withdraw them: "
-    "`holdfast inbox list --run RUN` shows them.",
+    "Answer it, `await hold.interactions": "`holdfast run show RUN` shows what it asks: `holdfast inbox answer ID …`, "
+    "or withdraw it: `holdfast inbox cancel ID`.",
     "Name one of its nodes, or add it": "`holdfast run nodes RUN` lists its nodes.",
     "A question leaves with its run": "`holdfast inbox list` shows those that wait.",
     "Show what it asks now": "See what it asks now with `holdfast inbox show ID`, and answer that.",
-    "`s.checkpoints()` lists those": "`holdfast checkpoint list SCOPE` lists those there are.",
+    "`s.checkpoints()` lists those": "Name it by its id, not its label: `holdfast checkpoint list SCOPE` lists them.",
     "A run leaves with its session": "`holdfast run list` shows those there are.",
     "Name the session: `session=`": "Say in which session: --session ID.",
     "Open the store with keys (Holdfast.open": "Set HOLDFAST_KEYS, so that the store is encrypted (`holdfast rekey "

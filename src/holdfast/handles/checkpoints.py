@@ -180,9 +180,8 @@ async def restore(
     """See `SessionCheckpoints.restore`."""
     wanted = frozenset(listed(include, "include"))
     if not {"session"} <= wanted <= INCLUDED:
-        raise InvalidValue(
-            f'include must be {{"session"}} or {{"session", "user"}}, not {shown(include)}', path="include"
-        )
+        strange = ", ".join(sorted(shown(name) for name in wanted - INCLUDED)) or "without the session"
+        raise InvalidValue(f'include must be {{"session"}} or {{"session", "user"}}, not {strange}', path="include")
     before = await restoring.restore(
         store, target, id, user=user_scope(user), includes_user="user" in wanted, force=force
     )

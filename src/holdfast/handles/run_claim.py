@@ -60,6 +60,9 @@ class RunClaim:
         self._holding = _Holding(self, store, target.scope, claim.of_run(run))
         self._took = took
 
+    def __repr__(self) -> str:
+        return f"<RunClaim of run {claim.run_of(self._holding.cell)!r} worker={self._terms.worker!r}>"
+
     @property
     def worker(self) -> str | None:
         """Who holds it, as was said."""

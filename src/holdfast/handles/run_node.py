@@ -66,6 +66,9 @@ class RunNode(RunBlock):
         self._clock: NodeClock | None = None
         self._trial: Trial = (0, 0, None, 0)
 
+    def __repr__(self) -> str:
+        return f"<RunNode {self._name!r} of run {self._run.id!r}>"
+
     @property
     def id(self) -> str:
         """The node's id."""
