@@ -160,8 +160,8 @@ class SessionSurface(EventLog):
         May be called again.
 
         One commit, unless there are more values than a commit may write: then the first one ends it, and what a crash
-        leaves of the rest is removed by a sweep, or the next call. So it is in a transaction, which has one commit: that
-        removes as much as half the room goes that is left in it then.
+        leaves of the rest is removed by a sweep, or the next call. So is what a transaction leaves, which has one
+        commit: it removes as much as half the room goes that is left in it then.
         """
         store, scope = self._unit.store, self._target.scope
         id = store.ids.uuid7(store.now_us())
