@@ -20,7 +20,6 @@ from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
 from holdfast.model.duration import to_seconds
 from holdfast.model.node import Trial
-from holdfast.services import run
 
 
 class Telling(NamedTuple):
