@@ -86,7 +86,7 @@ class Standpoint(Struct, frozen=True):
         also if that has left. One of another may be yet to come. Raises InvalidTransition if this very unit ends it."""
         if place.run is None or not session.is_scope(place.scope):
             return
-        if session.goes_on(work, place.scope) is not None:
+        if run.session_goes_on(work, place.scope) is not None:
             raise _ended(place.run)
         key = run.key_of(place.run)
         if self.nodes is not None and place.run == self.run and not work.part(place.scope).staged((key,)):

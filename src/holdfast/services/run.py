@@ -36,7 +36,6 @@ from holdfast.model.moment import order_of
 from holdfast.model.node import NodeRecord
 from holdfast.model.node_spec import NodeSpec, SpecRecord, spec_of, spec_record
 from holdfast.model.run import Asked, RunRecord, session_ended
-from holdfast.services import session
 
 AREA = "run/"
 """What the keys of all records start with, and the names of the scopes of runs without a session."""
@@ -285,8 +284,17 @@ def node_unchanged(work: Work, scope: str, run: str, node: str, seen: int) -> No
 
 def goes_on(work: Work, scope: str, record: RunRecord) -> None:
     """Let the commit fail if the run's session has ended. Raises InvalidTransition if this very unit ends it."""
-    if record.session is not None and (over := session.goes_on(work, scope)) is not None:
+    if record.session is not None and (over := session_goes_on(work, scope)) is not None:
         raise session_ended(record.id, record.status, over)
+
+
+def session_goes_on(work: Work, scope: str) -> End | None:
+    """Let the commit fail if that session has ended; returns the end that this very unit stages, if it does."""
+    staged = work.part(scope).staged((end.KEY,))
+    if not staged:  # else it goes on by this unit, or ends by it
+        work.require(scope, Absent(end.KEY))
+    cell = staged.get(end.KEY)
+    return None if cell is None else end.decode(cell.value)
 
 
 def unchanged(work: Work, scope: str, run: str, version: int) -> None:

@@ -30,7 +30,7 @@ from msgspec import Struct
 
 from holdfast.errors import Corrupt, InvalidValue, shown
 from holdfast.kernel import codec
-from holdfast.kernel.commit import Absent, Cell, Entry, Put
+from holdfast.kernel.commit import Cell, Entry, Put
 from holdfast.kernel.keys import check_name
 from holdfast.kernel.line import line
 from holdfast.kernel.part import missing
@@ -248,15 +248,6 @@ def put_end(work: Work, scope: str, over: End) -> None:
     """Stage that a session has ended, and what is left to be done about that."""
     entries = () if over.left == "nothing" else (Entry(DUE, "ending", order_of(over.at_us)),)
     work.put(scope, end.KEY, end.encode(over), entries=entries)
-
-
-def goes_on(work: Work, scope: str) -> End | None:
-    """Let the commit fail if that session has ended; returns the end that this very unit stages, if it does."""
-    staged = work.part(scope).staged((end.KEY,))
-    if not staged:  # else it goes on by this unit, or ends by it
-        work.require(scope, Absent(end.KEY))
-    cell = staged.get(end.KEY)
-    return None if cell is None else end.decode(cell.value)
 
 
 def create(work: Work, record: SessionRecord) -> None:
