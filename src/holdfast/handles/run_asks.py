@@ -25,6 +25,7 @@ from holdfast.handles.measured import measured
 from holdfast.handles.run_claim import RunClaim, claim_of
 from holdfast.handles.run_steps import RunSteps
 from holdfast.handles.run_writes import Staged
+from holdfast.handles.step_queue import inside_of
 from holdfast.handles.trials import trials
 from holdfast.handles.unit import Alone
 from holdfast.kernel.commit import Unchanged
@@ -42,8 +43,6 @@ _GOES_ON = (NodeStatus.RUNNING, NodeStatus.READY)
 class RunAsks(RunSteps):
     """A run that can ask."""
 
-    _resting: RunClaim | None = None
-    """The claim that was given back while the run waits for a person."""
     _rests: RunClaim | None = None
     """The claim that is given back by what is staged."""
 
@@ -101,7 +100,7 @@ class RunAsks(RunSteps):
         if self._rests is not None:
             rests, self._rests = self._rests, None
             await rests._paused()
-            self._resting = rests
+            self._hold(0)
         record, _ = self._questions[self._question_id(wanted, node)]
         return Interaction(self._store, self._target, record, on_answer=self._take_up)
 
@@ -115,21 +114,33 @@ class RunAsks(RunSteps):
                     node=name,
                 )
 
-    async def _is_held_by(self, token: int) -> None:
-        self._resting = None
-        await super()._is_held_by(token)
-
     async def _regain(self) -> None:
-        if self._resting is not None:
+        held = self._claim()
+        if held is not None and held.rests:
             await self._take_up()
+        await super()._regain()
+
+    def _claim(self) -> RunClaim | None:
+        """The claim in whose block this is, if that is one of the run."""
+        return claim_of(self._store, self._target.scope, claim.of_run(self.id))
 
     async def _take_up(self) -> None:
         """See what the answer made of the run, and hold it again, if it was given back for that."""
-        if self._resting is not None:
-            await self._resting.retake()
+        held = self._claim()
+        if held is not None:
+            await held.retake()
         await self.refresh()
         if self._record.tracks:
             self._check_trials()
+        if inside := inside_of(self._store, self._target.scope):
+            await self._check_steps(inside)
+
+    async def _check_steps(self, inside: tuple[str, ...]) -> None:
+        """Raise LeaseLost inside of a step that somebody else has done meanwhile: it is not to go on."""
+        done = await self._unit.read(self._target, lambda work: work.get_many(self._target.scope, inside))
+        if done:
+            why = "a step was done by somebody else, while this one waited"
+            raise lease_lost(self._target.scope, why, cell=claim.of_run(self.id))
 
     def _check_trials(self) -> None:
         """Raise LeaseLost inside of a try that is over since somebody else has done the node, or began it anew."""
