@@ -31,6 +31,10 @@ async def main() -> None:
         hours = await asyncio.gather(*(think(fork, idea) for idea, fork in forks.items()))
         best = min(zip(hours, IDEAS, strict=True))[1]
 
+        # In what they differ, as a JSON Patch that makes the one the other.
+        first, second = [(await fork.checkpoint()).id for fork in forks.values()]
+        print([(step.path, step.value) for step in await hold.diff(first, second)])
+
         for idea, fork in forks.items():
             if idea != best:
                 await fork.cancel(f"{best} is better")

@@ -178,7 +178,7 @@ class BudgetExceeded(HoldfastError, RuntimeError):
 
 
 class InvalidTransition(HoldfastError, RuntimeError):
-    """A session cannot go from the status it has to the one asked for; `status`, `to` and `allowed` say which."""
+    """A session, run or node cannot go from its status to the one asked for; `status`, `to` and `allowed` say which."""
 
     code = "invalid_transition"
     remedy = "Make one of the moves that the message names."
@@ -232,24 +232,24 @@ class InteractionCancelled(HoldfastError, RuntimeError):
 
 
 class Busy(HoldfastError, BlockingIOError):
-    """Somebody else holds the session: at once with "reject", after `wait` with "queue".
+    """Somebody else holds the session or run: at once with "reject", after `wait` with "queue".
 
     `worker` of a claim or `request` of a turn, and `since`, say who it is.
     """
 
     code = "busy"
     retryable = True
-    remedy = 'Send the request again later, or wait longer (wait=…), or take the session away (busy="supersede").'
+    remedy = 'Try again later, or wait longer (wait=…), or take it away from who holds it (busy="supersede").'
 
 
 class LeaseLost(HoldfastError, RuntimeError):
-    """A session that was held is not held any more: it was superseded, or could not be renewed for its ttl.
+    """A session or run that was held is not held any more: it was superseded, or could not be renewed for its ttl.
 
     What was written before it was lost stands; nothing was written after it, and nothing of a turn but finished steps.
     """
 
     code = "lease_lost"
-    remedy = "Stop this piece of work: somebody else does it now. Sending the same request again returns its answer."
+    remedy = "Stop this piece of work: somebody else does it now. Who sends a turn's request again gets its answer."
 
 
 class Gone(HoldfastError, LookupError):

@@ -31,7 +31,7 @@ from holdfast.model.keyring import KeyRing, Rekeyed
 from holdfast.model.scope import Scope
 from holdfast.model.stats import Stats
 from holdfast.model.sweep import SweepReport, added
-from holdfast.opening import framed, open_framed
+from holdfast.opening import discreet_url, framed, open_framed
 from holdfast.operations.stats import put_together
 from holdfast.services import budget, checkpoint, interaction, session
 from holdfast.wrappers.framing import Framing
@@ -78,6 +78,9 @@ class Holdfast(Face):
         self._framing = framing
         self._sweeper = Sweeper(store)
 
+    def __repr__(self) -> str:
+        return f"<Holdfast over {self._store!r}>"
+
     @classmethod
     def open(
         cls,
@@ -96,6 +99,7 @@ class Holdfast(Face):
             memory://                   in this process, gone when closed
             sqlite:///rel.db            a file, relative to the working directory
             sqlite:////abs/path.db      a file; ?durability=process for the relaxed mode
+            postgresql://host/database  a schema of a database; needs the extra "postgres"
 
         With `keys` everything is encrypted but ids, names, numbers, times and orders; see `KeyRing`. WrongKey: they are
         not those of the store, or there are none and it is encrypted.
@@ -127,7 +131,9 @@ class Holdfast(Face):
                 ids=ids if ids is not None else system.SystemIds(),
                 entropy=system.random_bytes,
             )
-            return cls.over(kernel, config=config, clock=clock, ids=ids, background=background)
+            hold = cls.over(kernel, config=config, clock=clock, ids=ids, background=background)
+            hold._store.url = discreet_url(where)
+            return hold
 
         return Opening(start)
 

@@ -29,7 +29,7 @@ def test_a_session_goes_back_and_forth(store: str) -> None:
     restored = call(store, "checkpoint", "restore", first)
     undo = restored.rows[0]["before"]
     assert restored.rows == [{"restored": first, "scope": "session/trip", "before": undo}]
-    assert f"holdfast checkpoint restore {undo}" in restored.err
+    assert f"to undo it: holdfast -s {store} checkpoint restore {undo}\n" in restored.err, "as it is to be typed"
     assert call(store, "state", "get", "session/trip", "city").rows == ["Kyoto"]
     assert call(store, "checkpoint", "restore", undo).code == 0
     assert call(store, "state", "get", "session/trip", "city").rows == ["Oslo"]
@@ -78,6 +78,7 @@ def test_those_that_are_there_are_dropped(store: str) -> None:
     first, second = taken(store, "session/trip"), taken(store, "session/trip")
     ended = call(store, "checkpoint", "rm", first, "nothing")
     assert (ended.code, ended.rows) == (3, [{"id": first, "dropped": True}, {"id": "nothing", "dropped": False}])
+    assert "holdfast checkpoint list" in ended.err
     assert [row["id"] for row in call(store, "checkpoint", "list", "session/trip").rows] == [second]
     assert call(store, "checkpoint", "restore", first).code == 3
 

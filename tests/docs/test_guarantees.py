@@ -8,12 +8,12 @@ import pytest
 from holdfast.handles import atomic_step, interactions, run, run_claim, session, variables
 from holdfast.kernel import commit, limits
 from holdfast.kernel.contract import Kernel
-from holdfast.model import node
+from holdfast.model import node_spec
 from holdfast.testing.conformance import CHECKS
 from holdfast.testing.guarantees import GUARANTEES
 from tests.docs.runner import ROOT
 
-DOMAIN = (atomic_step, interactions, node, run, run_claim, session, variables)
+DOMAIN = (atomic_step, interactions, node_spec, run, run_claim, session, variables)
 """Where the classes are that state what the domain promises."""
 
 PAGE = ROOT / "docs" / "explanation" / "guarantees.md"

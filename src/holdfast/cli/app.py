@@ -19,7 +19,7 @@ class Main(Program):
     """`holdfast`."""
 
     table: ClassVar = {
-        "demo": Entry("holdfast.cli.demo.command", "demo", "See it work: real files, real kills, three proofs."),
+        "demo": Entry("holdfast.cli.demo.command", "demo", "See it work: real files, real kills, four proofs."),
         "sweep": Entry("holdfast.cli.sweep", "sweep", "End sessions whose time is over, remove what nobody can see."),
         "stats": Entry("holdfast.cli.stats", "stats", "Show counts and bytes of the store."),
         "rekey": Entry("holdfast.cli.rekey", "rekey", "Encrypt everything under the active key."),
@@ -61,6 +61,7 @@ class Runs(Commands):
         "list": Entry("holdfast.cli.run.list", "list_runs", "List runs, newest first."),
         "show": Entry("holdfast.cli.run.show", "show_run", "Show a run with its nodes."),
         "nodes": Entry("holdfast.cli.run.show", "show_nodes", "Show how far its nodes came."),
+        "tail": Entry("holdfast.cli.run.tail", "tail_run", "Follow one as it goes on."),
         "recover": Entry("holdfast.cli.run.list", "recoverable_runs", "List those that nobody works on."),
         "pause": Entry("holdfast.cli.run.move", "pause_run", "Let nothing of one begin."),
         "resume": Entry("holdfast.cli.run.move", "resume_run", "Let one go on that is paused."),
@@ -86,6 +87,8 @@ class Inbox(Commands):
         "list": Entry("holdfast.cli.inbox.list", "list_questions", "List the questions that wait for an answer."),
         "show": Entry("holdfast.cli.inbox.show", "show_question", "Show one; exit code 7: it waits for a person."),
         "answer": Entry("holdfast.cli.inbox.answer", "answer_question", "Answer one.", TakesNegativeNumbers),
+        "cancel": Entry("holdfast.cli.inbox.withdraw", "cancel_question", "Withdraw one."),
+        "reassign": Entry("holdfast.cli.inbox.withdraw", "reassign_question", "Give one to others to answer."),
     }
 
 
@@ -126,15 +129,15 @@ _add_group(
 _add_group(
     States,
     "state",
-    short_help="State of any scope: get, set, compare.",
+    short_help="State of any scope: get, set, compare, history.",
     help="State of any scope, written kind/id: session/7f0c, user/ada, agent/helper, global/flags.\n\n"
     "\b\nholdfast -s app.db state get user/ada\nholdfast -s app.db state set user/ada name --text Ada",
 )
 _add_group(
     Runs,
     "run",
-    short_help="Runs of workflows: list, show, recover, pause, resume, cancel.",
-    help="Runs of workflows: list, show, recover, pause, resume, cancel.\n\n"
+    short_help="Runs of workflows: list, show, follow, recover, pause, resume, cancel.",
+    help="Runs of workflows: list, show, follow, recover, pause, resume, cancel.\n\n"
     "\b\nholdfast -s app.db run list --status paused\nholdfast -s app.db run nodes RUN",
 )
 _add_group(
@@ -147,8 +150,8 @@ _add_group(
 _add_group(
     Inbox,
     "inbox",
-    short_help="What runs ask people: list, show, answer.",
-    help="What runs ask people: list, show, answer.\n\n"
+    short_help="What runs ask people: list, show, answer, withdraw, reassign.",
+    help="What runs ask people: list, show, answer, withdraw, reassign.\n\n"
     "\b\nholdfast -s app.db inbox list --assignee bo\nholdfast -s app.db inbox answer ID approved --by bo",
 )
 _add_group(

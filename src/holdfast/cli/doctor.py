@@ -11,12 +11,13 @@ import apsw
 import msgspec
 import typer
 
-from holdfast.cli.failure import exit_code, remedy_of
+from holdfast.cli.failure import exit_code
 from holdfast.cli.finding import Finding, Verdict
 from holdfast.cli.held import held_sessions
 from holdfast.cli.keys_found import examine_keys
 from holdfast.cli.output import Format, OutputOption, chosen, note, write_rows, write_text
 from holdfast.cli.progress import working
+from holdfast.cli.remedies import remedy_of
 from holdfast.cli.store import NoStore, file_of, keys, open_place, require, run
 from holdfast.cli.store_file import examine_file
 from holdfast.cli.version import own_version

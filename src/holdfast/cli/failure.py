@@ -16,12 +16,15 @@ import typer
 from holdfast import errors
 from holdfast.cli.commands import Commands
 from holdfast.cli.printable import printable
+from holdfast.cli.remedies import remedy_of
 from holdfast.errors import HoldfastError
+from holdfast.model.status import SessionStatus
 
 EXIT_CODES: dict[type[HoldfastError], int] = {
     errors.InvalidId: 2,
     errors.InvalidValue: 2,
     errors.TooLarge: 2,
+    errors.TypeMismatch: 2,
     errors.NotFound: 3,
     errors.Gone: 3,
     errors.AlreadyExists: 4,
@@ -39,33 +42,6 @@ EXIT_CODES: dict[type[HoldfastError], int] = {
 }
 """Every other error is a plain failure: 1."""
 
-REMEDIES: dict[type[HoldfastError], str] = {
-    errors.InvalidValue: "See the command's --help.",
-    errors.TooLarge: "Split it into several keys.",
-    errors.WrongKey: "Set HOLDFAST_KEYS to the keys of those ids, as id=BASE64 with commas between them, and "
-    "HOLDFAST_KEY_ACTIVE to the id of the one to encrypt with.",
-    errors.NotFound: "Check the id with `holdfast session list`; it may have been deleted.",
-    errors.AlreadyExists: "Choose another id.",
-    errors.AlreadyAnswered: "`holdfast inbox show ID` shows the answer that it has.",
-    errors.NotAssignee: "Say who answers: --by one of its assignees.",
-    errors.InteractionExpired: "`holdfast inbox show ID` shows what counted as the answer.",
-    errors.InteractionCancelled: "`holdfast inbox list` shows those that wait.",
-    errors.Conflict: "Read it again with `holdfast state get` and repeat.",
-    errors.Gone: "See what exists now with `holdfast session list`.",
-    errors.Compacted: "See what is there now with `holdfast session show`, and go on from its version or from now.",
-    errors.Diverged: "See what is there now with `holdfast session show`, and go on from its version or from now.",
-}
-"""What to do at a command line, where the remedy of the class speaks of calls."""
-
-REMEDIES_BY_OPTION: dict[str, str] = {
-    "after": "Give a version, the cursor of a change as `tail` prints it, beginning, or now.",
-    "cursor": "Give what an earlier list of the same order named at its end, in quotes.",
-    "kinds": "Name one of those; for several, give --kind more than once.",
-}
-"""Of an InvalidValue, by what it is about: of options whose values this program prints itself."""
-
-NAMED_BY = "A store is named by the path of a file, such as app.db, or by a URL, such as sqlite:///app.db."
-
 USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 """What every mistake in the arguments is; typer does not give it a public name."""
 
@@ -81,22 +57,8 @@ def exit_code(error: HoldfastError) -> int:
     """The exit code that stands for this error."""
     if error.facts.get("foreign"):  # no store was damaged: a file was named that is none
         return 2
-    return next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), 1)
-
-
-def remedy_of(error: HoldfastError) -> str:
-    """What to do about this error at a command line. A remedy of this very occurrence stands as it is,
-    but for that of an option."""
-    if error.remedy == errors.STORABLE:
-        return "A stored value is JSON: finite numbers, integers of 64 bits."
-    about = error.facts.get("path") if isinstance(error, errors.InvalidValue) else None
-    if about in REMEDIES_BY_OPTION:
-        return REMEDIES_BY_OPTION[about]
-    if "remedy" in vars(error):
-        return error.remedy
-    if about == "url":
-        return NAMED_BY
-    return REMEDIES.get(type(error), error.remedy)
+    found = next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), 1)
+    return 5 if found == 1 and isinstance(error, PermissionError) else found
 
 
 def message_of(error: HoldfastError) -> str:
@@ -104,6 +66,9 @@ def message_of(error: HoldfastError) -> str:
     if type(error) is errors.NotFound and set(error.facts) == {"scope"}:
         kind, _, id = str(error.scope).partition("/")
         return f"{kind} {id!r} does not exist"
+    if isinstance(error, errors.InvalidTransition) and SessionStatus.CLEANUP in error.facts.get("allowed", ()):
+        moves = ", ".join(move for move in error.allowed if move is not SessionStatus.CLEANUP)
+        return f"a session that is {error.status} cannot become {error.to}; it may become {moves or 'nothing else'}"
     return str(error.args[0]) if error.args else str(error)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from holdfast.handles.run import Run
 from holdfast.handles.session import Session
+from holdfast.handles.store import Store
 from holdfast.kernel.commit import Read
 from holdfast.kernel.contract import Kernel
 from holdfast.model.moment import to_datetime
@@ -17,8 +19,17 @@ NAMED_MAX = 5
 
 async def holder_of(session: Session) -> dict[str, Any] | None:
     """Who holds that session: the worker of a claim or the request of a turn, and since when."""
-    view = (await session._store.work().peek([Read(scope_of(session.id), (claim.CELL,))]))[0]
-    cell = view.cells.get(claim.CELL)
+    return await _holder(session._store, scope_of(session.id), claim.CELL)
+
+
+async def holder_of_run(run: Run) -> dict[str, Any] | None:
+    """Who holds that run, and since when."""
+    return await _holder(run._store, run._target.scope, claim.of_run(run.id))
+
+
+async def _holder(store: Store, scope: str, key: str) -> dict[str, Any] | None:
+    view = (await store.work().peek([Read(scope, (key,))]))[0]
+    cell = view.cells.get(key)
     if cell is None:
         return None
     record = claim.decode(cell)

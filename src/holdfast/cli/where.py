@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -40,3 +41,18 @@ def where(ctx: typer.Context) -> Where:
     found = ctx.obj
     assert isinstance(found, Where)
     return found
+
+
+def command_line(ctx: typer.Context, *words: str) -> str:
+    """A command on the same store as it is to be typed, quoted for the shell. A password in the URL is left out."""
+    # Imported here: it needs what keeps stores, and --help does not.
+    from holdfast.opening import discreet_url
+
+    top = ctx.find_root()
+    line = ["holdfast"]
+    for option, name in (("-s", "store"), ("--space", "space"), ("--config", "config")):
+        source = top.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            given = str(top.params[name])
+            line += [option, discreet_url(given) if "://" in given else given]
+    return shlex.join([*line, *words])

@@ -58,6 +58,9 @@ NESTED_MAX = 30
 FLOW, VARS, SESSION = "$flow", "$vars", "$session"
 """The namespaces: `$flow.state` is the session's state, `$vars` the variables, `$session` the session's record."""
 
+OF_SESSION = ("id", "user", "app", "agent", "mode", "channel", "task", "status", "tags", "metadata")
+"""Fields of a session's record that a template may use."""
+
 
 class Absent:
     """What is found where nothing is."""
@@ -162,7 +165,10 @@ def named(path: Path) -> str:
 
 def absent(name: str) -> MissingVariable:
     """The error that says that a value is missing."""
-    return MissingVariable(f"the template needs {shown(name)}, which is not set", name=name)
+    remedy = None
+    if name.startswith(f"{SESSION}."):
+        remedy = f"Of a session a template sees {', '.join(OF_SESSION)}, where they are set."
+    return MissingVariable(f"the template needs {shown(name)}, which is not set", remedy=remedy, name=name)
 
 
 def mistaken(problem: str, text: str, place: int) -> TemplateError:

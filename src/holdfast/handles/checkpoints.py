@@ -111,9 +111,16 @@ class ScopeCheckpoints:
         return await restore(self._store, target, id, user=user, include=include, force=force)
 
     async def diff(self, id: str, other: str | None = None) -> Patch:
-        """What makes that checkpoint become the `other` one of the same scope, or what the scope is now, as `s.diff`
-        tells it. Raises NotFound if there is none of that id."""
+        """What makes that checkpoint become the `other` one, or what the scope is now, as `s.diff` tells it. The other
+        one may be of another scope of the same kind: so two forks are compared, or one with where it comes from.
+
+        Runs of both that come from one run stand under the id that it has in the first. Raises NotFound if there is
+        none of that id, InvalidValue for checkpoints of scopes of different kinds.
+        """
         target = await self._found(id)
+        where = target if other is None else await self._found(other)
+        if where.scope != target.scope and other is not None:
+            return await between(self._store, (target, id), (where, other))
         return await diff(self._store, target, id, other, user=await user_of(self._store, target))
 
     async def drop_checkpoint(self, id: str) -> None:
@@ -173,9 +180,8 @@ async def restore(
     """See `SessionCheckpoints.restore`."""
     wanted = frozenset(listed(include, "include"))
     if not {"session"} <= wanted <= INCLUDED:
-        raise InvalidValue(
-            f'include must be {{"session"}} or {{"session", "user"}}, not {shown(include)}', path="include"
-        )
+        strange = ", ".join(sorted(shown(name) for name in wanted - INCLUDED)) or "without the session"
+        raise InvalidValue(f'include must be {{"session"}} or {{"session", "user"}}, not {strange}', path="include")
     before = await restoring.restore(
         store, target, id, user=user_scope(user), includes_user="user" in wanted, force=force
     )
@@ -199,3 +205,18 @@ async def diff(store: Store, target: Target, id: str, other: str | None, *, user
         record = await checkpoint.get(work, scope, other)
         after, with_user = await checkpoint.contents(work, scope, record), record.user is not None
     return [*compare.compare(before, after, user=first.user is not None and with_user)]
+
+
+async def between(store: Store, one: tuple[Target, str], other: tuple[Target, str]) -> Patch:
+    """What makes a checkpoint of one scope become one of another of the same kind. Raises InvalidValue, NotFound."""
+    kinds = [Scope.parse(target.scope).kind for target, _ in (one, other)]
+    if kinds[0] != kinds[1]:
+        raise InvalidValue(f"a checkpoint of a {kinds[0]} is not compared with one of a {kinds[1]}", path="other")
+    contents, users = [], []
+    for target, id in (one, other):
+        work = store.work(limits="kernel's")
+        work.part(target.scope, need=target.need, epoch=target.epoch)
+        record = await checkpoint.get(work, target.scope, id)
+        contents.append(await checkpoint.contents(work, target.scope, record))
+        users.append(record.user)
+    return [*compare.compare(*contents, user=None not in users)]

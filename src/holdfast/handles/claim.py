@@ -29,6 +29,9 @@ class Claim:
         self._terms = terms
         self._lease: Lease | None = None
 
+    def __repr__(self) -> str:
+        return f"<Claim of {self._target.scope} worker={self._terms.worker!r}>"
+
     @property
     def worker(self) -> str | None:
         """Who holds it, as was said."""

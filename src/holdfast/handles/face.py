@@ -175,3 +175,6 @@ class Principal(Face):
     One thing shows: an id that is taken cannot be had again, so `create` and `open` with an id that somebody else has
     raise AlreadyExists, in the words used for one's own. Let Holdfast make the ids where that tells too much.
     """
+
+    def __repr__(self) -> str:
+        return f"<Principal {self._store.speaker!r} of {self._store!r}>"

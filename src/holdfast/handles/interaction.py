@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Self
 
-from holdfast.errors import NotFound
+from holdfast.errors import NotFound, shown
 from holdfast.handles.measured import measured
 from holdfast.handles.node_clock import standing_still
 from holdfast.handles.run_writes import Beside
@@ -19,7 +19,7 @@ from holdfast.kernel.commit import Read
 from holdfast.kernel.work import Work
 from holdfast.model import interaction as model
 from holdfast.model.duration import Duration, to_seconds
-from holdfast.model.interaction import Answer, Given, InteractionKind, InteractionRecord, InteractionStatus
+from holdfast.model.interaction import Answer, Given, InteractionKind, InteractionRecord, InteractionStatus, OnTimeout
 from holdfast.model.moment import to_datetime
 from holdfast.operations.settle import Settled, settle
 from holdfast.services import interaction, run
@@ -46,7 +46,9 @@ class Interaction:
         self._on_answer = on_answer
 
     def __repr__(self) -> str:
-        return f"<Interaction {self.id!r} {self.kind} {self.status}>"
+        node = "" if self.node is None else f" node={self.node!r}"
+        asks = f"{self.kind} {shown(self.prompt, 40)} of run={self.run!r}{node}"
+        return f"<Interaction {self.id!r} {asks} {self.status}>"
 
     @property
     def id(self) -> str:
@@ -137,6 +139,17 @@ class Interaction:
     def due_at(self) -> datetime | None:
         """Until when it may be answered; None: as long as its run is there."""
         return None if self._record.due_us is None else to_datetime(self._record.due_us)
+
+    @property
+    def on_timeout(self) -> OnTimeout | None:
+        """What silence means: once it is due it is rejected, approved, its default counts, its node fails, or it is
+        given to `escalate_to`. None for one that never times out."""
+        return None if self._record.due_us is None else self._record.on_timeout
+
+    @property
+    def escalate_to(self) -> tuple[str, ...]:
+        """Who is asked next, if it is to be given to others once it is due."""
+        return self._record.escalate_to if self.on_timeout == "escalate" else ()
 
     @property
     def closed_at(self) -> datetime | None:

@@ -38,6 +38,9 @@ class RunInteractions:
         self._run = run
         self._records = sorted(records, key=_asked)
 
+    def __repr__(self) -> str:
+        return f"<RunInteractions of run {self._run!r} in {self._target.scope}: {self.pending_count} pending>"
+
     @property
     def pending(self) -> list[Interaction]:
         """Those that may be answered, the oldest first."""
@@ -152,6 +155,9 @@ class Interactions:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._whole = store.limited(None)
+
+    def __repr__(self) -> str:
+        return f"<Interactions of {self._store!r}>"
 
     async def answer(
         self,

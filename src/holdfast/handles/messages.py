@@ -36,6 +36,9 @@ class Messages:
         self._unit = unit
         self._target = target
 
+    def __repr__(self) -> str:
+        return f"<Messages of {self._target.scope}>"
+
     async def add(self, role: str, content: str, *, metadata: Mapping[str, Any] | None = None) -> Message:
         """Append one message; durable on return. Its `cursor` is None inside a transaction.
 

@@ -40,6 +40,9 @@ class Area:
         self._target = target
         self._prefix = f"area/{escaped(check_name(name, 'the name of an area'))}/"
 
+    def __repr__(self) -> str:
+        return f"<Area {self._prefix.removeprefix('area/').rstrip('/')!r} of {self._target.scope}>"
+
     @property
     def limits(self) -> Limits:
         """What one commit may hold here: of the configuration and the backend the lesser."""

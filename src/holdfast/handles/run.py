@@ -14,6 +14,7 @@ from holdfast.handles.measured import measured
 from holdfast.handles.run_asks import RunAsks
 from holdfast.handles.run_node import RunNode, Telling
 from holdfast.handles.run_writes import Staged
+from holdfast.handles.trials import WaitsError
 from holdfast.handles.unit import Together
 from holdfast.kernel import codec
 from holdfast.kernel.limits import check_signal
@@ -47,7 +48,19 @@ def _shown(told: Told) -> dict[str, Any]:
 
 @measured("run", store="_store")
 class Run(RunAsks):
-    """One run of a workflow, in a session or alone.
+    """One run of a workflow, in a session or alone. `s.runs.start` makes one, `hold.runs.get` finds it in any process:
+
+        run = await s.runs.start("book", nodes={"search": [], "pay": ["search"]})
+        async with run.claim():
+            async with run.node("search") as node:  # one try; what is written through it commits with its end
+                node.output = await run.step("price", ask_api, "Kyoto")  # done once, whoever asks again
+            answer = await run.ask_and_wait("Pay?", node="pay", timeout="2h")
+            async with run.node("pay") as node:
+                node.output = answer.approved
+            await run.complete("booked")  # a run does not complete by itself
+
+    To follow one, take a change of kind "run" or "interaction" whose key or namespace is its id for the news that it
+    moved, from `s.changes()`, and see what by `await run.refresh()`.
 
     What it shows is what it last saw, or wrote; `refresh` brings what others did. Its methods judge by that and, where
     somebody else was faster, look again and judge anew: no move is lost, and none is made from where the run is not.
@@ -226,6 +239,7 @@ class Run(RunAsks):
         return RunNode(self, node, input, Telling(self._begins, self._ends, self._has_ended, self._breaks_off))
 
     async def _begins(self, node: str, input: Any) -> None:
+        self._unheard = frozenset([one for one in self._unheard if one[0] != node])
         await self.progress(node, NodeStatus.RUNNING, input=input)
         if not self._record.tracks:
             await self._look_at(node)
@@ -233,6 +247,7 @@ class Run(RunAsks):
 
     async def _ends(self, work: Work, node: str, trial: Trial, output: bytes) -> Staged | None:
         told = {node: Told(NodeStatus.COMPLETED, output=output)}
+        await self._check_told(node, trial)
         await self._regain()
         await self._look_at(node)
         if self._open:  # whether anything else goes on is judged by all nodes
@@ -242,10 +257,21 @@ class Run(RunAsks):
         try:
             if self._is_over(node, trial):
                 raise self._taken(node)
+            if self._still_open(self._board.record(node)):
+                raise WaitsError
             return self._advance(work, told)
         except InvalidTransition:
             await self._check_held()
             raise
+
+    async def _check_told(self, node: str, trial: Trial) -> None:
+        """Raise WaitsError where a try asked, and was not told the answer: once it was given it is done from its
+        beginning. One that waited for an answer as it began, and did not ask again, waits on."""
+        if self._still_open(self._board.record(node)) or any(asking == node for asking, _ in self._unheard):
+            await self.refresh()
+            if self._record.status.is_open:
+                await self._breaks_off(node, trial, None)
+                raise WaitsError
 
     async def _has_ended(self, node: str, output: bytes) -> None:
         if not self._record.tracks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from holdfast.handles.asking import (
     failure_question,
     unasked,
 )
+from holdfast.handles.background import to_its_end
 from holdfast.handles.fence import lease_lost
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.interactions import RunInteractions, answer_to
@@ -26,7 +28,7 @@ from holdfast.handles.run_claim import RunClaim, claim_of
 from holdfast.handles.run_steps import RunSteps
 from holdfast.handles.run_writes import Staged
 from holdfast.handles.step_queue import inside_of
-from holdfast.handles.trials import trials
+from holdfast.handles.trials import Tried, trials
 from holdfast.handles.unit import Alone
 from holdfast.kernel.commit import Unchanged
 from holdfast.kernel.work import Work
@@ -43,6 +45,8 @@ _GOES_ON = (NodeStatus.RUNNING, NodeStatus.READY)
 class RunAsks(RunSteps):
     """A run that can ask."""
 
+    _unheard: frozenset[tuple[str | None, str]] = frozenset()
+    """Which nodes have asked which questions here, and nobody waited for what became of them."""
     _rests: RunClaim | None = None
     """The claim that is given back by what is staged."""
 
@@ -96,13 +100,24 @@ class RunAsks(RunSteps):
         )  # fmt: skip
         if self._question_id(wanted, node) in self._questions:
             await self.refresh()
+        await self._regain()
+        await to_its_end(self._ask_now(wanted, node))  # what is known of the claim goes with the commit
+        record, _ = self._questions[self._question_id(wanted, node)]
+        asked_by = (node, record.id)
+        if record.is_pending and record.required:
+            self._unheard |= {asked_by}
+        return Interaction(self._store, self._target, record, on_answer=partial(self._heard, asked_by))
+
+    async def _ask_now(self, wanted: Asked, node: str | None) -> None:
         await self._judged(lambda work: self._ask(work, wanted, node))
         if self._rests is not None:
             rests, self._rests = self._rests, None
             await rests._paused()
             self._hold(0)
-        record, _ = self._questions[self._question_id(wanted, node)]
-        return Interaction(self._store, self._target, record, on_answer=self._take_up)
+
+    async def _heard(self, asked_by: tuple[str | None, str]) -> None:
+        self._unheard -= {asked_by}
+        await self._take_up()
 
     def _check_known(self, names: Iterable[str]) -> None:
         for name in names:
@@ -127,13 +142,26 @@ class RunAsks(RunSteps):
     async def _take_up(self) -> None:
         """See what the answer made of the run, and hold it again, if it was given back for that."""
         held = self._claim()
-        if held is not None:
-            await held.retake()
+        if held is not None and held.rests:
+            await self._check_goes_on()  # first: it may be another's by now, and is left to them
+            await held._retake()
+        await self._check_goes_on()
+
+    async def _check_goes_on(self) -> None:
+        """Raise LeaseLost inside of a try that is over since somebody else has done the node, or began it anew; or of a
+        step that somebody else has done."""
         await self.refresh()
-        if self._record.tracks:
-            self._check_trials()
+        for tried in self._tried():
+            record = self._board.record(tried.node)
+            if record.trial != tried.trial or not record.is_open:
+                raise self._taken(tried.node)
         if inside := inside_of(self._store, self._target.scope):
             await self._check_steps(inside)
+
+    def _tried(self) -> list[Tried]:
+        """The tries of its nodes that this code is inside of, where what nodes do is kept."""
+        mine = [one for one in trials.get() if one.store.writer is self._store.writer and one.run == self.id]
+        return mine if self._record.tracks else []
 
     async def _check_steps(self, inside: tuple[str, ...]) -> None:
         """Raise LeaseLost inside of a step that somebody else has done meanwhile: it is not to go on."""
@@ -141,14 +169,6 @@ class RunAsks(RunSteps):
         if done:
             why = "a step was done by somebody else, while this one waited"
             raise lease_lost(self._target.scope, why, cell=claim.of_run(self.id))
-
-    def _check_trials(self) -> None:
-        """Raise LeaseLost inside of a try that is over since somebody else has done the node, or began it anew."""
-        for store, run_id, node, trial in trials.get():
-            if store.writer is self._store.writer and run_id == self.id:
-                record = self._board.record(node)
-                if record.trial != trial or not record.is_open:
-                    raise self._taken(node)
 
     def _taken(self, node: str) -> LeaseLost:
         why = f"the node {node!r} was taken up by somebody else"

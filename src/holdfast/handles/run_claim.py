@@ -68,6 +68,9 @@ class RunClaim:
         self._took = took
         self._retaking = asyncio.Lock()
 
+    def __repr__(self) -> str:
+        return f"<RunClaim of run {claim.run_of(self._holding.cell)!r} worker={self._terms.worker!r}>"
+
     @property
     def worker(self) -> str | None:
         """Who holds it, as was said."""
@@ -147,7 +150,7 @@ class RunClaim:
         self._holding.current().end()
         await self._took(0)
 
-    async def retake(self) -> None:
+    async def _retake(self) -> None:
         """Take it again after a pause, on the same terms, as its block's beginning does."""
         async with self._retaking:
             if self._holding.rests:

@@ -13,7 +13,7 @@ from holdfast.handles.measured import measured
 from holdfast.handles.node_clock import NodeClock
 from holdfast.handles.run_block import RunBlock
 from holdfast.handles.run_writes import RunWrites, Staged
-from holdfast.handles.trials import Tried, trials
+from holdfast.handles.trials import Tried, WaitsError, trials
 from holdfast.handles.unit import Called
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
@@ -41,7 +41,9 @@ class Telling(NamedTuple):
 class RunNode(RunBlock):
     """One try of a node: running where the block begins, and completed with its `output` where it ends.
 
-    What is written through it commits with the completion, or not at all. An exception ends the try as failed, and goes
+    What is written through it commits with the completion, or not at all. Where it asked a person, and did not wait for
+    the answer, it ends without either: the node waits, and once it is answered it is ready to be done from its
+    beginning, as the same try. An exception ends the try as failed, and goes
     on out of the block; so does TimeoutError, once it takes longer than the node's timeout, without the time that it
     waits for a person. A cancellation, `rollback`
     and a Conflict give the node back: it is ready again, and the try counts for nothing. Every commit of the block, by
@@ -62,7 +64,10 @@ class RunNode(RunBlock):
         self._output = b"null"
         self._staged: Staged | None = None
         self._clock: NodeClock | None = None
-        self._trial: Trial = (0, 0, None, 0)
+        self._tried = Tried(of._store, of.id, name, (0, 0, None, 0))
+
+    def __repr__(self) -> str:
+        return f"<RunNode {self._name!r} of run {self._run.id!r}>"
 
     @property
     def id(self) -> str:
@@ -92,7 +97,7 @@ class RunNode(RunBlock):
         if self._state != "new":
             raise Closed("a node's block is used once; begin another")
         await self._telling.begins(self._name, self._input)
-        self._trial = self._run._board.record(self._name).trial
+        self._tried.trial = self._run._board.record(self._name).trial
         self._acts(self._name, self.attempt or 1)
         try:
             await super().__aenter__()
@@ -100,7 +105,7 @@ class RunNode(RunBlock):
             self._acts_no_more()
             raise
         self._start_clock()
-        self._inside = trials.set((*trials.get(), Tried(self._store, self._run.id, self._name, self._trial)))
+        self._inside = trials.set((*trials.get(), self._tried))
         return self
 
     async def __aexit__(
@@ -139,16 +144,19 @@ class RunNode(RunBlock):
                 error.add_note(f"what became of the node {self._name!r} could not be kept: {problem}")
 
     async def _tell(self, failed: Exception | None) -> None:
-        await self._telling.breaks_off(self._name, self._trial, failed)
+        await self._telling.breaks_off(self._name, self._tried.trial, failed)
 
     # --- the end of it ----------------------------------------------------------------------------
 
     async def _complete(self, work: Work) -> tuple[str, ...]:
-        self._staged = await self._telling.ends(work, self._name, self._trial, self._output)
+        self._staged = await self._telling.ends(work, self._name, self._tried.trial, self._output)
         return run.key_of(self._run.id), run.node_key(self._run.id, self._name)
 
     async def _commit(self, work: Work) -> None:
-        await super()._commit(work)
+        try:
+            await super()._commit(work)
+        except WaitsError:
+            return
         await self._telling.has_ended(self._name, self._output)
 
     def _finish(self, outcome: Committed) -> None:

@@ -98,8 +98,7 @@ class RunWrites(RunView):
         return await self._unit.read(self._target, look) == self._seq
 
     def _saw(self, loaded: Loaded) -> None:
-        if token := token_of(self._store, self._target.scope, claim.of_run(loaded.record.id)):
-            self._token = token  # whoever holds it now
+        self._token = token_of(self._store, self._target.scope, claim.of_run(loaded.record.id))
         super()._saw(loaded)
         self._staged = {name for name, version in self._versions.items() if not version}
         """What was staged in this unit and not committed yet: nodes, and "" for the record."""
@@ -217,7 +216,7 @@ class RunWrites(RunView):
 
     async def _regain(self) -> None:
         """Hold the run again where it was given back for a while inside of a claim: what is written there is fenced."""
-        if (token := token_of(self._store, self._target.scope, claim.of_run(self.id))) and token != self._token:
+        if (token := token_of(self._store, self._target.scope, claim.of_run(self.id))) != self._token:
             self._hold(token)
 
     async def _judged(self, stage: Callable[[Work], Staged]) -> None:

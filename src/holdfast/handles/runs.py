@@ -40,6 +40,9 @@ class SessionRuns:
         self._target = target
         self._user = user
 
+    def __repr__(self) -> str:
+        return f"<SessionRuns of {self._target.scope}>"
+
     async def start(
         self,
         workflow: str,
@@ -246,6 +249,9 @@ class Runs:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._unit = Alone(store)
+
+    def __repr__(self) -> str:
+        return f"<Runs of {self._store!r}>"
 
     async def start(
         self,

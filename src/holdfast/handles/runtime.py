@@ -49,6 +49,9 @@ class Runtime:
         self._unit = unit
         self._target = target
 
+    def __repr__(self) -> str:
+        return f"<Runtime of {self._target.scope}>"
+
     async def set(self, key: str, value: Any) -> int:
         """Store one value; returns its version (0 inside a transaction), or `Buffered` if it waits to be committed."""
         return await self.update({key: value})

@@ -27,6 +27,9 @@ class SessionInteractions:
         self._store = store
         self._target = target
 
+    def __repr__(self) -> str:
+        return f"<SessionInteractions of {self._target.scope}>"
+
     async def pending(
         self,
         *,

@@ -49,6 +49,9 @@ class Sessions:
         self.templates = Templates(store)
         """What sessions may begin with."""
 
+    def __repr__(self) -> str:
+        return f"<Sessions of {self._store!r}>"
+
     async def create(
         self,
         *,

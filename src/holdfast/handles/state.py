@@ -47,6 +47,9 @@ class State:
         self._target = target
         self._place = place
 
+    def __repr__(self) -> str:
+        return f"<State of {self._place.scope} namespace={self._place.namespace!r}>"
+
     @property
     def place(self) -> state.Place:
         """Where in the store it is kept."""

@@ -83,6 +83,12 @@ class Store:
         self.closed = False
         self.principal: Rights | None = None
         """What the handles of this face may find; None: everything."""
+        self.url: str | None = None
+        """What it was opened by, without a password; None for one on a kernel of somebody's own."""
+
+    def __repr__(self) -> str:
+        named = "" if self.url is None else f"{self.url!r} "
+        return f"<Store {named}space={self.kernel.space!r}>"
 
     @property
     def speaker(self) -> str | None:

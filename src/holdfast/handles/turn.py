@@ -78,6 +78,9 @@ class Turn(SessionTransaction):
         self.replayed = False
         """Whether this request was answered before."""
 
+    def __repr__(self) -> str:
+        return f"<Turn {self._request!r} of {self._target.scope}{' replayed' if self.replayed else ''}>"
+
     @property
     def request_id(self) -> str:
         """The request this turn answers."""

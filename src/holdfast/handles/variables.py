@@ -57,6 +57,9 @@ class Variables:
         self._target = target
         self._stands = Standpoint(target.scope) if stands is None else stands
 
+    def __repr__(self) -> str:
+        return f"<Variables of {self._target.scope} at level {self._stands.level}>"
+
     # --- setting ----------------------------------------------------------------------------------
 
     async def set(

@@ -289,7 +289,8 @@ def check_signal(scope: str, payload: bytes, traits: Traits) -> None:
 def listed(items: Iterable[T], what: str, *, most: int = PAGE_MAX) -> list[T]:
     """The items as a list. Raises InvalidValue, naming `what`, for what is no collection or has more than `most`."""
     if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
-        raise InvalidValue(f"{what} must be several, not {shown(items)}", path=what)
+        said = f"; for one say {{{shown(items)}}}" if isinstance(items, str) else ""
+        raise InvalidValue(f"{what} must be several, not {shown(items)}{said}", path=what)
     found = [*islice(items, most + 1)]  # which ends, also where they do not
     if len(found) > most:
         raise InvalidValue(f"more than {most} {what}", path=what)

@@ -18,7 +18,7 @@ ChangeKind = Literal[
 ChangeOp = Literal["set", "delete", "append", "clear", "emit"]
 
 KINDS: frozenset[str] = frozenset(get_args(ChangeKind))
-"""Every kind there is. No commit writes of run, variable, interaction, memory or module yet."""
+"""Every kind there is. No commit writes of memory or module yet."""
 
 
 class Change(Struct, frozen=True):

@@ -352,8 +352,9 @@ def check_decision(record: InteractionRecord, decision: object) -> Decision:
     for word in allowed:
         if decision == word:
             return word
+    said = " or ".join(f'"{word}"' for word in allowed) + ("" if len(allowed) > 1 else " with a value")
     raise InvalidValue(
-        f"the {record.question.kind} {record.id} is {' or '.join(allowed)}, not {shown(decision)}", path="decision"
+        f"the decision on the {record.question.kind} {record.id} must be {said}, not {shown(decision)}", path="decision"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from holdfast.errors import InvalidValue, TypeMismatch, shown
+from holdfast.errors import InvalidValue, TypeMismatch, articled, shown
 
 Level = Literal["node", "run", "workflow", "session", "user", "global"]
 
@@ -92,7 +92,7 @@ def check_value(name: str, value: Any, type_: VariableType | None, *, secret: bo
         return
     what = "what was given" if secret else shown(value)
     raise TypeMismatch(
-        f"{shown(name)} is a variable of type {type_}, and {what} is none",
+        f"the variable {shown(name)} takes {articled(type_)}, and {what} is none",
         remedy=f"Give it a value of type {type_}, or set it with another type.",
         name=name,
         type=type_,
@@ -116,7 +116,7 @@ def from_environment(name: str, env: str, text: str, type_: VariableType | None)
         value = None
     if not _is_of(value, type_):
         raise TypeMismatch(
-            f"{shown(name)} is a variable of type {type_}, and {env} in the environment is none",
+            f"the variable {shown(name)} takes {articled(type_)}, and {env} in the environment is none",
             remedy=f"Let {env} be the JSON of a value of type {type_}.",
             name=name,
             type=type_,

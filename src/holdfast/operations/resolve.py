@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from holdfast.dialects.dialect import FLOW, SESSION, VARS, Path, named
+from holdfast.dialects.dialect import FLOW, OF_SESSION, SESSION, VARS, Path, named
 from holdfast.errors import InvalidId, TemplateError
 from holdfast.kernel import codec
 from holdfast.kernel.commit import Cell, Range, Read
@@ -28,9 +28,6 @@ from holdfast.kernel.limits import PAGE_MAX
 from holdfast.kernel.work import Work
 from holdfast.services import session, variable
 from holdfast.services.variable import Place
-
-TOLD_OF_SESSION = ("id", "user", "app", "agent", "mode", "channel", "task", "status", "tags", "metadata")
-"""Fields of a session's record that a template may use."""
 
 
 class Nodes(Protocol):
@@ -182,7 +179,7 @@ def _found(
 
 def _told(cell: Cell) -> Mapping[str, Any]:
     record: dict[str, Any] = msgspec.to_builtins(session.decode(cell))
-    return {name: _plain(record[name]) for name in TOLD_OF_SESSION if record.get(name) is not None}
+    return {name: _plain(record[name]) for name in OF_SESSION if record.get(name) is not None}
 
 
 def _plain(value: Any) -> Any:

@@ -253,7 +253,7 @@ def unknown(id: str, scope: str | None = None) -> NotFound:
     of = "" if scope is None else f" of {scope}"
     return NotFound(
         f"there is no checkpoint {id}{of}",
-        remedy="`s.checkpoints()` lists those there are.",
+        remedy="Name it by its id, not by its label: `s.checkpoints()` lists those there are.",
         checkpoint=id,
         scope=scope,
     )

@@ -72,7 +72,7 @@ async def test_answers_are_judged_by_what_was_asked(hold: Holdfast, run: Run) ->
             await hold.interactions.answer(choice.id, "answered", value=value, by="bo")
     with pytest.raises(NotAssignee, match="for bo to answer, not for 'ed'"):
         await hold.interactions.answer(choice.id, "answered", value=1, by="ed")
-    with pytest.raises(InvalidValue, match="is answered, not 'approved'"):
+    with pytest.raises(InvalidValue, match="must be \"answered\" with a value, not 'approved'"):
         await hold.interactions.answer(choice.id, "approved", by="bo")
     with pytest.raises(Conflict, match="what was shown is not what"):
         await hold.interactions.answer(choice.id, "answered", value=1, by="bo", digest="0" * 64)

@@ -9,6 +9,7 @@ import typer
 from holdfast.cli.checkpoint.shown import IdArgument
 from holdfast.cli.output import OutputOption, note, write_rows
 from holdfast.cli.store import opened, run
+from holdfast.cli.where import command_line
 from holdfast.model.checkpoint import Included
 
 
@@ -35,4 +36,4 @@ def restore_checkpoint(
 
     row = run(work())
     write_rows([row], output)
-    note(f"to undo it: holdfast checkpoint restore {row['before']}")
+    note(f"to undo it: {command_line(ctx, 'checkpoint', 'restore', row['before'])}")

@@ -11,6 +11,12 @@ from holdfast.cli.output import OutputOption, write_rows
 from holdfast.cli.store import opened, run
 
 
+class NoCheckpoint(NotFound):
+    """There is no such checkpoint."""
+
+    remedy = "`holdfast checkpoint list SCOPE` lists those there are."
+
+
 def remove_checkpoints(
     ctx: typer.Context,
     ids: Annotated[list[str], typer.Argument(metavar="ID", help="The checkpoints' ids.")],
@@ -39,4 +45,4 @@ def remove_checkpoints(
     write_rows(rows, output)
     missing = [row["id"] for row in rows if not row["dropped"]]
     if missing:
-        raise NotFound(f"no such checkpoint: {', '.join(missing)}", ids=missing)
+        raise NoCheckpoint(f"no such checkpoint: {', '.join(missing)}", ids=missing)

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from holdfast.cli.inbox.question import fields_of, the_question
+from holdfast.cli.inbox.question import fields_of, the_question, write_question
 from holdfast.cli.inbox.show import IdArgument
-from holdfast.cli.output import OutputOption, write_rows
+from holdfast.cli.output import OutputOption
 from holdfast.cli.state.set import parse
 from holdfast.cli.store import opened, run
 
@@ -44,4 +44,4 @@ def answer_question(
             await hold.interactions.answer(id, decision, value=given, by=by, note=why, digest=digest)
             return fields_of(await question.refresh())
 
-    write_rows([run(work())], output)
+    write_question(run(work()), output)

@@ -7,12 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from holdfast import Interaction
 from holdfast.cli.inbox.question import fields_of
-from holdfast.cli.output import OutputOption, note, write_rows
+from holdfast.cli.output import Format, OutputOption, chosen, note, write_rows
+from holdfast.cli.shown import shown
 from holdfast.cli.store import opened, run
 from holdfast.model.interaction import KINDS
 
-COLUMNS = ("id", "kind", "prompt", "assignees", "run", "node", "due_at")
+COLUMNS = ("id", "kind", "prompt", "payload", "assignees", "run", "node", "due_at", "overdue", "on_timeout")
+PAYLOAD_CHARACTERS_MAX = 60
+"""What the table shows of a payload."""
 
 
 def list_questions(
@@ -27,7 +31,9 @@ def list_questions(
     cursor: Annotated[str | None, typer.Option(help="Continue where an earlier list ended.")] = None,
     output: OutputOption = None,
 ) -> None:
-    """List the questions that wait for an answer, the oldest first.
+    """List the questions that wait for an answer, the oldest first, and what happens if nobody answers in time.
+
+    One that is overdue has not been closed yet; it takes no answer any more.
 
     \b
     holdfast -s app.db inbox list --assignee bo
@@ -46,9 +52,21 @@ def list_questions(
                 limit=limit,
                 cursor=cursor,
             )
-            return [fields_of(one) for one in page.items], page.next
+            now = datetime.now(UTC)
+            return [fields_of(one) | _overdue(one, now) for one in page.items], page.next
 
     rows, more = run(work())
+    if chosen(output) is Format.TABLE:
+        rows = [row | {"payload": _short(row.get("payload"))} for row in rows]
     write_rows(rows, output, columns=COLUMNS, whole=("id",), none="nothing waits for an answer")
     if more is not None:
         note(f"there may be more: --cursor '{more}'")
+
+
+def _overdue(question: Interaction, now: datetime) -> dict[str, Any]:
+    return {"overdue": True} if question.due_at is not None and question.due_at <= now else {}
+
+
+def _short(payload: Any) -> str:
+    text = shown(payload)
+    return text if len(text) <= PAYLOAD_CHARACTERS_MAX else text[: PAYLOAD_CHARACTERS_MAX - 1] + "…"

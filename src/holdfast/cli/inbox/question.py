@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import typer
+
 from holdfast import Interaction, NotFound
+from holdfast.cli.output import Format, chosen, write_rows, write_table
+from holdfast.cli.where import command_line
 from holdfast.hold import Holdfast
+from holdfast.model.interaction import YES_OR_NO
 
 FIELDS = ("id", "status", "kind", "prompt", "payload", "options", "schema", "default", "assignees", "run", "node",
-    "session", "user", "asked_at", "due_at", "digest")  # fmt: skip
+    "session", "user", "asked_at", "due_at", "on_timeout", "escalate_to", "digest")  # fmt: skip
 
 
 class NoQuestion(NotFound):
@@ -25,6 +30,31 @@ def fields_of(question: Interaction) -> dict[str, Any]:
         row["decision"] = answer.decision
         row |= {name: value for name in ("value", "by", "note", "at") if (value := getattr(answer, name))}
     return row
+
+
+def write_question(row: dict[str, Any], output: Format | None) -> None:
+    """Print one: for people a line for each thing that is said of it."""
+    if chosen(output) is Format.TABLE:
+        write_table([{"field": name, "value": value} for name, value in row.items()], whole=("field",))
+    else:
+        write_rows([row], output)
+
+
+SHORT = ("id", "kind", "prompt", "assignees", "options", "node", "due_at", "on_timeout")
+"""What a run or a session tells of its open questions."""
+
+
+def short_of(question: Interaction) -> dict[str, Any]:
+    """What is asked of whom, and until when."""
+    return {name: getattr(question, name) for name in SHORT}
+
+
+def how_to_answer(ctx: typer.Context, question: Interaction) -> str:
+    """The command that answers it."""
+    words = ["inbox", "answer", question.id, *(["approved"] if question.kind in YES_OR_NO else ["answered", "VALUE"])]
+    if question.assignees:
+        words += ["--by", question.assignees[0]]
+    return command_line(ctx, *words) + (" (or rejected)" if question.kind in YES_OR_NO else "")
 
 
 async def the_question(hold: Holdfast, id: str) -> Interaction:

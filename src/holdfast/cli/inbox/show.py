@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from holdfast.cli.inbox.question import fields_of, the_question
-from holdfast.cli.output import OutputOption, write_rows
+from holdfast.cli.inbox.question import fields_of, the_question, write_question
+from holdfast.cli.output import OutputOption
 from holdfast.cli.store import opened, run
 from holdfast.errors import InteractionCancelled
 
@@ -39,6 +39,6 @@ def show_question(
             return fields_of(question), question.status == "pending"
 
     row, waits = run(work())
-    write_rows([row], output)
+    write_question(row, output)
     if waits:
         raise typer.Exit(WAITING)

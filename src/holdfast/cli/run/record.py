@@ -7,9 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from holdfast import NotFound, Run
+from holdfast.cli.session.record import the_session
 from holdfast.hold import Holdfast
 
 IdArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+SessionOption = Annotated[
+    str | None, typer.Option("--session", metavar="ID", help="The session it is in, where several have that id.")
+]
 
 FIELDS = (
     "id", "workflow", "session", "user", "status", "pause_reason", "resumable", "current_node", "version",
@@ -23,11 +27,14 @@ class NoRun(NotFound):
     remedy = "`holdfast run list` shows those there are."
 
 
-async def the_run(hold: Holdfast, id: str) -> Run:
-    """The run of that id. Raises NotFound."""
-    found = await hold.runs.get(id)
+async def the_run(hold: Holdfast, id: str, session: str | None) -> Run:
+    """The run of that id, in that session if one is named. Raises NotFound; Conflict if several sessions have one."""
+    if session is None:
+        found, where = await hold.runs.get(id), ""
+    else:
+        found, where = await (await the_session(hold, session)).runs.get(id), f" in session/{session}"
     if found is None:
-        raise NoRun(f"there is no run {id!r}", run=id)
+        raise NoRun(f"there is no run {id!r}{where}", run=id)
     return found
 
 

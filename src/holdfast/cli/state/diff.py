@@ -11,11 +11,15 @@ from holdfast import Diff, State
 from holdfast.cli.output import OutputOption, note, write_rows
 from holdfast.cli.state.place import NamespaceOption, NoKey, ScopeArgument, state_at
 from holdfast.cli.store import opened, run
+from holdfast.errors import InvalidValue
 
 PAST_MAX = 10_000
 """So many values of a key are looked through for the one it had."""
 
 COLUMNS = ("key", "change", "before", "after", "version", "at", "by")
+
+
+OPTIONS = {"since": "--from", "until": "--to"}
 
 
 def diff_state(
@@ -40,10 +44,16 @@ def diff_state(
     holdfast -s app.db state diff session/0197a2c4-… cart
     """
 
+    if since is not None and until is not None and since > until:
+        raise typer.BadParameter(f"version {since} is later than version {until}", param_hint="--from")
+
     async def work() -> tuple[Diff, list[str]]:
         async with opened(ctx) as hold:
             state = state_at(hold, scope, namespace)
-            found = await state.diff(since=since, until=until)
+            try:
+                found = await state.diff(since=since, until=until)
+            except InvalidValue as problem:
+                raise _by_option(problem) from problem
             differ = {item.key for item in found.items}
             alike = [key for key in dict.fromkeys(keys or ()) if key not in differ]
             return found, [key for key in alike if not await _was_there(state, key, found.until)]
@@ -58,6 +68,15 @@ def diff_state(
         where = f"{scope}, namespace {namespace!r}" if namespace else scope
         said = f"neither version of {where} has a key {', '.join(map(repr, strange))}"
         raise NoKey(said, remedy=_meant(scope, strange), scope=scope, keys=strange)
+
+
+def _by_option(problem: InvalidValue) -> InvalidValue:
+    """The same, of the option that it is about."""
+    said, path = str(problem.args[0]), str(problem.facts.get("path"))
+    if path not in OPTIONS:
+        return problem
+    remedy = "Versions are what `holdfast state history` prints; leave the option out for what the log reaches."
+    return InvalidValue(said.replace(path, OPTIONS[path], 1), remedy=remedy, path=path)
 
 
 async def _was_there(state: State, key: str, version: int) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
-from holdfast.cli.output import Format, OutputOption, chosen, write_document, write_rows, write_text
+from holdfast import Conflict, Scope
+from holdfast.cli.output import Format, OutputOption, chosen, note, write_document, write_rows, write_text
 from holdfast.cli.state.place import NamespaceOption, NoKey, ScopeArgument, named, state_at
 from holdfast.cli.store import opened, run
+from holdfast.hold import Holdfast
 
 
 def get_state(
@@ -30,7 +33,10 @@ def get_state(
         async with opened(ctx) as hold:
             state = state_at(hold, scope, namespace)
             if key is None:
-                return (await state.snapshot()).values
+                values = (await state.snapshot()).values
+                if not values:
+                    await _tell_where(hold, Scope.parse(scope))
+                return values
             value = await state.get(key)
             if value is None and not await state.has(key):
                 raise NoKey(f"there is no {named(scope, key, namespace)}", scope=scope, key=key)
@@ -43,3 +49,13 @@ def get_state(
         write_text(found)
     else:
         write_document(found, output)
+
+
+async def _tell_where(hold: Holdfast, scope: Scope) -> None:
+    """Of a run in a session: that its state is the session's."""
+    if scope.kind != "run":
+        return
+    with suppress(Conflict):
+        found = await hold.runs.get(scope.id)
+        if found is not None and found.session is not None:
+            note(f"the run {scope.id!r} is kept in session/{found.session}, and so is its state")

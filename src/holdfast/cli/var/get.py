@@ -18,6 +18,15 @@ from holdfast.cli.var.place import (
     WorkflowOption,
     variables_at,
 )
+from holdfast.errors import HoldfastError
+from holdfast.model.variable import MASK, Variable
+
+
+class Masked(HoldfastError, PermissionError):
+    """A secret was asked for without --reveal."""
+
+    code = "masked"
+    remedy = "Add --reveal to show it."
 
 
 def get_variable(
@@ -34,6 +43,8 @@ def get_variable(
 ) -> None:
     """Show the value of a variable at the nearest level that has it, or at one.
 
+    A secret, or one from the environment, is shown with --reveal only (exit code 5).
+
     \b
     holdfast -s app.db var get user/ada city
     holdfast -s app.db var get session/0197a2c4-… token --reveal --raw
@@ -41,20 +52,36 @@ def get_variable(
 
     async def work() -> Any:
         async with opened(ctx) as hold:
-            found = await variables_at(hold, scope).list(
+            found = await (await variables_at(hold, scope, run=of_run, node=node, workflow=workflow)).list(
                 level=level,  # type: ignore[arg-type]
                 reveal=reveal,
                 run=of_run,
                 node=node,
                 workflow=workflow,
             )
-            for one in found:
-                if one.name == name:
-                    return one.value
-            raise NoVariable(f"there is no variable {name!r} to be seen from {scope}", scope=scope, name=name)
+            one = next((one for one in found if one.name == name), None)
+            if one is None:
+                raise NoVariable(f"there is no variable {name!r} to be seen from {scope}", scope=scope, name=name)
+            return _told(one, reveal=reveal)
 
     value = run(work())
     if raw and isinstance(value, str):
         write_text(value)
     else:
         write_document(value, output)
+
+
+def _told(found: Variable, *, reveal: bool) -> Any:
+    """The value. Raises Masked for one that is not to be shown, NotFound for one that is not set here."""
+    if found.env is not None and found.value is None:
+        raise NoVariable(
+            f"{found.name!r} comes from {found.env} of the environment, which is not set here, or not allowed",
+            remedy="Set it; it must be named under variables.environment of the configuration (--config).",
+            name=found.name,
+        )
+    if not reveal and found.value == MASK and (found.secret or found.env is not None):
+        raise Masked(
+            f"the variable {found.name!r} " + ("is a secret" if found.secret else f"comes from {found.env}"),
+            name=found.name,
+        )
+    return found.value

@@ -39,7 +39,7 @@ def list_variables(
 
     async def work() -> list[dict[str, Any]]:
         async with opened(ctx) as hold:
-            found = await variables_at(hold, scope).list(
+            found = await (await variables_at(hold, scope, run=of_run, node=node, workflow=workflow)).list(
                 level=level,  # type: ignore[arg-type]
                 reveal=reveal,
                 run=of_run,

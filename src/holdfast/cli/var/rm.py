@@ -15,6 +15,7 @@ from holdfast.cli.var.place import (
     RunOption,
     ScopeArgument,
     WorkflowOption,
+    level_of,
     variables_at,
 )
 
@@ -29,17 +30,19 @@ def remove_variables(
     workflow: WorkflowOption = None,
     output: OutputOption = None,
 ) -> None:
-    """Remove variables of one level: that of the scope, if none is named.
+    """Remove variables of one level: of the scope, or with --run, --node or --workflow of those.
 
     \b
     holdfast -s app.db var rm user/ada city
     """
 
+    at = level_of(level, of_run, node, workflow)
+
     async def work() -> int:
         async with opened(ctx) as hold:
-            return await variables_at(hold, scope).clear(
+            return await (await variables_at(hold, scope, run=of_run, node=node, workflow=workflow)).clear(
                 *dict.fromkeys(names),
-                level=level,  # type: ignore[arg-type]
+                level=at,
                 run=of_run,
                 node=node,
                 workflow=workflow,

@@ -11,7 +11,15 @@ from msgspec import UNSET
 from holdfast.cli.output import OutputOption, write_rows
 from holdfast.cli.state.set import parse
 from holdfast.cli.store import opened, run
-from holdfast.cli.var.place import LevelOption, NodeOption, RunOption, ScopeArgument, WorkflowOption, variables_at
+from holdfast.cli.var.place import (
+    LevelOption,
+    NodeOption,
+    RunOption,
+    ScopeArgument,
+    WorkflowOption,
+    level_of,
+    variables_at,
+)
 
 
 def set_variable(
@@ -33,6 +41,8 @@ def set_variable(
 ) -> None:
     """Set a variable; prints its version. Makes the store if its file is missing.
 
+    It is one of the scope, or with --run, --node or --workflow one of those.
+
     \b
     holdfast -s app.db var set user/ada city --text Kyoto
     holdfast -s app.db var set global/default limits '{"euros": 900}' --type object
@@ -43,12 +53,14 @@ def set_variable(
         read = sys.stdin.buffer.read().decode().rstrip("\n") if value == "-" else value
         given = read if text else parse(read)
 
+    at = level_of(level, of_run, node, workflow)
+
     async def work() -> int:
         async with opened(ctx, make=True) as hold:
-            return await variables_at(hold, scope).set(
+            return await (await variables_at(hold, scope, run=of_run, node=node, workflow=workflow)).set(
                 name,
                 given,
-                level=level,  # type: ignore[arg-type]
+                level=at,
                 type=type,  # type: ignore[arg-type]
                 env=env,
                 secret=secret,
