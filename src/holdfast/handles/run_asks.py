@@ -308,8 +308,9 @@ class RunAsks(RunSteps):
         return tuple([id for id in node.asks if id in self._questions and self._questions[id][0].is_pending])
 
     def _rested(self, work: Work, record: RunRecord, kept: Mapping[str, NodeRecord]) -> RunRecord:
-        """The record of a run with these nodes: paused, if all that is left of it waits for answers. Where another can
-        go on, the commit rests on that: whoever was the last to end something pauses it, however many end at once."""
+        """The record of a run with these nodes: paused, if all that is left of it waits for answers. The commit rests
+        on what it is judged by: that another can go on, so that whoever was the last to end something pauses it,
+        however many end at once; or that none that waits has its answer, which does not stand in the run's record."""
         if record.status not in (RunStatus.PENDING, RunStatus.RUNNING) or not record.resumable:
             return record
         before = {name: self._board.records.get(name) for name in kept}
@@ -318,6 +319,9 @@ class RunAsks(RunSteps):
         going = [name for name, status in self._board.statuses.items() if status in _GOES_ON]
         self._put_back(before)
         if not going:
+            for name, version in self._versions.items():
+                if version and name not in kept and self._board.record(name).asks:
+                    run.node_unchanged(work, self._target.scope, self.id, name, version)
             return record.moved(RunStatus.PAUSED, at_us=work.now_us, reason=WAITS, waits=True)
         if not any(name in kept or name in self._staged for name in going):
             run.node_unchanged(work, self._target.scope, self.id, going[0], self._versions.get(going[0], 0))
