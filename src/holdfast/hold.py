@@ -96,6 +96,7 @@ class Holdfast(Face):
             memory://                   in this process, gone when closed
             sqlite:///rel.db            a file, relative to the working directory
             sqlite:////abs/path.db      a file; ?durability=process for the relaxed mode
+            postgresql://host/database  a schema of a database; needs the extra "postgres"
 
         With `keys` everything is encrypted but ids, names, numbers, times and orders; see `KeyRing`. WrongKey: they are
         not those of the store, or there are none and it is encrypted.

@@ -7,7 +7,8 @@ import pytest
 
 from tests.docs.runner import ROOT
 
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+EXAMPLES = ROOT / "examples" / "README.md"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), EXAMPLES]
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)", re.DOTALL)
 CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
@@ -47,6 +48,13 @@ def test_every_page_can_be_reached_from_the_index() -> None:
                 reached.add(there)
                 waiting.append(there)
     assert [str(page.relative_to(docs)) for page in sorted(docs.rglob("*.md")) if page not in reached] == []
+
+
+def test_every_example_has_its_line() -> None:
+    listed = LINK.findall(EXAMPLES.read_text(encoding="utf-8"))
+    assert sorted(name for name in listed if "/" not in name) == sorted(
+        one.name for one in EXAMPLES.parent.glob("*.py")
+    )
 
 
 def test_a_broken_link_is_reported(tmp_path: Path) -> None:

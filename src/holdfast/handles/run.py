@@ -48,7 +48,19 @@ def _shown(told: Told) -> dict[str, Any]:
 
 @measured("run", store="_store")
 class Run(RunAsks):
-    """One run of a workflow, in a session or alone.
+    """One run of a workflow, in a session or alone. `s.runs.start` makes one, `hold.runs.get` finds it in any process:
+
+        run = await s.runs.start("book", nodes={"search": [], "pay": ["search"]})
+        async with run.claim():
+            async with run.node("search") as node:  # one try; what is written through it commits with its end
+                node.output = await run.step("price", ask_api, "Kyoto")  # done once, whoever asks again
+            answer = await run.ask_and_wait("Pay?", node="pay", timeout="2h")
+            async with run.node("pay") as node:
+                node.output = answer.approved
+            await run.complete("booked")  # a run does not complete by itself
+
+    To follow one, take a change of kind "run" or "interaction" whose key or namespace is its id for the news that it
+    moved, from `s.changes()`, and see what by `await run.refresh()`.
 
     What it shows is what it last saw, or wrote; `refresh` brings what others did. Its methods judge by that and, where
     somebody else was faster, look again and judge anew: no move is lost, and none is made from where the run is not.

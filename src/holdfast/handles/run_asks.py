@@ -136,7 +136,7 @@ class RunAsks(RunSteps):
     async def _take_up(self) -> None:
         """See what the answer made of the run, and hold it again, if it was given back for that."""
         if self._resting is not None:
-            await self._resting.retake()
+            await self._resting._retake()
         await self.refresh()
         if self._record.tracks:
             self._check_trials()

@@ -133,7 +133,7 @@ class RunClaim:
         holding.current().end()
         await self._took(0)
 
-    async def retake(self) -> None:
+    async def _retake(self) -> None:
         """Take it again after a pause, on the same terms, as its block's beginning does."""
         if not self._holding.is_held:
             await self._take()
