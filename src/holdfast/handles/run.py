@@ -91,10 +91,10 @@ class Run(RunAsks):
         Raises InvalidTransition for a move that there is not, NotFound for a node, LeaseLost if the run is held here
         and was taken away; with `runs.track_nodes` off it is told to followers and kept nowhere.
         """
-        if isinstance(node, str) or not isinstance(node, Mapping):
+        if isinstance(node, str):
             told = {node: self._told_of(node, status, input, output, error)}
         else:
-            told = {name: self._told(name, given) for name, given in node.items()}
+            told = {name: self._told(name, given) for name, given in codec.mapping(node, "node").items()}
         if not self._record.tracks:
             await self._emit(told)
             return

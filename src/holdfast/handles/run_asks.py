@@ -121,7 +121,7 @@ class RunAsks(RunSteps):
 
     def _check_known(self, names: Iterable[str]) -> None:
         for name in names:
-            if name not in self._board.specs:
+            if not isinstance(name, str) or name not in self._board.specs:
                 known = ", ".join([*self._board.specs][:20]) or "none"
                 raise NotFound(
                     f"the run {self.id!r} has no node {shown(name)}; it has {known}",
