@@ -39,7 +39,7 @@ from holdfast.model.status import SessionStatus
 from holdfast.operations.count import Wanted, call_tool
 from holdfast.operations.extend import extend
 from holdfast.operations.move import Move, end, move
-from holdfast.operations.wind_up import clear
+from holdfast.operations.wind_up import RESERVED, clear
 from holdfast.services import change, event, session
 from holdfast.services.state import Place
 
@@ -160,16 +160,19 @@ class SessionSurface(EventLog):
         May be called again.
 
         One commit, unless there are more values than a commit may write: then the first one ends it, and what a crash
-        leaves of the rest is removed by a sweep, or the next call.
+        leaves of the rest is removed by a sweep, or the next call. So is what a transaction leaves, which has one
+        commit: it removes as much as half the room goes that is left in it then.
         """
         store, scope = self._unit.store, self._target.scope
         id = store.ids.uuid7(store.now_us())
-        means = means_of(store)
+        means, together = means_of(store), isinstance(self._unit, Together)
 
         async def stage(work: Work) -> tuple[SessionRecord, int, bool]:
             record, version, writes, has_runs = await end(work, scope, id=id)
-            room = max(means.operations_max - writes, 1)
-            return record, version, await clear(work, scope, means, room=room, has_runs=has_runs)
+            room = means.operations_max - writes
+            if together:  # half: whoever has it may write on
+                room = (means.operations_max - work.operations - RESERVED) // 2
+            return record, version, await clear(work, scope, means, room=max(room, 1), has_runs=has_runs) or together
 
         await store.buffers.settle(scope, self._target.epoch)
         done = False

@@ -138,10 +138,7 @@ async def _cancel_all(means: Means, scope: str) -> bool:
 
 async def clear(work: Work, scope: str, means: Means, *, room: int, has_runs: bool) -> bool:
     """Stage, of a session that has ended, the removal of its temporary and runtime state, variables, runs and
-    questions, up to so many writes; whether that is all. Open questions are told as withdrawn.
-
-    What is refused as too much altogether is so in a transaction, which comes here again in the same unit.
-    """
+    questions, up to so many writes; whether that is all. Open questions are told as withdrawn."""
     cell = await work.get(scope, end.KEY)
     spent = await state.clear_area(work, scope, "temp", room)
     if spent < room:

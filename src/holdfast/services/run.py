@@ -35,7 +35,7 @@ from holdfast.model.graph import specs_of
 from holdfast.model.moment import order_of
 from holdfast.model.node import NodeRecord
 from holdfast.model.node_spec import NodeSpec, SpecRecord, spec_of, spec_record
-from holdfast.model.run import Asked, RunRecord
+from holdfast.model.run import Asked, RunRecord, session_ended
 
 AREA = "run/"
 """What the keys of all records start with, and the names of the scopes of runs without a session."""
@@ -283,8 +283,13 @@ def node_unchanged(work: Work, scope: str, run: str, node: str, seen: int) -> No
 
 
 def goes_on(work: Work, scope: str, record: RunRecord) -> None:
-    """Let the commit fail if the run's session has ended."""
-    if record.session is not None:
+    """Let the commit fail if the run's session has ended. Raises InvalidTransition if this very unit ends it."""
+    if record.session is None:
+        return
+    staged = work.part(scope).staged((end.KEY,))
+    if (over := staged.get(end.KEY)) is not None:
+        raise session_ended(record.id, record.status, end.decode(over.value))
+    if not staged:  # else it goes on by this unit
         work.require(scope, Absent(end.KEY))
 
 

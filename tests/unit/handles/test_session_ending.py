@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from holdfast import Budget, BudgetExceeded, Config, Holdfast, Session
-from holdfast.errors import InteractionCancelled, InvalidTransition
+from holdfast.errors import InteractionCancelled, InvalidTransition, NotFound
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.run import Run
 from holdfast.handles.winding_up import means_of
@@ -215,3 +215,90 @@ async def test_an_end_that_was_cut_is_finished_by_a_sweep(stores: Stores) -> Non
     await hold.sweep()
     assert await areas(stores) == set()
     assert await hold.runs.get("r") is None
+
+
+@pytest.mark.parametrize("ending", [*FINAL, Session.end])
+async def test_nothing_of_a_run_is_written_by_the_transaction_that_ends_its_session(
+    stores: Stores, hold: Holdfast, s: Session, ending: Callable[[Session], Awaitable[Session]]
+) -> None:
+    """From the call on, as after the commit: the transaction itself may go on."""
+    going, asked = await busy(s)
+    await s.runs.start("trip", id="free", nodes=["a", "b"])
+    async with s.transaction() as tx:
+        one = await tx.runs.get("free")
+        assert one is not None
+        await ending(tx)  # type: ignore[arg-type]
+        for refused in (
+            lambda: one.progress("a", "completed"),
+            lambda: one.ask("More?", node="b"),
+            lambda: one.add_nodes({"c": []}),
+            lambda: one.complete(),
+            lambda: one.cancel(),
+            lambda: tx.runs.start("another", id="late"),
+        ):
+            with pytest.raises(InvalidTransition, match="its session is"):
+                await refused()
+        await tx.state.set("kept", 1)
+    await hold.sweep()
+    assert (await s.state.get("kept"), await hold.runs.get("late")) == (1, None)
+    if ending is Session.end:
+        assert await areas(stores) == set()
+    else:
+        assert await stored(hold) == "cancelled"
+    await is_over(hold, going, asked)
+
+
+async def is_over(hold: Holdfast, going: Run, asked: Interaction) -> None:
+    """Whether nothing of a run is open, and nothing is left to be done of that."""
+    assert (await hold.interactions.pending()).items == ()
+    assert (await hold.runs.list(status="running")).items == ()
+    cell = await hold._store.work().get("session/s", ends.KEY)
+    assert cell is not None
+    assert ends.decode(cell.value).left == "nothing"
+    with pytest.raises((InvalidTransition, NotFound)):
+        await going.progress("a", "ready")
+    with pytest.raises((InteractionCancelled, NotFound)):
+        await asked.wait()
+
+
+@pytest.mark.parametrize("ending", [*FINAL, Session.end])
+async def test_what_a_transaction_has_staged_of_runs_ends_with_the_session_that_it_ends(
+    stores: Stores, hold: Holdfast, s: Session, ending: Callable[[Session], Awaitable[Session]]
+) -> None:
+    """New ones, and what it made of those that were there."""
+    going, asked = await busy(s)
+    await s.runs.start("trip", id="free", nodes=["a", "b"])
+    async with s.transaction() as tx:
+        one = await tx.runs.get("free")
+        assert one is not None
+        await one.progress("a", "completed")
+        new = await tx.runs.start("another", id="new", nodes=["a"])
+        await new.ask("More?", node="a")
+        await ending(tx)  # type: ignore[arg-type]
+    assert (await hold.interactions.pending()).items == ()
+    await hold.sweep()
+    if ending is Session.end:
+        assert await areas(stores) == set()
+    else:
+        assert {await stored(hold, id) for id in ("r", "free", "new")} == {"cancelled"}
+    await is_over(hold, going, asked)
+
+
+async def test_a_transaction_ends_a_session_however_much_is_in_it(stores: Stores) -> None:
+    """What its one commit has no room for is removed by a sweep, and it may write on."""
+    hold = await stores.open(config=Config(limits=Limits(operations_max=24)))
+    s = await hold.sessions.create(id="s")
+    going, asked = await busy(s)
+    await s.temp.update({f"t{number}": number for number in range(20)})
+    for number in range(20):
+        await going.ask(f"{number}?", node="b")
+    async with s.transaction() as tx:
+        await tx.state.set("before", 1)
+        await tx.end()
+        await tx.end()
+        await tx.state.set("after", 1)
+    await is_refused(hold, going, asked)
+    await hold.sweep()
+    assert await areas(stores) == set()
+    assert await s.state.keys() == ["after", "before"]
+    await is_over(hold, going, asked)
