@@ -14,7 +14,7 @@ from holdfast.kernel import codec
 from holdfast.kernel.commit import Committed
 from holdfast.kernel.commit import Conflict as Refusal
 from holdfast.kernel.work import Work
-from holdfast.services import run, step
+from holdfast.services import step
 
 
 @measured("atomic_step", store="_store", block=True)
@@ -84,11 +84,10 @@ class AtomicStep(RunBlock):
         finally:
             self._acts_no_more()
 
-    async def _complete(self, work: Work) -> tuple[str, ...]:
+    async def _complete(self, work: Work) -> None:
         await self._run._look_up(self._key)
         self._staged = await self._run._goes_on(work)
         step.put(work, self._run._target.scope, self._key, name=self._name, result=self._result)
-        return (run.key_of(self._run.id),)
 
     def _explain(self, conflict: Refusal, *, asked: bool) -> HoldfastError:
         if conflict.key != self._key:

@@ -21,6 +21,7 @@ from holdfast.kernel.commit import Conflict as Refusal
 from holdfast.kernel.work import Work
 from holdfast.model import cause
 from holdfast.model.scope import Scope
+from holdfast.services import interaction, run
 from holdfast.services.state import Place
 
 ATTEMPTS = 10
@@ -44,9 +45,9 @@ class RunBlock(Block, EventLog):
     _node: str | None = None
     """The node that it is a try of."""
 
-    def __init__(self, run: RunWrites, name: str) -> None:
-        super().__init__(run._store)
-        self._run = run
+    def __init__(self, of: RunWrites, name: str) -> None:
+        super().__init__(of._store)
+        self._run = of
         self._name = name
         self._cause_before: cause.Cause | None = None
 
@@ -57,22 +58,30 @@ class RunBlock(Block, EventLog):
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     @abstractmethod
-    async def _complete(self, work: Work) -> tuple[str, ...]:
-        """Stage that it is done, judged by what is stored now; returns the keys of the cells that it is judged by."""
+    async def _complete(self, work: Work) -> None:
+        """Stage that it is done, judged by the run, its nodes and its questions as they are stored now."""
 
     async def _send(self, work: Work) -> Committed | Refusal:
-        """Where somebody wrote of the run meanwhile, it was paused say, only its completion is judged anew."""
+        """Where somebody wrote of the run meanwhile, it was paused or another node ended say, only its completion is
+        judged anew."""
         scope, attempt = self._run._target.scope, 0
         while True:
             undo = work.savepoint(scope)
-            judged_by = await self._complete(work)
+            await self._complete(work)
             outcome = await super()._send(work)
             attempt += 1
-            if isinstance(outcome, Committed) or outcome.key not in judged_by or attempt == ATTEMPTS:
+            if isinstance(outcome, Committed) or not self._judged_by(outcome) or attempt == ATTEMPTS:
                 return outcome
             undo()
             work.reopen()
             await pause(self._store, attempt)
+
+    def _judged_by(self, refusal: Refusal) -> bool:
+        """Whether what was written meanwhile is what the completion is judged by: nothing else here rests on it."""
+        id, key = self._run.id, refusal.key or ""
+        if refusal.scope != self._run._target.scope:
+            return False
+        return key == run.key_of(id) or key.startswith((run.node_prefix(id), interaction.prefix_of(id)))
 
     def _begin(self) -> None:
         target = self._run._target

@@ -20,7 +20,6 @@ from holdfast.kernel.commit import Committed
 from holdfast.kernel.work import Work
 from holdfast.model.duration import to_seconds
 from holdfast.model.node import Trial
-from holdfast.services import run
 
 
 class Telling(NamedTuple):
@@ -148,9 +147,8 @@ class RunNode(RunBlock):
 
     # --- the end of it ----------------------------------------------------------------------------
 
-    async def _complete(self, work: Work) -> tuple[str, ...]:
+    async def _complete(self, work: Work) -> None:
         self._staged = await self._telling.ends(work, self._name, self._tried.trial, self._output)
-        return run.key_of(self._run.id), run.node_key(self._run.id, self._name)
 
     async def _commit(self, work: Work) -> None:
         try:

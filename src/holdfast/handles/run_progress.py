@@ -181,10 +181,11 @@ class RunProgress(RunAsks):
         return before.set_to(told.status, at_us=at_us)
 
     def _turns(self, name: str, after: NodeRecord) -> bool:
-        """Whether what was judged by what was seen of that node may be wrong now: it is out, or in another round. Then
-        the record is written with it, on which every write rests. All else only lets others begin."""
+        """Whether what was judged by what was seen of that node may be wrong now: it is out, in another round, or no
+        longer paused. Then the record is written with it, on which every write rests. All else only lets others
+        begin."""
         out = after.status in (NodeStatus.SKIPPED, NodeStatus.FAILED)
-        return out or after.round != self._board.round(name)
+        return out or after.round != self._board.round(name) or self._board.statuses[name] is NodeStatus.PAUSED
 
     def _fails(self, work: Work, record: RunRecord, name: str, after: NodeRecord) -> RunRecord:
         """The record of the run after a node failed for good."""

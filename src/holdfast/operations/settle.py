@@ -5,6 +5,7 @@ commit.
     "skip", "fail", failed in time     the node is skipped or failed for good, and with it the run unless it is optional
     the run waited for answers         it is pending: whoever takes it up goes on with what is answered
     no node asks it any more           nothing: the node went on without it, or is in another round
+    else                               the run's record is written all the same, for whoever judged by the open question
     the run fails by it                its other questions are withdrawn, as many as there is room for: with more it
                                        lingers, and whoever settled goes on with that
 
@@ -99,10 +100,8 @@ async def _move_on(work: Work, scope: str, record: InteractionRecord, *, new_id:
         after = await _withdraw_others(work, scope, after, but=record.id, new_id=new_id, few=few)
     elif freed and whole.waits:
         after = whole.moved(RunStatus.PENDING, at_us=work.now_us)
-    elif record.lets in ("skip", "fail"):  # what others judged by is no more, as in `Run.progress`
+    else:  # what others judged by is no more, as in `Run.progress`: that nothing but an answer lets it go on, say
         after = replace(whole, updated_us=work.now_us)
-    else:
-        return False
     run.put(work, scope, after)
     return after.lingers
 
