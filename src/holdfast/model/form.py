@@ -30,10 +30,32 @@ def check_schema(schema: Any) -> None:
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(schema)
+        _check_bounded(schema)
     except jsonschema.exceptions.SchemaError as problem:
         raise InvalidValue(f"not a JSON Schema: {_told(problem.message)}", path=_path("schema", problem)) from None
     except RecursionError:
         raise InvalidValue("the schema is nested too deeply", path="schema") from None
+
+
+def _check_bounded(schema: Any) -> None:
+    """Raise InvalidValue for a schema of which the library would match patterns by itself, without a bound: where it
+    looks for what others have evaluated, however they are put together, and where a part is of another draft."""
+    parts = list(_mappings(schema))
+    if all(any(keyword in part for part in parts) for keyword in ("unevaluatedProperties", "patternProperties")):
+        raise InvalidValue(
+            "a schema has unevaluatedProperties or patternProperties, not both, in whatever parts",
+            path="schema",
+            remedy="Say what else there may be by `additionalProperties`, beside the `patternProperties`.",
+        )
+    if any(isinstance(part.get("$schema"), str) for part in parts if part is not schema):
+        raise InvalidValue("$schema stands at the top of a schema, not within it", path="schema")
+
+
+def _mappings(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _mappings(part)
 
 
 def check_fits(schema: Any, value: Any) -> None:

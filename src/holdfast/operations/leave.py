@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from holdfast.kernel.commit import Committed, Found, Range, Read, Unchanged
-from holdfast.kernel.limits import PAGE_MAX
+from holdfast.kernel.limits import may_go_on
 from holdfast.kernel.work import Work
 from holdfast.model.moment import order_of
 from holdfast.services import claim, interaction, run, step, variable
@@ -28,6 +28,10 @@ PARTS: tuple[Callable[[str], str], ...] = (
     variable.node_prefix,
 )
 """What the keys of all parts of a run start with."""
+
+BYTES_MAX = 1024 * 1024
+"""So many bytes of what it consists of are read for one commit, about, of each of these: values too, which may be
+large."""
 
 
 async def leave(work: Callable[[], Work], found: Found, *, operations_max: int) -> bool:
@@ -59,16 +63,17 @@ async def _remove(
     work: Callable[[], Work], found: Found, id: str, version: int, epoch: int, operations_max: int
 ) -> bool:
     """Delete all that a leaving run consists of, and its record last."""
-    wanted = tuple([Range(part(id), PAGE_MAX) for part in PARTS])
+    wanted = [Range(part(id), operations_max, bytes_max=BYTES_MAX) for part in PARTS]
     while True:
-        view = (await work().peek((Read(found.scope, (), wanted),)))[0]
+        view = (await work().peek((Read(found.scope, (), tuple(wanted)),)))[0]
         keys = [cell.key for cells in view.ranges for cell in cells]
+        more = any(may_go_on(cells, operations_max, BYTES_MAX) for cells in view.ranges)
         unit = work()
         unit.ask(found.scope, "must_exist", epoch=epoch)
         unit.require(found.scope, Unchanged(found.key, version))
         for key in keys[: operations_max - 1]:
             unit.delete(found.scope, key)
-        at_end = len(keys) < operations_max
+        at_end = len(keys) < operations_max and not more
         if at_end:
             unit.delete(found.scope, found.key)
         if not isinstance(await unit.commit(), Committed):

@@ -12,6 +12,7 @@ import pytest
 from holdfast import Change, Holdfast, Session
 from holdfast.kernel.commit import Read, Record, View
 from holdfast.kernel.limits import KIB, PAGE_BYTES
+from holdfast.operations.leave import BYTES_MAX
 from holdfast.testing.clock import SeededIds
 from holdfast.wrappers.around import Around
 from tests.unit.stores import Stores
@@ -22,11 +23,12 @@ COUNT = 80
 
 
 class Weighed(Around):
-    """Notes the bytes of the largest answer."""
+    """Notes the bytes of the largest answer, and of all."""
 
-    largest = 0
+    largest = total = 0
 
     def note(self, size: int) -> None:
+        self.total += size
         self.largest = max(self.largest, size)
 
     async def log(
@@ -138,3 +140,19 @@ async def test_sessions_with_large_records_are_looked_at_few_at_once(
         await (await held.sessions.open("s7")).state.set("n", 1)
         assert (await take(changes, 1))[0].session == "s7"
     assert BIG < weighed.largest <= PAGE_BYTES
+
+
+async def test_a_run_that_leaves_is_read_as_a_commit_deletes_it(
+    stores: Stores, held: Holdfast, weighed: Weighed
+) -> None:
+    """A bounded size at once and, in all, about what there is of it: each result is read once."""
+    s = await held.sessions.create()
+    run = await s.runs.start("wide", id="r")
+    for n in range(20):
+        await run.step("one", lambda n=n: text(n), key=n)
+    await run.complete()
+    stores.clock.advance(2 * 86_400)
+    weighed.largest = weighed.total = 0
+    assert (await held.sweep()).runs == 1
+    assert BIG < weighed.largest < BYTES_MAX + BIG + KIB
+    assert weighed.total < 20 * (BIG + 4 * KIB)

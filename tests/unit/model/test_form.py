@@ -61,6 +61,24 @@ def test_a_pattern_that_takes_for_ever_is_given_up(schema: Any) -> None:
         check_fits(schema, {letters: 1} if "patternProperties" in schema else letters)
 
 
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"unevaluatedProperties": False, "patternProperties": {SLOW: True}}, "not both"),
+        ({"unevaluatedProperties": False, "allOf": [{"patternProperties": {SLOW: True}}]}, "not both"),
+        ({"allOf": [{"$ref": "#/$defs/p"}], "$defs": {"p": {"patternProperties": {SLOW: True}}},
+          "items": {"unevaluatedProperties": {"type": "integer"}}}, "not both"),
+        ({"items": {"$schema": "https://json-schema.org/draft/2020-12/schema", "pattern": SLOW}}, "at the top"),
+    ],
+)  # fmt: skip
+def test_a_schema_is_refused_of_which_patterns_would_be_matched_without_a_bound(schema: Any, problem: str) -> None:
+    """When it is given: an answer to it could hold up the process. Each of them alone may be there."""
+    with pytest.raises(InvalidValue, match=problem):
+        check_schema(schema)
+    check_schema({"unevaluatedProperties": False, "properties": {"$schema": {"type": "string"}}})
+    check_schema({"$schema": "https://json-schema.org/draft/2020-12/schema", "patternProperties": {SLOW: True}})
+
+
 def test_patterns_mean_what_they_do_in_any_json_schema() -> None:
     """The engine is another one, the judgement is the same."""
     schema = {
