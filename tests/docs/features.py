@@ -425,7 +425,7 @@ async def _(stage: Stage) -> None:
 # --- variables ------------------------------------------------------------------------------------
 
 
-@feature("variables.set, 100 bytes, at any level")
+@feature("variables.set, 100 bytes, of a run")
 async def _(stage: Stage) -> None:
     await stage.s.variables.set("city", VALUE, level="run", run="r1")
 

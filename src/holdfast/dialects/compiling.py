@@ -19,7 +19,7 @@ def compiled(syntax: str, text: object) -> Compiled:
     Raises InvalidValue for another syntax or what is no text, TooLarge and TemplateError for what is no template,
     MissingExtra for a syntax whose library is not installed.
     """
-    if syntax not in _DIALECTS:
+    if not isinstance(syntax, str) or syntax not in _DIALECTS:
         raise InvalidValue(f"there is no syntax {shown(syntax)}; there are {', '.join(_DIALECTS)}", path="syntax")
     return _compiled(syntax, checked(text))
 

@@ -178,7 +178,7 @@ async def restore(
     store: Store, target: Target, id: str, *, user: str | None, include: Iterable[Included], force: bool
 ) -> Checkpoint:
     """See `SessionCheckpoints.restore`."""
-    wanted = frozenset(listed(include, "include"))
+    wanted = frozenset([one if isinstance(one, str) else shown(one) for one in listed(include, "include")])
     if not {"session"} <= wanted <= INCLUDED:
         strange = ", ".join(sorted(shown(name) for name in wanted - INCLUDED)) or "without the session"
         raise InvalidValue(f'include must be {{"session"}} or {{"session", "user"}}, not {strange}', path="include")

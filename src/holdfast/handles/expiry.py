@@ -116,7 +116,7 @@ async def _retire(store: Store, problems: list[Exception], *, retention_us: int 
 
 async def _let_runs_leave(store: Store, problems: list[Exception]) -> SweepReport:
     config, most, left, more = store.config.runs, store.config.sweep.budget, 0, False
-    operations_max = store.kernel.traits.operations_max
+    operations_max = store.limits.operations_max
     if config.finished_ttl is not None:
         until_us = store.now_us() - to_us(config.finished_ttl, "runs.finished_ttl")
         take = partial(leave, operations_max=operations_max)

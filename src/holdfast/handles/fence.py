@@ -40,6 +40,12 @@ class Held(Protocol):
         """The version of that cell."""
         ...
 
+    @property
+    def rests(self) -> bool:
+        """Whether it was given back for a while, inside of its block: what is written meanwhile is on the condition
+        that nobody else has taken it."""
+        ...
+
     def check(self) -> None:
         """Raise LeaseLost where it is known to be over."""
         ...
@@ -56,10 +62,14 @@ def carry(store: Store, work: Work) -> None:
     """
     for lease in held.get():
         if lease.store.writer is store.writer:  # a principal has a store of its own
-            lease.check()
+            if not lease.rests:
+                lease.check()
             if _spans(store, work, lease.scope):
                 try:
-                    claim.fence(work, lease.scope, lease.token, cell=lease.cell)
+                    if lease.rests:
+                        claim.free(work, lease.scope, cell=lease.cell)
+                    else:
+                        claim.fence(work, lease.scope, lease.token, cell=lease.cell)
                 except NotFound:  # this very unit ends the session
                     continue
 
@@ -85,7 +95,7 @@ def token_of(store: Store, scope: str, cell: str) -> int:
     """The token by which this task holds the run whose claim is that cell; 0 if it does not."""
     for lease in held.get():
         if lease.store.writer is store.writer and lease.scope == scope and lease.cell == cell:
-            return lease.token
+            return 0 if lease.rests else lease.token
     return 0
 
 
@@ -102,7 +112,7 @@ def lost(conflict: Conflict) -> LeaseLost | None:
 
 def why_lost(conflict: Conflict) -> str | None:
     """Why a session is not held any more, as far as the refused commit tells; None if it was not refused for that."""
-    if conflict.key is None or not claim.is_claim(conflict.key) or conflict.what != "unchanged":
+    if conflict.key is None or not claim.is_claim(conflict.key) or conflict.what not in ("unchanged", "absent"):
         return None
     if not isinstance(conflict.found, Cell):
         return "it was given back, or taken by somebody who has given it back since"

@@ -5,9 +5,13 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from holdfast.errors import InvalidValue, NotFound
+from holdfast.errors import Conflict, HoldfastError, InvalidTransition, InvalidValue, NotFound
+from holdfast.kernel.commit import Present
+from holdfast.kernel.work import Work
+from holdfast.model import end
 from holdfast.model.variable import LEVELS, Level, checked_level
 from holdfast.operations.resolve import Nodes
+from holdfast.services import run, session
 from holdfast.services.variable import Place
 
 GLOBAL = "global/default"
@@ -77,6 +81,17 @@ class Standpoint(Struct, frozen=True):
         problem = f"say of which {_NAMED[wanted]}" if wanted in _NAMED else f"{self.home} has none"
         raise InvalidValue(f"variables of level {wanted}: {problem}", path="level")
 
+    def rest(self, work: Work, place: Place) -> None:
+        """Let a commit that sets variables of a run fail if its session has ended; of the run that the handle is of,
+        also if that has left. One of another may be yet to come. Raises InvalidTransition if this very unit ends it."""
+        if place.run is None or not session.is_scope(place.scope):
+            return
+        if run.session_goes_on(work, place.scope) is not None:
+            raise _ended(place.run)
+        key = run.key_of(place.run)
+        if self.nodes is not None and place.run == self.run and not work.part(place.scope).staged((key,)):
+            work.require(place.scope, Present(key))
+
     def _there(self, level: Level) -> Place | None:
         run, node, workflow = self.run, self.node, self.workflow
         if self.kind in ("session", "run"):
@@ -91,3 +106,22 @@ class Standpoint(Struct, frozen=True):
         if level == self.kind:
             return Place(level, self.home)
         return Place(level, GLOBAL) if level == "global" else None
+
+
+def refused(place: Place, conflict: Conflict) -> HoldfastError | None:
+    """What it means that variables were not set at a place; None where somebody was faster."""
+    if place.run is None:
+        return None
+    key = conflict.facts.get("key")
+    if key == end.KEY:
+        return _ended(place.run)
+    return run.missing_run(place.run) if key == run.key_of(place.run) else None
+
+
+def _ended(of: str) -> InvalidTransition:
+    return InvalidTransition(
+        f"no variables of the run {of} are set any more: its session has ended",
+        remedy="Set them at the level of the session; or start the run in another one.",
+        run=of,
+        allowed=(),
+    )

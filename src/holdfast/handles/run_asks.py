@@ -19,6 +19,7 @@ from holdfast.handles.asking import (
     failure_question,
     unasked,
 )
+from holdfast.handles.background import to_its_end
 from holdfast.handles.fence import lease_lost
 from holdfast.handles.interaction import Interaction
 from holdfast.handles.interactions import RunInteractions, answer_to
@@ -26,7 +27,8 @@ from holdfast.handles.measured import measured
 from holdfast.handles.run_claim import RunClaim, claim_of
 from holdfast.handles.run_steps import RunSteps
 from holdfast.handles.run_writes import Staged
-from holdfast.handles.trials import trials
+from holdfast.handles.step_queue import inside_of
+from holdfast.handles.trials import Tried, trials
 from holdfast.handles.unit import Alone
 from holdfast.kernel.commit import Unchanged
 from holdfast.kernel.work import Work
@@ -43,8 +45,6 @@ _GOES_ON = (NodeStatus.RUNNING, NodeStatus.READY)
 class RunAsks(RunSteps):
     """A run that can ask."""
 
-    _resting: RunClaim | None = None
-    """The claim that was given back while the run waits for a person."""
     _unheard: frozenset[tuple[str | None, str]] = frozenset()
     """Which nodes have asked which questions here, and nobody waited for what became of them."""
     _rests: RunClaim | None = None
@@ -100,16 +100,20 @@ class RunAsks(RunSteps):
         )  # fmt: skip
         if self._question_id(wanted, node) in self._questions:
             await self.refresh()
-        await self._judged(lambda work: self._ask(work, wanted, node))
-        if self._rests is not None:
-            rests, self._rests = self._rests, None
-            await rests._paused()
-            self._resting = rests
+        await self._regain()
+        await to_its_end(self._ask_now(wanted, node))  # what is known of the claim goes with the commit
         record, _ = self._questions[self._question_id(wanted, node)]
         asked_by = (node, record.id)
         if record.is_pending and record.required:
             self._unheard |= {asked_by}
         return Interaction(self._store, self._target, record, on_answer=partial(self._heard, asked_by))
+
+    async def _ask_now(self, wanted: Asked, node: str | None) -> None:
+        await self._judged(lambda work: self._ask(work, wanted, node))
+        if self._rests is not None:
+            rests, self._rests = self._rests, None
+            await rests._paused()
+            self._hold(0)
 
     async def _heard(self, asked_by: tuple[str | None, str]) -> None:
         self._unheard -= {asked_by}
@@ -117,7 +121,7 @@ class RunAsks(RunSteps):
 
     def _check_known(self, names: Iterable[str]) -> None:
         for name in names:
-            if name not in self._board.specs:
+            if not isinstance(name, str) or name not in self._board.specs:
                 known = ", ".join([*self._board.specs][:20]) or "none"
                 raise NotFound(
                     f"the run {self.id!r} has no node {shown(name)}; it has {known}",
@@ -125,29 +129,46 @@ class RunAsks(RunSteps):
                     node=name,
                 )
 
-    async def _is_held_by(self, token: int) -> None:
-        self._resting = None
-        await super()._is_held_by(token)
-
     async def _regain(self) -> None:
-        if self._resting is not None:
+        held = self._claim()
+        if held is not None and held.rests:
             await self._take_up()
+        await super()._regain()
+
+    def _claim(self) -> RunClaim | None:
+        """The claim in whose block this is, if that is one of the run."""
+        return claim_of(self._store, self._target.scope, claim.of_run(self.id))
 
     async def _take_up(self) -> None:
         """See what the answer made of the run, and hold it again, if it was given back for that."""
-        if self._resting is not None:
-            await self._resting._retake()
-        await self.refresh()
-        if self._record.tracks:
-            self._check_trials()
+        held = self._claim()
+        if held is not None and held.rests:
+            await self._check_goes_on()  # first: it may be another's by now, and is left to them
+            await held._retake()
+        await self._check_goes_on()
 
-    def _check_trials(self) -> None:
-        """Raise LeaseLost inside of a try that is over since somebody else has done the node, or began it anew."""
-        for store, run_id, node, trial in trials.get():
-            if store.writer is self._store.writer and run_id == self.id:
-                record = self._board.record(node)
-                if record.trial != trial or not record.is_open:
-                    raise self._taken(node)
+    async def _check_goes_on(self) -> None:
+        """Raise LeaseLost inside of a try that is over since somebody else has done the node, or began it anew; or of a
+        step that somebody else has done."""
+        await self.refresh()
+        for tried in self._tried():
+            record = self._board.record(tried.node)
+            if record.trial != tried.trial or not record.is_open:
+                raise self._taken(tried.node)
+        if inside := inside_of(self._store, self._target.scope):
+            await self._check_steps(inside)
+
+    def _tried(self) -> list[Tried]:
+        """The tries of its nodes that this code is inside of, where what nodes do is kept."""
+        mine = [one for one in trials.get() if one.store.writer is self._store.writer and one.run == self.id]
+        return mine if self._record.tracks else []
+
+    async def _check_steps(self, inside: tuple[str, ...]) -> None:
+        """Raise LeaseLost inside of a step that somebody else has done meanwhile: it is not to go on."""
+        done = await self._unit.read(self._target, lambda work: work.get_many(self._target.scope, inside))
+        if done:
+            why = "a step was done by somebody else, while this one waited"
+            raise lease_lost(self._target.scope, why, cell=claim.of_run(self.id))
 
     def _taken(self, node: str) -> LeaseLost:
         why = f"the node {node!r} was taken up by somebody else"
@@ -293,8 +314,9 @@ class RunAsks(RunSteps):
         return [name for name in paused if not self._still_open(self._board.record(name))]
 
     def _rested(self, work: Work, record: RunRecord, kept: Mapping[str, NodeRecord]) -> RunRecord:
-        """The record of a run with these nodes: paused, if all that is left of it waits for answers. Where another can
-        go on, the commit rests on that: whoever was the last to end something pauses it, however many end at once."""
+        """The record of a run with these nodes: paused, if all that is left of it waits for answers. The commit rests
+        on what it is judged by: that another can go on, so that whoever was the last to end something pauses it,
+        however many end at once; or that none that waits has its answer, which does not stand in the run's record."""
         if record.status not in (RunStatus.PENDING, RunStatus.RUNNING) or not record.resumable:
             return record
         before = {name: self._board.records.get(name) for name in kept}
@@ -303,6 +325,9 @@ class RunAsks(RunSteps):
         going = [name for name, status in self._board.statuses.items() if status in _GOES_ON]
         self._put_back(before)
         if not going:
+            for name, version in self._versions.items():
+                if version and name not in kept and self._board.record(name).asks:
+                    run.node_unchanged(work, self._target.scope, self.id, name, version)
             return record.moved(RunStatus.PAUSED, at_us=work.now_us, reason=WAITS, waits=True)
         if not any(name in kept or name in self._staged for name in going):
             run.node_unchanged(work, self._target.scope, self.id, going[0], self._versions.get(going[0], 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
@@ -27,6 +28,12 @@ class _Holding:
         self.cell = cell
         self.lease: Lease | None = None
         self.is_held = False
+        self.is_over = False
+
+    @property
+    def rests(self) -> bool:
+        """Whether it was given back for a while, inside of its block."""
+        return self.lease is not None and not self.is_held and not self.is_over
 
     def current(self) -> Lease:
         if self.lease is None:
@@ -59,6 +66,7 @@ class RunClaim:
         self._terms = terms
         self._holding = _Holding(self, store, target.scope, claim.of_run(run))
         self._took = took
+        self._retaking = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<RunClaim of run {claim.run_of(self._holding.cell)!r} worker={self._terms.worker!r}>"
@@ -82,7 +90,12 @@ class RunClaim:
         if holding.lease is not None:
             raise Closed("a claim is used once; make another")
         refuse_held(self._store, holding.scope, cell=holding.cell)
-        await self._take()
+        try:
+            await self._take()
+        except BaseException:
+            let_go(holding)
+            holding.is_over = True
+            raise
         return self
 
     async def _take(self) -> None:
@@ -95,7 +108,7 @@ class RunClaim:
         try:
             await self._took(lease.token)
         except BaseException:
-            await self._give_back()
+            await self._release()
             raise
 
     async def __aexit__(
@@ -107,17 +120,20 @@ class RunClaim:
             raise lease_lost(self._holding.scope, why, cell=self._holding.cell)
 
     async def _give_back(self) -> str | None:
-        """Why it was not held any more, if so."""
-        holding = self._holding
-        let_go(holding)
-        was_held, holding.is_held = holding.is_held, False
-        return await holding.current().give_back() if was_held else None
+        """End it; why it was not held any more, if so."""
+        let_go(self._holding)
+        self._holding.is_over = True
+        return await self._release()
+
+    async def _release(self) -> str | None:
+        was_held, self._holding.is_held = self._holding.is_held, False
+        return await self._holding.current().give_back() if was_held else None
 
     async def pause(self) -> None:
-        """Give the run back for a while, inside the block: what this task writes meanwhile carries no fence, and that
-        of other tasks in the block is refused. Raises LeaseLost if it was lost already."""
+        """Give the run back for a while, inside the block: what is written there meanwhile is refused (LeaseLost) while
+        somebody else holds the run. Raises LeaseLost if it was lost already."""
         self.check()
-        why = await self._give_back()
+        why = await self._release()
         if why is not None:
             raise lease_lost(self._holding.scope, why, cell=self._holding.cell)
         await self._took(0)
@@ -130,16 +146,20 @@ class RunClaim:
 
     async def _paused(self) -> None:
         """Take note that it was given back by such a commit."""
-        holding = self._holding
-        let_go(holding)
-        holding.is_held = False
-        holding.current().end()
+        self._holding.is_held = False
+        self._holding.current().end()
         await self._took(0)
 
     async def _retake(self) -> None:
         """Take it again after a pause, on the same terms, as its block's beginning does."""
-        if not self._holding.is_held:
-            await self._take()
+        async with self._retaking:
+            if self._holding.rests:
+                await self._take()
+
+    @property
+    def rests(self) -> bool:
+        """Whether it was given back for a while."""
+        return self._holding.rests
 
 
 def claim_of(store: Store, scope: str, cell: str) -> RunClaim | None:

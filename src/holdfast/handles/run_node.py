@@ -63,7 +63,7 @@ class RunNode(RunBlock):
         self._output = b"null"
         self._staged: Staged | None = None
         self._clock: NodeClock | None = None
-        self._trial: Trial = (0, 0, None, 0)
+        self._tried = Tried(of._store, of.id, name, (0, 0, None, 0))
 
     def __repr__(self) -> str:
         return f"<RunNode {self._name!r} of run {self._run.id!r}>"
@@ -96,7 +96,7 @@ class RunNode(RunBlock):
         if self._state != "new":
             raise Closed("a node's block is used once; begin another")
         await self._telling.begins(self._name, self._input)
-        self._trial = self._run._board.record(self._name).trial
+        self._tried.trial = self._run._board.record(self._name).trial
         self._acts(self._name, self.attempt or 1)
         try:
             await super().__aenter__()
@@ -104,7 +104,7 @@ class RunNode(RunBlock):
             self._acts_no_more()
             raise
         self._start_clock()
-        self._inside = trials.set((*trials.get(), Tried(self._store, self._run.id, self._name, self._trial)))
+        self._inside = trials.set((*trials.get(), self._tried))
         return self
 
     async def __aexit__(
@@ -143,12 +143,12 @@ class RunNode(RunBlock):
                 error.add_note(f"what became of the node {self._name!r} could not be kept: {problem}")
 
     async def _tell(self, failed: Exception | None) -> None:
-        await self._telling.breaks_off(self._name, self._trial, failed)
+        await self._telling.breaks_off(self._name, self._tried.trial, failed)
 
     # --- the end of it ----------------------------------------------------------------------------
 
     async def _complete(self, work: Work) -> None:
-        self._staged = await self._telling.ends(work, self._name, self._trial, self._output)
+        self._staged = await self._telling.ends(work, self._name, self._tried.trial, self._output)
 
     async def _commit(self, work: Work) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar, overload
 
 from holdfast.errors import Conflict, InvalidValue, UseTransaction
@@ -94,7 +95,7 @@ class RunSteps(RunWrites):
         if returns is not None:
             codec.check_type(returns)
         identity = self._identity(name, args, key, version)
-        async with queued(self._store, self._target.scope, identity, name):
+        async with self._queued(identity, name):
             raw = await self._look_up(step.key_of(self.id, identity))
             if raw is None:
                 await self._regain()
@@ -158,7 +159,7 @@ class RunSteps(RunWrites):
             block = self.atomic_step(name, key=key, version=version)
             block._has_begun = attempt > 0
             try:
-                async with queued(self._store, self._target.scope, identity, name), block:
+                async with self._queued(identity, name), block:
                     if not block.done:
                         await _run(fn, block)
             except Conflict:
@@ -168,6 +169,10 @@ class RunSteps(RunWrites):
                 await pause(self._store, attempt)
             else:
                 return _decoded(block._result, returns, name) if block.done or block._is_kept else None
+
+    def _queued(self, identity: str, name: str) -> AbstractAsyncContextManager[None]:
+        key = step.key_of(self.id, identity)
+        return queued(self._store, self._target.scope, key, name, token=self._token)
 
     async def _do(self, identity: str, name: str, fn: Callable[..., Any], args: Sequence[Any]) -> bytes:
         with cause.acting(run=self.id):

@@ -61,8 +61,6 @@ class RunWrites(RunView):
         self._target = target
         self._landed = 0  # the seq of the last commit that is known to have been made with this handle
         super().__init__(unit.store, loaded)
-        if token := token_of(unit.store, target.scope, claim.of_run(self.id)):
-            self._hold(token)
 
     def _hold(self, token: int) -> None:
         """The run is held by that claim from now on; 0: by none."""
@@ -100,6 +98,7 @@ class RunWrites(RunView):
         return await self._unit.read(self._target, look) == self._seq
 
     def _saw(self, loaded: Loaded) -> None:
+        self._token = token_of(self._store, self._target.scope, claim.of_run(loaded.record.id))
         super()._saw(loaded)
         self._staged = {name for name, version in self._versions.items() if not version}
         """What was staged in this unit and not committed yet: nodes, and "" for the record."""
@@ -216,7 +215,9 @@ class RunWrites(RunView):
         return replace(staged, record=replace(staged.record, lingers=lingers), questions=questions)
 
     async def _regain(self) -> None:
-        """Hold the run again where this task gave it back for a while: what it writes inside of a claim is fenced."""
+        """Hold the run again where it was given back for a while inside of a claim: what is written there is fenced."""
+        if (token := token_of(self._store, self._target.scope, claim.of_run(self.id))) != self._token:
+            self._hold(token)
 
     async def _judged(self, stage: Callable[[Work], Staged]) -> None:
         """Stage by what was seen, and commit. Where somebody else was faster look again, and judge anew; so too where

@@ -12,12 +12,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from holdfast.errors import InvalidTransition, shown
 from holdfast.handles.store import Store
 
-_INSIDE: ContextVar[tuple[asyncio.Lock, ...]] = ContextVar("steps", default=())
+
+class _Step(NamedTuple):
+    """A step that is under way: the lock in which others wait for it, and the key of what it comes to."""
+
+    lock: asyncio.Lock
+    store: Store
+    scope: str
+    key: str
+
+
+_INSIDE: ContextVar[tuple[_Step, ...]] = ContextVar("holdfast_steps", default=())
 """The steps that this code runs in."""
 
 _WAITING: WeakKeyDictionary[asyncio.Lock, list[asyncio.Lock]] = WeakKeyDictionary()
@@ -25,10 +36,11 @@ _WAITING: WeakKeyDictionary[asyncio.Lock, list[asyncio.Lock]] = WeakKeyDictionar
 
 
 @asynccontextmanager
-async def queued(store: Store, scope: str, identity: str, name: str) -> AsyncIterator[None]:
-    """A block that one task at a time enters for that step. Raises InvalidTransition if it would wait for itself."""
-    lock = store.queue("step", scope, identity)
-    inside = _INSIDE.get()
+async def queued(store: Store, scope: str, key: str, name: str, *, token: int) -> AsyncIterator[None]:
+    """A block that one task at a time enters for the step of that key, of those who hold the run by that token: workers
+    do not wait for each other's steps. Raises InvalidTransition if it would wait for itself."""
+    lock = store.queue("step", scope, key, token)
+    inside = tuple([step.lock for step in _INSIDE.get()])
     if _waits_for(lock, inside):
         raise InvalidTransition(
             f"the step {shown(name)} is under way, and would wait for itself",
@@ -41,12 +53,17 @@ async def queued(store: Store, scope: str, identity: str, name: str) -> AsyncIte
     finally:
         for step in inside:
             _WAITING[step].remove(lock)
-    token = _INSIDE.set((*inside, lock))
+    before = _INSIDE.set((*_INSIDE.get(), _Step(lock, store, scope, key)))
     try:
         yield
     finally:
-        _INSIDE.reset(token)
+        _INSIDE.reset(before)
         lock.release()
+
+
+def inside_of(store: Store, scope: str) -> tuple[str, ...]:
+    """The keys of the steps in that scope that this code runs in."""
+    return tuple([one.key for one in _INSIDE.get() if one.store.writer is store.writer and one.scope == scope])
 
 
 def _waits_for(lock: asyncio.Lock, ends: tuple[asyncio.Lock, ...]) -> bool:

@@ -7,7 +7,6 @@ So each try is known by its round, attempt, beginning and claim, and who goes on
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import NamedTuple
 
 from holdfast.handles.store import Store
 from holdfast.model.node import Trial
@@ -17,13 +16,14 @@ class WaitsError(Exception):
     """A try does not end here: it asked, and was not told the answer. Leaves no block."""
 
 
-class Tried(NamedTuple):
-    """One of them."""
+class Tried:
+    """One of them, as it was begun last: it begins again where it goes on after it was paused."""
 
-    store: Store
-    run: str
-    node: str
-    trial: Trial
+    def __init__(self, store: Store, run: str, node: str, trial: Trial) -> None:
+        self.store = store
+        self.run = run
+        self.node = node
+        self.trial = trial
 
 
 trials: ContextVar[tuple[Tried, ...]] = ContextVar("holdfast_trials", default=())

@@ -11,8 +11,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from holdfast.dialects.compiling import compiled
 from holdfast.dialects.dialect import ABSENT, FLOW, SESSION, VARS, Compiled, Missing, checked_missing, named
-from holdfast.errors import Disabled, InvalidValue, Unsupported, shown
-from holdfast.handles.levels import Standpoint
+from holdfast.errors import Conflict, Disabled, InvalidValue, Unsupported, shown
+from holdfast.handles.levels import Standpoint, refused
 from holdfast.handles.measured import measured
 from holdfast.handles.state import scope_name
 from holdfast.handles.store import Store
@@ -86,7 +86,8 @@ class Variables:
         `Config.variables.environment` does not name it. A `secret` is told by no log, stream, repr or list; Unsupported
         where the store is not encrypted.
 
-        Raises InvalidId for the name, InvalidValue for a value that would come back changed, TooLarge.
+        Raises InvalidId for the name, InvalidValue for a value that would come back changed, TooLarge; for what is a
+        run's or a node's InvalidTransition if the session has ended.
         """
         place = self._place(level, self._stands.of(run, node, workflow))
         record = recorded(self._unit.store, name, value, type, env, secret=secret)
@@ -283,10 +284,16 @@ class Variables:
 
     async def _write(self, place: Place, records: Mapping[str, VariableRecord], if_version: int | None = None) -> int:
         def stage(work: Work) -> None:
+            self._stands.rest(work, place)
             for name, record in records.items():
                 variable.put(work, place, name, record, if_version)
 
-        return await self._unit.write(self._target_of(place), stage)
+        try:
+            return await self._unit.write(self._target_of(place), stage)
+        except Conflict as conflict:
+            if (problem := refused(place, conflict)) is not None:
+                raise problem from conflict
+            raise
 
     def _value(self, name: str, record: VariableRecord) -> Any:
         """What a variable is; ABSENT if it comes from the environment and is not set there."""

@@ -81,7 +81,7 @@ def checked_level(level: object) -> Level:
 
 def checked_type(type_: object) -> VariableType | None:
     """The type of a variable; raises InvalidValue for what is none."""
-    if type_ is not None and type_ not in _KINDS:
+    if type_ is not None and not (isinstance(type_, str) and type_ in _KINDS):
         raise InvalidValue(f"there is no type {shown(type_)}; there are {', '.join(_KINDS)}", path="type")
     return type_  # type: ignore[return-value]
 
@@ -108,18 +108,18 @@ def from_environment(name: str, env: str, text: str, type_: VariableType | None)
 
     Raises TypeMismatch, which tells nothing of the text.
     """
-    if type_ is None or type_ == "string":
-        return text
+    wanted: VariableType = type_ or "string"
     try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except ValueError:
+        value = text if wanted == "string" else json.loads(text, parse_constant=_no_constant)
+        msgspec.json.encode(value)  # what no store could keep is none either: a lone surrogate, or what is too deep
+    except (ValueError, TypeError, RecursionError, OverflowError):
         value = None
-    if not _is_of(value, type_):
+    if not _is_of(value, wanted):
         raise TypeMismatch(
-            f"the variable {shown(name)} takes {articled(type_)}, and {env} in the environment is none",
-            remedy=f"Let {env} be the JSON of a value of type {type_}.",
+            f"the variable {shown(name)} takes {articled(wanted)}, and {env} in the environment is none",
+            remedy=f"Let {env} be the JSON of a value of type {wanted}; text as it is.",
             name=name,
-            type=type_,
+            type=wanted,
             env=env,
         )
     return value

@@ -145,6 +145,11 @@ def fence(work: Work, scope: str, token: int, *, cell: str = CELL) -> None:
     work.part(scope).checks.insert(0, Unchanged(cell, token))
 
 
+def free(work: Work, scope: str, *, cell: str = CELL) -> None:
+    """Let the commit fail, likewise, unless nobody holds that claim."""
+    work.part(scope).checks.insert(0, Absent(cell))
+
+
 def give_back(work: Work, scope: str, *, cell: str = CELL) -> None:
     """Stage the end of the claim; it needs `fence` beside it."""
     work.delete(scope, cell)

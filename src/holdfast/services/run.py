@@ -284,13 +284,17 @@ def node_unchanged(work: Work, scope: str, run: str, node: str, seen: int) -> No
 
 def goes_on(work: Work, scope: str, record: RunRecord) -> None:
     """Let the commit fail if the run's session has ended. Raises InvalidTransition if this very unit ends it."""
-    if record.session is None:
-        return
+    if record.session is not None and (over := session_goes_on(work, scope)) is not None:
+        raise session_ended(record.id, record.status, over)
+
+
+def session_goes_on(work: Work, scope: str) -> End | None:
+    """Let the commit fail if that session has ended; returns the end that this very unit stages, if it does."""
     staged = work.part(scope).staged((end.KEY,))
-    if (over := staged.get(end.KEY)) is not None:
-        raise session_ended(record.id, record.status, end.decode(over.value))
-    if not staged:  # else it goes on by this unit
+    if not staged:  # else it goes on by this unit, or ends by it
         work.require(scope, Absent(end.KEY))
+    cell = staged.get(end.KEY)
+    return None if cell is None else end.decode(cell.value)
 
 
 def unchanged(work: Work, scope: str, run: str, version: int) -> None:

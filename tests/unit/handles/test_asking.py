@@ -179,6 +179,17 @@ async def test_a_run_is_paused_once_nothing_else_of_it_can_go_on(s: Session) -> 
     assert run.status is RunStatus.PAUSED
 
 
+async def test_a_run_is_not_paused_by_who_did_not_see_an_answer(hold: Holdfast, stores: Stores, s: Session) -> None:
+    """Another node has its answer by then, and goes on."""
+    run = await s.runs.start("w", id="r", nodes=["a", "b", "c"])
+    old = await again(await stores.open())
+    q = await run.ask("?", node="c")
+    await old.ask("?", node="b")
+    await hold.interactions.answer(q.id, "approved")
+    await old.ask("?", node="a")
+    assert ((await run.refresh()).status, run.ready_nodes()) == ("pending", ["c"])
+
+
 async def test_what_cannot_be_asked_is_refused_before_anything_is_stored(hold: Holdfast, run: Run) -> None:
     """Each with what is wrong."""
     for path, wrong in {

@@ -11,7 +11,7 @@ from holdfast.errors import InvalidTransition
 from holdfast.handles.run import Run
 from holdfast.model.node import NodeStatus
 from holdfast.model.node_spec import NodeSpec, Retry
-from holdfast.testing.clock import settle
+from tests.unit.handles.exclusive import apart, until
 from tests.unit.stores import Stores
 
 
@@ -66,18 +66,18 @@ async def test_a_node_that_waited_in_a_process_that_is_gone_is_entered_again(
         async with run.claim():
             await _pay(run)
 
-    lost = asyncio.ensure_future(work(await s.runs.start("w", id="r", nodes=["pay", "gate"])))
-    await settle()
+    run = await s.runs.start("w", id="r", nodes=["pay", "gate"])
+    gate = await run.ask("May it?", node="gate")
+    lost = apart(work(run))
+    await until(lambda: run.status == "paused")
     other = await (await stores.open()).runs.get("r")
     assert other is not None
-    [asked] = other.interactions.pending
-    gate = await other.ask("May it?", node="gate")
-    assert other.status == "paused"
-    with pytest.raises(InvalidTransition, match=f"waits for an answer to the question {gate.id}"):
+    with pytest.raises(InvalidTransition, match=f"the node 'gate' waits for an answer to the question {gate.id}"):
         await other.progress("gate", "running")
-    going = asyncio.ensure_future(work(other))
-    await settle()
-    assert [q.id for q in (await other.refresh()).interactions.pending] == [asked.id, gate.id]
+    [_, asked], seen = other.interactions.pending, other.version
+    going = apart(work(other))
+    await until(lambda: other.version > seen and other.status == "paused")
+    assert [q.id for q in (await other.refresh()).interactions.pending] == [gate.id, asked.id]
     assert (other.status, other.nodes["pay"].status) == ("paused", NodeStatus.PAUSED)
     lost.cancel()
     await asyncio.gather(lost, return_exceptions=True)

@@ -11,9 +11,9 @@ import pytest
 
 from holdfast import Holdfast, Session
 from holdfast.errors import Busy, InteractionCancelled, LeaseLost, NotFound
+from holdfast.handles.interaction import Interaction
 from holdfast.handles.run import Run
 from holdfast.model.node import NodeStatus
-from tests.unit.handles.exclusive import apart
 from tests.unit.stores import Stores
 
 
@@ -106,9 +106,9 @@ async def test_what_is_written_of_a_run_in_a_claim_s_block_is_fenced_however_a_q
         await other.answer("approved")
         async with other.claim(worker="w2"):
             with pytest.raises(Busy):
-                await apart(run.progress("pay", "completed"))
+                await run.progress("pay", "completed")
             with pytest.raises(Busy):
-                await apart(run.step("price", lambda: 1))
+                await run.step("price", lambda: 1)
     assert (await other.refresh()).nodes["pay"].status is NodeStatus.READY
 
 
@@ -142,3 +142,68 @@ async def test_a_handle_of_a_run_that_has_left_does_nothing_to_another_of_its_id
     with pytest.raises(NotFound):
         await run.refresh()
     assert (await again.refresh()).status == "pending"
+
+
+async def test_what_is_written_while_a_run_is_given_back_is_refused_once_another_has_it(
+    stores: Stores, s: Session, run: Run
+) -> None:
+    """By any handle, in any task of the block; while nobody has it, it may be written."""
+    other = await elsewhere(stores)
+    async with run.claim(worker="w1", busy="reject"):
+        await run.ask("Pay?", node="pay")
+        await s.state.set("shown", True)
+        async with other.claim(worker="w2"):
+            with pytest.raises(LeaseLost):
+                await s.state.set("late", True)
+            with pytest.raises(LeaseLost):
+                await asyncio.create_task(s.state.set("late", True))
+        await s.state.set("again", True)
+    assert await s.state.keys() == ["again", "shown"]
+
+
+async def test_every_handle_and_task_of_a_claim_s_block_holds_the_run_again(
+    stores: Stores, s: Session, run: Run
+) -> None:
+    """Whichever of them asked, and whichever was answered first; and none of them once the block is left."""
+    other = await elsewhere(stores)
+    async with run.claim(worker="w1") as claim:
+        second = await s.runs.get("r")
+        assert second is not None
+        question = await second.ask("Pay?", node="pay")
+        await other.answer("approved")
+        await asyncio.create_task(_waited(question))
+        claim.check()
+        async with second.node("pay"):
+            assert (await run.refresh()).ready_nodes() == []
+        question = await second.ask("Ship?", node="ship")
+    await other.refresh()
+    await other.answer("approved")
+    await question.wait()
+    async with other.claim(worker="w2", busy="reject"):
+        pass
+
+
+async def _waited(question: Interaction) -> None:
+    await question.wait()
+
+
+async def test_a_step_that_another_did_while_it_waited_goes_no_further(stores: Stores, s: Session) -> None:
+    """In one process or two: workers do not wait for each other's steps, and one of them does it."""
+    run = await s.runs.start("loop", id="r")
+    other, did = await elsewhere(stores), list[str]()
+
+    async def pay(run: Run, worker: str) -> str:
+        question = await run.ask("Pay?", key="pay")
+        if worker == "w1":
+            await other.answer("approved")
+            async with other.claim(worker="w2"):
+                await other.step("pay", pay, other, "w2", key="pay")
+        await question.wait()
+        did.append(worker)
+        return worker
+
+    async with run.claim(worker="w1"):
+        with pytest.raises(LeaseLost, match="a step was done by somebody else"):
+            await run.step("pay", pay, run, "w1", key="pay")
+        assert await run.step("pay", pay, run, "w1", key="pay") == "w2"
+    assert did == ["w2"]

@@ -88,6 +88,17 @@ async def test_a_run_that_is_alone_leaves_with_its_scope(stores: Stores, hold: H
     assert await hold.runs.get("r") is None
 
 
+async def test_a_run_of_more_than_a_commit_may_have_leaves(stores: Stores, hold: Holdfast, s: Session) -> None:
+    """By the limits that commits have, which are lower than those of most stores."""
+    run = await s.runs.start("trip", id="r")
+    for number in range(Config().limits.operations_max + 10):
+        await run.step("one", lambda: 1, key=number)
+    await run.complete()
+    stores.clock.advance(DAY.total_seconds())
+    assert (await hold.sweep()).runs == 1
+    assert await keys(stores) == set()
+
+
 async def test_of_a_session_the_last_so_many_runs_that_ended_are_kept(stores: Stores) -> None:
     """`runs.history_max`, for each session; those that go on do not count. Without a ttl the others stay."""
     hold = await stores.open(config=Config(runs=RunsConfig(history_max=2, finished_ttl=None)))

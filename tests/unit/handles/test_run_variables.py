@@ -2,8 +2,8 @@
 
 import pytest
 
-from holdfast import Config, Holdfast, NodeSpec, Scope
-from holdfast.errors import InvalidId, TypeMismatch
+from holdfast import Budget, BudgetExceeded, Config, Holdfast, NodeSpec, Scope
+from holdfast.errors import InvalidId, InvalidTransition, NotFound, TypeMismatch
 from holdfast.kernel.commit import Range, Read
 from holdfast.model.config import RunsConfig
 from tests.unit.stores import Stores
@@ -84,3 +84,68 @@ async def test_variables_of_a_run_are_gone_once_it_has_left(stores: Stores) -> N
     await hold.sweep()
     view = (await hold._store.work().peek([Read("session/s", (), (Range("variable/", 10),))]))[0]
     assert [cell.key for cell in view.ranges[0]] == ["variable/session/stays"]
+
+
+@pytest.mark.parametrize("timed_out", [False, True])
+async def test_no_variable_of_a_run_is_set_in_a_session_that_has_ended(stores: Stores, timed_out: bool) -> None:
+    """It would stay, and no run uses it; those of the session may be set, and those of a run that is yet to come."""
+    hold = await stores.open()
+    s = await hold.sessions.create(id="s", budget=Budget(iterations=1))
+    run = await s.runs.start("trip", id="r")
+    await s.variables.set("n", 1, level="node", run="later", node="a")
+    await s.variables.clear("n", level="node", run="later", node="a")
+    if timed_out:
+        await s.iterate()
+        with pytest.raises(BudgetExceeded):
+            await s.iterate()
+    else:
+        await s.end()
+    for refused in (
+        lambda: run.variables.set("n", 1),
+        lambda: run.variables.set_many({"n": 1}),
+        lambda: s.variables.set("n", 1, level="run", run="r"),
+        lambda: s.variables.set("n", 1, level="node", run="later", node="a"),
+    ):
+        with pytest.raises(InvalidTransition, match="its session has ended"):
+            await refused()
+    await s.variables.set("mine", 1)
+    assert await names(hold, "session/s") == ["variable/session/mine"]
+    if timed_out:
+        await s.resume(budget=Budget(iterations=5))
+        await run.variables.set("n", 1)
+
+
+async def test_no_variable_of_a_run_is_set_by_the_transaction_that_ends_its_session(hold: Holdfast) -> None:
+    """What it set before goes with the rest."""
+    s = await hold.sessions.create(id="s")
+    await s.runs.start("trip", id="r")
+    async with s.transaction() as tx:
+        run = await tx.runs.get("r")
+        new = await tx.runs.start("trip", id="new")
+        assert run is not None
+        await run.variables.set("n", 1)
+        await new.variables.set("n", 1)
+        await tx.end()
+        for one in (run, new):
+            with pytest.raises(InvalidTransition, match="its session has ended"):
+                await one.variables.set("n", 1)
+    assert await names(hold, "session/s") == []
+
+
+async def test_a_run_that_has_left_sets_no_variable(stores: Stores, hold: Holdfast) -> None:
+    """Whoever has it in hand still."""
+    s = await hold.sessions.create(id="s")
+    run = await s.runs.start("trip", id="r")
+    await run.complete()
+    await run.variables.set("n", 1)
+    stores.clock.advance(2 * 86_400)
+    assert (await hold.sweep()).runs == 1
+    with pytest.raises(NotFound, match="there is no run 'r'"):
+        await run.variables.set("n", 1)
+    assert await names(hold, "session/s") == []
+
+
+async def names(hold: Holdfast, scope: str) -> list[str]:
+    """The keys of the variables that are kept in a scope."""
+    views = await hold._store.work().peek([Read(scope, (), (Range("variable/", 100),))])
+    return [cell.key for cell in views[0].ranges[0]]

@@ -13,6 +13,7 @@ from holdfast.handles.run import Run
 from holdfast.model.node import NodeStatus
 from holdfast.model.run import RunStatus
 from holdfast.testing.clock import ManualClock, settle
+from tests.unit.handles.exclusive import apart
 from tests.unit.handles.trip import again, trip
 from tests.unit.stores import Stores
 
@@ -66,6 +67,11 @@ async def test_waiting_ends_when_the_question_does(hold: Holdfast, s: Session, r
         await waiting
 
 
+async def _taken(run: Run) -> None:
+    async with run.claim(worker="w2", busy="reject"):
+        pass
+
+
 async def test_asking_gives_the_run_back_and_waiting_takes_it_again(hold: Holdfast, s: Session) -> None:
     """Anybody may work on the run meanwhile; a node that asks inside its block is completed by it."""
     run = await s.runs.start("trip", id="r", nodes=["pay"])
@@ -73,8 +79,7 @@ async def test_asking_gives_the_run_back_and_waiting_takes_it_again(hold: Holdfa
         before = mine.token
         async with run.node("pay") as node:
             q = await run.ask("Pay?", node="pay")
-            async with (await again(hold)).claim(worker="w2", busy="reject"):
-                pass
+            await apart(_taken(await again(hold)))
             await hold.interactions.answer(q.id, "approved")
             node.output = (await q.wait()).decision
             assert mine.token > before
