@@ -209,16 +209,20 @@ class RunModel:
         return after
 
     def is_paused(self, node: str | None) -> bool:
-        """Whether it is paused, and at that node."""
-        at_it = node is None or node == self.at or self.status_of(node) == "paused"
-        return self.status == "paused" and at_it
+        """Whether it is paused, or one of its nodes; or at that node."""
+        if self.status in ENDS:
+            return False
+        if node is None:
+            return self.status == "paused" or any(self.status_of(name) == "paused" for name in self.specs)
+        return node == self.at or self.status_of(node) == "paused"
 
     def resumed(self) -> RunModel:
         """The run after a pause is over."""
-        if self.status != "paused":
+        if not self.is_paused(None):
             raise Refused
         after = deepcopy(self)
-        after.status, after.reason, after.at = "pending", None, None
+        if self.status == "paused":
+            after.status, after.reason, after.at = "pending", None, None
         for name in self.specs:
             if self.status_of(name) == "paused":
                 fact = self.fact(name)

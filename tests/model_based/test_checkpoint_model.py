@@ -108,12 +108,9 @@ class Play:
         wanted = self.random.choice(self.kept)
         before = await self.s.restore(wanted.id)
         self.kept.append(Kept(before.id, self.now.at(self.now_us), self.now_us))
-        now = self.now.at(self.now_us)
         self.now = deepcopy(wanted.picture)
         for key, (value, until_us) in wanted.picture.temp.items():
-            same = now.temp.get(key)
-            left = until_us - wanted.at_us  # what has the same value still is left as it is
-            self.now.temp[key] = same if same is not None and same[0] == value else (value, self.now_us + left)
+            self.now.temp[key] = (value, self.now_us + until_us - wanted.at_us)  # as long to live as it had then
 
     async def drop(self) -> None:
         if self.kept:

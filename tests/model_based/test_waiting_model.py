@@ -33,7 +33,7 @@ class Waiting(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.stores = Stores("memory", Path())
-        self.open: dict[str, str] = {}
+        self.open: dict[str, str | None] = {}
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(asyncio.wait_for(work, 10))
@@ -51,14 +51,14 @@ class Waiting(RuleBasedStateMachine):
         assert found is not None
         return found
 
-    @rule(who=WHO, node=NODE, number=st.integers(0, 1), fails=st.booleans())
-    def ask(self, who: int, node: str, number: int, *, fails: bool) -> None:
+    @rule(who=WHO, node=NODE | st.none(), number=st.integers(0, 1), fails=st.booleans())
+    def ask(self, who: int, node: str | None, number: int, *, fails: bool) -> None:
         """A question that is open is waited for; a node that is done asks nobody."""
-        kind: dict[str, Any] = {"kind": "input"} if fails else {}
+        kind: dict[str, Any] = {"kind": "input"} if fails and node is not None else {}
         try:
             q = self.do(self.run_of(who).ask("Pay?", node=node, key=str(number), timeout="1h", **kind))
         except InvalidTransition:
-            assert self.run_of(who).nodes[node].status in DONE
+            assert self.run_of(who).nodes[node or ""].status in DONE
             return
         if q.status == "pending":
             self.open[q.id] = node
@@ -75,17 +75,23 @@ class Waiting(RuleBasedStateMachine):
         self.do(all.cancel(id)) if cancel else self.do(all.answer(id, word[0], value=word[1]))
         del self.open[id]
 
-    @rule(who=WHO, node=NODE, to=st.sampled_from(["running", "ready", "failed", *DONE]))
+    @rule(who=WHO, node=NODE, to=st.sampled_from(["running", "ready", "failed", "paused", *DONE]))
     def go_on(self, who: int, node: str, to: str) -> None:
         """What goes on without its answers withdraws what it asked; a try that begins, or fails and is not the last,
         does not."""
         with suppress(InvalidTransition):
             self.do(self.run_of(who).progress(node, to))
-            self.look()
-            rounds = self.run_of(0).nodes
+            rounds = self.anew().nodes
             gone = rounds[node].status in DONE or to == "ready"
             behind = ("c",) if node == "a" and to == "ready" else ()
             self.open = {id: of for id, of in self.open.items() if not (gone and of == node) and of not in behind}
+
+    @rule(who=WHO, node=NODE, number=st.integers(0, 5))
+    def end_meanwhile(self, who: int, node: str, number: int) -> None:
+        """An answer, and the end of a node told by who looked before."""
+        self.do(self.run_of(who).refresh())
+        self.close(1 - who, number, cancel=False)
+        self.go_on(who, node, "completed")
 
     @rule(who=WHO)
     def time_out(self, who: int) -> None:
@@ -94,25 +100,30 @@ class Waiting(RuleBasedStateMachine):
         assert self.do(self.holds[who].sweep()).timed_out >= 0
         self.open = {}
 
-    def look(self) -> None:
-        for run in self.handles:
-            assert run is not None
-            self.do(run.refresh())
+    @rule(who=WHO)
+    def resume(self, who: int) -> None:
+        """What somebody paused goes on; nothing is answered by that."""
+        with suppress(InvalidTransition):
+            self.do(self.run_of(who).resume())
+
+    def anew(self) -> Run:
+        run = self.do(self.holds[0].runs.get("r"))
+        assert run is not None
+        return run
 
     @invariant()
     def nothing_is_waited_for_in_vain(self) -> None:
-        """A node is paused by open questions of its own, and the run by nodes that are paused."""
+        """A node that waits has open questions of its own, and the run, which waits where nothing can go on, any."""
         if not hasattr(self, "holds"):
             return
-        run = self.do(self.holds[0].runs.get("r"))
-        assert run is not None
+        run = self.anew()
         pending = {q.id: q.node for q in run.interactions.pending}
         statuses = {name: node.status for name, node in run.nodes.items()}
         for name in [name for name, status in statuses.items() if status == "paused"]:
-            assert name in pending.values()
+            assert name in pending.values() or not run._board.record(name).asks
         assert run.status in ("pending", "running", "paused")
         if run.status == "paused":
-            assert "paused" in statuses.values()
+            assert pending
             assert not {"ready", "running"} & {*statuses.values()}
         assert {*pending} <= {*self.open}
 

@@ -52,7 +52,11 @@ class Unfenced(Careless):
 
 @pytest.mark.parametrize(
     ("broken", "said"),
-    [(Nodeless, "is no move of"), (Recordless, "is no move of|KeyError"), (Unfenced, "a claim that was over")],
+    [
+        (Nodeless, "is no move of"),
+        (Recordless, "is no move of|was read at|KeyError"),
+        (Unfenced, "a claim that was over"),
+    ],
 )
 def test_a_broken_part_is_found(broken: type[Around], said: str) -> None:
     """A handful of seeds is enough to fail."""

@@ -44,7 +44,8 @@ async def recoverable(store: Store, page: List) -> AsyncIterator[Run]:
                 if not run.resumable:
                     continue
                 if cell is None or await _is_dead(store, run, cell):
-                    yield run
+                    if run._has_work:
+                        yield run
                 elif claim.decode(cell).holder != keeper_of(store).holder:
                     watched.append(_Watched(run, cell, store.clock.monotonic_s()))
             if found.next is None:
@@ -79,4 +80,4 @@ async def _is_left(run: Run) -> bool:
         await run.refresh()
     except NotFound:
         return False
-    return run.resumable and run.status in (RunStatus.PENDING, RunStatus.RUNNING)
+    return run.resumable and run.status in (RunStatus.PENDING, RunStatus.RUNNING) and run._has_work

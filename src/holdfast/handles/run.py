@@ -80,9 +80,9 @@ class Run(RunProgress):
         return self
 
     async def resume(self) -> Self:
-        """Let it go on, and its paused nodes, however many: it is pending until somebody takes it up. Raises
-        InvalidTransition unless it is paused and resumable. It looks first: the nodes that others paused go on as well.
-        A node that waits for an answer stays paused, and with it the run if nothing else can go on."""
+        """Let it go on, and its paused nodes, however many: it is pending until somebody takes it up, or as it was if
+        only nodes of it are paused. Raises InvalidTransition unless it or one of them is, and it is resumable. It looks
+        first. What waits for an answer stays paused, and with it the run if nothing else can go on."""
         await self._resume()
         return self
 
@@ -91,9 +91,8 @@ class Run(RunProgress):
 
         def stage(work: Work) -> Staged:
             record, board = self._record, self._board
-            model.check_paused(record)
-            moved = record.moved(RunStatus.RUNNING if self._token else RunStatus.PENDING, at_us=work.now_us)
-            moved = replace(moved, resumed=record.resumed + 1)
+            model.check_resumes(record, paused=self._paused_nodes)
+            moved = record.resumed_once_more(held=bool(self._token), at_us=work.now_us)
             back = {
                 name: replace(before, status=NodeStatus.READY, asks=())
                 for name, before in board.records.items()

@@ -307,6 +307,12 @@ class RunAsks(RunSteps):
         """The questions that a node waits for, and that are there: a restore or a fork may have brought it without."""
         return tuple([id for id in node.asks if id in self._questions and self._questions[id][0].is_pending])
 
+    @property
+    def _paused_nodes(self) -> list[str]:
+        """The nodes that are paused and wait for no answer: they go on once the run is resumed."""
+        paused = [name for name, status in self._board.statuses.items() if status is NodeStatus.PAUSED]
+        return [name for name in paused if not self._still_open(self._board.record(name))]
+
     def _rested(self, work: Work, record: RunRecord, kept: Mapping[str, NodeRecord]) -> RunRecord:
         """The record of a run with these nodes: paused, if all that is left of it waits for answers. The commit rests
         on what it is judged by: that another can go on, so that whoever was the last to end something pauses it,

@@ -12,7 +12,7 @@ from holdfast.errors import InvalidTransition, NotFound
 from holdfast.handles.run import Run
 from holdfast.handles.runs import SessionRuns
 from holdfast.kernel.limits import PAGE_MAX
-from holdfast.model.node import DONE, NodeStatus
+from holdfast.model.node import DONE
 from holdfast.model.run import RunStatus
 
 
@@ -38,9 +38,9 @@ def _goes_on(run: Run, node: str | None) -> bool:
 
 
 async def resumed(runs: SessionRuns, node: str | None) -> list[Run]:
-    """Resume those that are paused, or paused at that node; not those that only wait for answers."""
+    """Resume those that are paused, or have nodes that are; or at that node. Not those that only wait for answers."""
     done: list[Run] = []
-    async for run in _of(runs, RunStatus.PAUSED):
+    async for run in _of(runs, RunStatus.PENDING, RunStatus.RUNNING, RunStatus.PAUSED):
         if _is_paused(run, node):
             try:
                 if await run._resume():
@@ -52,11 +52,11 @@ async def resumed(runs: SessionRuns, node: str | None) -> list[Run]:
 
 
 def _is_paused(run: Run, node: str | None) -> bool:
-    if run.status is not RunStatus.PAUSED or not run.resumable:
+    if not run.resumable:
         return False
-    if node is None or run._record.paused_at == node:
-        return True
-    return run._board.statuses.get(node) is NodeStatus.PAUSED and not run._board.record(node).asks
+    if node is None:
+        return run.status is RunStatus.PAUSED or bool(run._paused_nodes)
+    return run._record.paused_at == node or node in run._paused_nodes
 
 
 async def _is_there(run: Run) -> bool:

@@ -158,6 +158,13 @@ class RunView:
         return _moment(self._board.next_us)
 
     @property
+    def _has_work(self) -> bool:
+        """Whether there is something to do for who takes it up: a node that may begin now or that somebody was at, or
+        to complete it."""
+        board = self._board
+        return board.is_done or NodeStatus.RUNNING in board.statuses.values() or bool(self.ready_nodes())
+
+    @property
     def is_done(self) -> bool:
         """Whether every node is completed, failed or skipped: `complete` is what is left to do."""
         return self._board.is_done

@@ -307,8 +307,9 @@ class Runs:
 
         Those first that nobody holds: never taken up, or given back. Then those whose holder is not heard of: once for
         the ttl of its claim no beat of it was seen, so a fresh process watches for so long. What is held by this very
-        process, or by who beats, is left out, and so is what cannot be resumed. Take each by `run.claim`: another
-        worker may be faster. It ends when all there were have been decided on.
+        process, or by who beats, is left out, and so is what cannot be resumed, or has nothing to do now: all that is
+        left of it pauses before its next try, or was paused. Take each by `run.claim`: another worker may be faster. It
+        ends when all there were have been decided on.
         """
 
         async def page(status: RunStatus, cursor: str | None) -> Page[Run]:

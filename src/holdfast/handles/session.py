@@ -335,7 +335,7 @@ class Session(SessionSurface, SessionCheckpoints):
         return await paused(self.runs, reason, node)
 
     async def resume_runs(self, *, node: str | None = None) -> list[Run]:
-        """Let all its runs go on that somebody paused, or paused at that node; returns them. One commit for each.
+        """Let all its runs go on that somebody paused, or nodes of which; or that node. Returns them. One commit each.
 
         Those that only wait for answers go on with these, and are left out; so are those that are not resumable.
         """

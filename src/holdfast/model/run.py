@@ -9,7 +9,7 @@ From each status of a line to each to the right of it; a pending run may be paus
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -150,6 +150,12 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
             record = replace(record, status=_PAUSED, pause_reason=FORKED)
         return record
 
+    def resumed_once_more(self, *, held: bool, at_us: int) -> RunRecord:
+        """The run with its pause over, running if it is held and else pending, and that of its nodes; one that is not
+        paused itself stays as it is but for these."""
+        record = self.moved(_RUNNING if held else _PENDING, at_us=at_us) if self.status is _PAUSED else self
+        return replace(record, updated_us=at_us, resumed=self.resumed + 1)
+
     def restored(self, of: Asked) -> RunRecord:
         """The run as a restore brings it back: one that waited goes on where an answer that came since lets it, and
         counts on from all that it asked."""
@@ -184,11 +190,11 @@ def check_move(record: RunRecord, to: RunStatus) -> None:
     )
 
 
-def check_paused(record: RunRecord) -> None:
-    """Raise InvalidTransition unless the run is paused."""
-    if record.status is not _PAUSED:
+def check_resumes(record: RunRecord, *, paused: Collection[str]) -> None:
+    """Raise InvalidTransition unless the run is paused, or goes on and has nodes that are."""
+    if record.status is not _PAUSED and not (paused and record.status.is_open and record.resumable):
         raise InvalidTransition(
-            f"the run {record.id} is {record.status}; only one that is paused is resumed",
+            f"the run {record.id} is {record.status}; only one that is paused, or has nodes that are, is resumed",
             remedy="Refresh the run to see where it is: `await run.refresh()`.",
             status=record.status,
             to=_RUNNING,

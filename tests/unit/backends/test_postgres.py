@@ -310,13 +310,16 @@ def test_a_server_does_not_outlive_a_test_run_that_is_killed(holder: tuple[subpr
 
 async def test_processes_that_open_a_new_store_at_once_make_it_once(given: Settings) -> None:
     """The connection that waited while another made the tables sees them, whatever names it remembers."""
-    waiting = [await connect(given, f"holdfast {n}", None) for n in range(4)]
+    new = Settings(given.dsn, given.shown, f"{schema()}_new")
+    waiting = [await connect(new, f"holdfast {n}", None) for n in range(4)]
     try:
+        await waiting[0].execute(f"DROP SCHEMA IF EXISTS {new.schema} CASCADE")
         for connection in waiting:  # each has looked for the tables before there were any
-            assert await connection.fetchval("SELECT to_regclass($1)", f"{given.schema}.meta") is None
-        await asyncio.gather(*(ensure_schema(connection, given) for connection in waiting))
+            assert await connection.fetchval("SELECT to_regclass($1)", f"{new.schema}.meta") is None
+        await asyncio.gather(*(ensure_schema(connection, new) for connection in waiting))
         for connection in waiting:
-            await ensure_schema(connection, given)
+            await ensure_schema(connection, new)
+        await waiting[0].execute(f"DROP SCHEMA {new.schema} CASCADE")
     finally:
         for connection in waiting:
             connection.terminate()

@@ -240,6 +240,38 @@ async def _counts(step: AtomicStep, then: Callable[[str], str]) -> None:
     then("atomic")
 
 
+async def test_paused_nodes_of_a_run_that_goes_on_are_resumed(stores: Stores, s: Session) -> None:
+    """By the run, or from the session, wherever they were paused; the run itself stays as it is, and one that has no
+    paused node is left out."""
+    run = await s.runs.start("wide", id="r", nodes=["a", "b"])
+    await s.runs.start("wide", id="other", nodes=["a"])
+    await run.progress({"a": "running", "b": "paused"})
+    assert (await run.resume()).status is RunStatus.RUNNING
+    assert (run.ready_nodes(), run.nodes["a"].status) == (["b"], NodeStatus.RUNNING)
+    with pytest.raises(InvalidTransition):
+        await run.resume()
+    for node in (None, "b"):
+        await run.progress("b", "paused")
+        assert await s.resume_runs(node="a") == []
+        assert ids(await s.resume_runs(node=node)) == ["r"]
+        seen = await seen_by(await stores.open())
+        assert (seen.status, seen.ready_nodes()) == (RunStatus.RUNNING, ["b"])
+        await run.refresh()
+    await run.ask("ok?", node="b")
+    with pytest.raises(InvalidTransition):
+        await run.resume()
+    assert await s.resume_runs() == []
+
+
+async def test_nodes_of_a_run_that_is_not_resumable_stay_paused(stores: Stores) -> None:
+    """As the run does."""
+    hold = await stores.open(config=Config(runs=RunsConfig(resumable=False)))
+    run = await hold.runs.start("wide", id="r", nodes=["a"])
+    await run.progress("a", "paused")
+    with pytest.raises(InvalidTransition):
+        await run.resume()
+
+
 # --- where it waits for a person ----------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from holdfast import Config, Holdfast, Session
 from holdfast.handles.run import Run
 from holdfast.model.config import RunsConfig
 from holdfast.model.node import NodeStatus
+from holdfast.model.node_spec import NodeSpec, Retry
 from holdfast.model.run import RunStatus
 from tests.unit.handles.exclusive import apart, process, until
 from tests.unit.stores import StillClock, Stores
@@ -39,6 +40,23 @@ async def test_runs_that_nobody_holds_are_found_at_once(stores: Stores, hold: Ho
         assert await found_by(hold, workflow="nightly") == ["alone"]
         assert sorted(await found_by(hold, user="ada")) == ["pending", "running"]
     assert "held" in await found_by(await stores.open())
+
+
+async def test_a_run_is_left_alone_until_a_node_of_it_may_begin(stores: Stores, hold: Holdfast, s: Session) -> None:
+    """While what is left of it pauses before its next try, or was paused, claiming it would come to nothing."""
+    run = await s.runs.start("trip", id="r", nodes={"a": NodeSpec(retry=Retry(1, delay="10s")), "b": ["a"]})
+    await run.progress("a", "failed", error="full")
+    assert await found_by(hold) == []
+    stores.clock.jump(10)
+    assert await found_by(hold) == ["r"]
+    await run.progress("a", "paused")
+    assert await found_by(hold) == []
+    await run.resume()
+    assert await found_by(hold) == ["r"]
+    await run.progress("a", "running")  # and whoever began it is gone
+    assert await found_by(hold) == ["r"]
+    await run.progress({"a": "completed", "b": "completed"})  # to be completed itself
+    assert await found_by(hold) == ["r"]
 
 
 async def test_a_run_whose_worker_died_is_found_after_its_ttl(stores: Stores, hold: Holdfast, s: Session) -> None:
