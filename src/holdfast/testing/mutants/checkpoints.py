@@ -37,8 +37,8 @@ def a_checkpoint_keeps_no_deletions(real: Real) -> Real:
 def a_restore_forgets_deletions(real: Real) -> Real:
     """What came since stays."""
 
-    def difference(now: Any, then: Any) -> Difference:
-        return Difference(real(now, then).puts, ())
+    def difference(now: Any, then: Any, **more: Any) -> Difference:
+        return Difference(real(now, then, **more).puts, ())
 
     return difference
 
