@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+import msgspec
+
 from holdfast.errors import InvalidValue, MissingExtra, shown
 
 MESSAGE_MAX = 300
@@ -78,7 +80,8 @@ def check_fits(schema: Any, value: Any) -> None:
 
 @cache
 def _bounded(kind: Any) -> Any:
-    """That judge, with each pattern given up that takes too long."""
+    """That judge, with each pattern given up that takes too long, and elements told apart in one pass instead of each
+    from each."""
     from jsonschema.validators import extend
 
     def pattern(judge: Any, wanted: str, text: Any, schema: Any) -> Iterator[Any]:
@@ -104,10 +107,15 @@ def _bounded(kind: Any) -> Any:
             else:
                 yield from judge.descend(value[name], wanted, path=name)
 
+    def unique(judge: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Any]:
+        if wanted and judge.is_type(value, "array") and len({_canonical(item) for item in value}) < len(value):
+            yield _error(f"{value!r} has an element twice")
+
     own: dict[str, Callable[..., Iterator[Any]]] = {
         "pattern": pattern,
         "patternProperties": of_patterns,
         "additionalProperties": others,
+        "uniqueItems": unique,
     }
     return extend(kind, own)
 
@@ -116,6 +124,19 @@ def _error(message: str) -> Any:
     from jsonschema.exceptions import ValidationError
 
     return ValidationError(message)
+
+
+def _canonical(value: Any) -> bytes:
+    """A text for each value, the same for those that are equal in JSON: 1 and 1.0 are, and members have no order."""
+    return msgspec.json.encode(_whole(value), order="sorted")
+
+
+def _whole(value: Any) -> Any:
+    if type(value) is float and abs(value) < 2**53 and value.is_integer():
+        return int(value)
+    if type(value) is list:
+        return [_whole(item) for item in value]
+    return {name: _whole(part) for name, part in value.items()} if type(value) is dict else value
 
 
 def _matches(pattern: str, text: str) -> bool:
