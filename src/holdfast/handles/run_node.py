@@ -158,7 +158,7 @@ class RunNode(RunBlock):
         await self._telling.has_ended(self._name, self._output)
 
     def _finish(self, outcome: Committed) -> None:
-        if self._staged is not None:
+        if self._staged is not None and self._run._target.scope in outcome.seqs:  # else there was nothing to write
             self._run._took(self._staged, self._seq_of(outcome))
 
     # --- its timeout ------------------------------------------------------------------------------

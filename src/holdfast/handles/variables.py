@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from holdfast.dialects.compiling import compiled
 from holdfast.dialects.dialect import ABSENT, FLOW, SESSION, VARS, Compiled, Missing, checked_missing, named
-from holdfast.errors import Conflict, Disabled, InvalidValue, Unsupported, shown
+from holdfast.errors import Conflict, Disabled, InvalidValue, TypeMismatch, Unsupported, shown
 from holdfast.handles.levels import Standpoint, refused
 from holdfast.handles.measured import measured
 from holdfast.handles.state import scope_name
@@ -176,10 +176,17 @@ class Variables:
         found = await self._find(places, wanted, nodes=None, levels="all" if level is None else "these")
         if name not in found.variables:
             return default
-        value = self._value(name, variable.decode(found.variables[name][1]))
-        if value is ABSENT:
-            return default
-        return value if type is None else codec.decode_as(codec.encode(value), type, key=name)
+        record = variable.decode(found.variables[name][1])
+        value = self._value(name, record)
+        if value is ABSENT or type is None:
+            return default if value is ABSENT else value
+        try:
+            return codec.decode_as(codec.encode(value), type, key=name)
+        except TypeMismatch:
+            if not record.secret and record.env is None:
+                raise
+        # outside of the handler: no traceback has the library's words on the value
+        raise TypeMismatch(f"the value of the variable {shown(name)} is not of the type asked for", type=type, key=name)
 
     async def list(
         self,

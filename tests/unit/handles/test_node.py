@@ -265,6 +265,11 @@ async def test_without_tracking_a_node_writes_all_the_same(stores: Stores) -> No
         await node.state.set("n", 1)
     assert await s.state.get("n") == 1
     assert (await run.refresh()).ready_nodes() == ["search"]
+    async with run.claim():
+        for name in ("search", "pay"):
+            async with run.node(name) as node:
+                node.output = "nothing to write"
+    assert await run.step("price", lambda: 1) == 1
 
 
 async def test_a_node_is_one_of_the_runs_and_its_block_is_used_once(run: Run) -> None:

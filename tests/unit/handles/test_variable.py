@@ -1,10 +1,12 @@
 """Variables: levels of which the nearest wins, types, the environment, and templates filled in one read."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator
 from contextvars import Context
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from msgspec.structs import replace
@@ -378,6 +380,21 @@ async def test_a_secret_is_used_and_told_nowhere(encrypted: Stores) -> None:
     stored = await plain.stored("session/s")
     assert len(stored) > 1
     assert CANARY not in repr(stored) + repr(await plain.log("session/s"))
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize("kind", [Colour, Literal["red"], dict[str, Literal["red"]], int])
+async def test_a_secret_that_is_not_of_the_type_asked_for_is_not_told(encrypted: Stores, kind: Any) -> None:
+    """By no error, nor by what it comes from."""
+    hold = await encrypted.open()
+    s = await hold.sessions.create(id="s")
+    await s.variables.set("token", CANARY if kind is not dict else {"k": CANARY}, secret=True)
+    with pytest.raises(TypeMismatch) as caught:
+        await s.variables.get("token", kind)
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_a_secret_leaves_nothing_when_it_is_cleared(encrypted: Stores) -> None:
