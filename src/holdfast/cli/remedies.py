@@ -75,6 +75,7 @@ OF_OCCURRENCES: dict[str, str] = {
     "Name the session: `session=`": "Say in which session: --session ID.",
     "Open the store with keys (Holdfast.open": "Set HOLDFAST_KEYS, so that the store is encrypted (`holdfast rekey "
     "--from-plain` for one that is not); or let the secret come from the environment: --env NAME.",
+    "To encrypt it, open it with KeyRing": "To encrypt it: `holdfast rekey --from-plain`; after that its keys open it.",
     "Name it in Config.variables.environment": "Name it under variables.environment of the configuration (--config), "
     "in every process that uses it.",
     "Use `hold.variables(Scope.user": "Name the user's scope: `holdfast var list user/NAME`.",

@@ -37,13 +37,8 @@ class Held(Protocol):
 
     @property
     def token(self) -> int:
-        """The version of that cell."""
-        ...
-
-    @property
-    def rests(self) -> bool:
-        """Whether it was given back for a while, inside of its block: what is written meanwhile is on the condition
-        that nobody else has taken it."""
+        """The version of that cell. 0: it was given back for a while, inside of its block, and what is written
+        meanwhile is on the condition that nobody else has taken it."""
         ...
 
     def check(self) -> None:
@@ -62,14 +57,15 @@ def carry(store: Store, work: Work) -> None:
     """
     for lease in held.get():
         if lease.store.writer is store.writer:  # a principal has a store of its own
-            if not lease.rests:
+            token = lease.token
+            if token:
                 lease.check()
             if _spans(store, work, lease.scope):
                 try:
-                    if lease.rests:
-                        claim.free(work, lease.scope, cell=lease.cell)
+                    if token:
+                        claim.fence(work, lease.scope, token, cell=lease.cell)
                     else:
-                        claim.fence(work, lease.scope, lease.token, cell=lease.cell)
+                        claim.free(work, lease.scope, cell=lease.cell)
                 except NotFound:  # this very unit ends the session
                     continue
 
@@ -95,7 +91,7 @@ def token_of(store: Store, scope: str, cell: str) -> int:
     """The token by which this task holds the run whose claim is that cell; 0 if it does not."""
     for lease in held.get():
         if lease.store.writer is store.writer and lease.scope == scope and lease.cell == cell:
-            return 0 if lease.rests else lease.token
+            return lease.token
     return 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Self
 
-from holdfast.errors import NotFound, shown
+from holdfast.errors import NotFound
 from holdfast.handles.measured import measured
 from holdfast.handles.node_clock import standing_still
 from holdfast.handles.run_writes import Beside
@@ -47,7 +47,7 @@ class Interaction:
 
     def __repr__(self) -> str:
         node = "" if self.node is None else f" node={self.node!r}"
-        asks = f"{self.kind} {shown(self.prompt, 40)} of run={self.run!r}{node}"
+        asks = f"{self.kind} of run={self.run!r}{node}"  # no word of what is asked: logs have reprs
         return f"<Interaction {self.id!r} {asks} {self.status}>"
 
     @property

@@ -63,9 +63,6 @@ def terms(
 class Lease:
     """A session held. `token` is the version of its claim."""
 
-    rests = False
-    """It is held to its end."""
-
     def __init__(
         self, keeper: Keeper, store: Store, target: Target, *, cell: str, token: int, ttl_s: float, sent_s: float
     ) -> None:

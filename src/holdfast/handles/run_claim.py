@@ -42,7 +42,7 @@ class _Holding:
 
     @property
     def token(self) -> int:
-        return self.current().token
+        return 0 if self.rests else self.current().token
 
     def check(self) -> None:
         self.current().check()
@@ -79,7 +79,7 @@ class RunClaim:
     @property
     def token(self) -> int:
         """The fencing token: greater with every claim of the run. For systems outside that can check one."""
-        return self._holding.token
+        return self._holding.current().token
 
     def check(self) -> None:
         """Raise LeaseLost if it is known to be lost; asks nobody."""

@@ -15,9 +15,18 @@ from tests.unit.handles.canary_work import work
 CANARY = "canary-9e4c"
 
 
-async def fill(hold: Holdfast, user: str, *, id: str | None = None, text: str = CANARY, names: str = CANARY) -> Session:
+async def fill(
+    hold: Holdfast,
+    user: str,
+    *,
+    id: str | None = None,
+    text: str = CANARY,
+    names: str = CANARY,
+    secret: str | None = None,
+) -> Session:
     """A session of that user with a text in every place, short and long, written, overwritten and deleted; and in the
-    user's scope. `names` is what keys, namespaces, areas and ids of requests are made of."""
+    user's scope. `names` is what keys, namespaces, areas and ids of requests are made of; the `secret` stands in a
+    variable of each level."""
     c = text
     with hold.acting(by=f"{c}-by", trace_id=f"{c}-trace"):
         s = await hold.sessions.create(
@@ -47,6 +56,8 @@ async def fill(hold: Holdfast, user: str, *, id: str | None = None, text: str = 
             await turn.state.set("in a turn", c)
             turn.output = {"said": c}
         await work(hold, s, text=c, names=names)
+        if secret is not None:
+            await _hide(s, secret, names)
         async with s.claim(worker=f"{c}-worker"):
             pass
         await s.pause(f"{c} reason")
@@ -54,6 +65,16 @@ async def fill(hold: Holdfast, user: str, *, id: str | None = None, text: str = 
         await s.update(metadata={"later": c}, tags=[f"{c}-later"])
         await s.complete({"result": c})
     return s
+
+
+async def _hide(s: Session, secret: str, names: str) -> None:
+    for level in ("session", "user", "global"):
+        await s.variables.set(f"{names}-secret", f"{secret} {level}", secret=True, level=level)
+    for level in ("run", "workflow", "node"):
+        await s.variables.set(
+            f"{names}-secret", f"{secret} {level}", secret=True, level=level, run=f"{names}-run-{s.id}",
+            workflow=f"{names}-workflow", node=f"{names}-a",
+        )  # fmt: skip
 
 
 async def _answer(text: str) -> str:

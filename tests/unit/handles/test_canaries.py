@@ -34,14 +34,7 @@ READABLE = ("plain-run-", "node/plain-run-", "plain-a", "plain-b", "plain-v", "p
 
 async def everything(hold: Holdfast) -> Session:
     """All there is: with secrets at each level, and a fork that goes on."""
-    s = await fill(hold, "ada", id="s", text=CANARY, names="plain")
-    for level in ("session", "user", "global"):
-        await s.variables.set("plain-secret", f"{SECRET} {level}", secret=True, level=level)
-    for level in ("run", "workflow", "node"):
-        await s.variables.set(
-            "plain-secret", f"{SECRET} {level}", secret=True, level=level, run="plain-run-s", workflow="plain-workflow",
-            node="plain-a",
-        )  # fmt: skip
+    s = await fill(hold, "ada", id="s", text=CANARY, names="plain", secret=SECRET)
     await s.restore((await s.checkpoint(label=CANARY)).id)
     fork = await s.fork(id="f")
     await fork.emit("plain-token", CANARY)

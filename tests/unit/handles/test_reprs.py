@@ -32,7 +32,7 @@ async def test_every_handle_says_what_it_is_of() -> None:
             run.claim(worker="w1"): "<RunClaim of run 'b1' worker='w1'>",
             run.node("pay"): "<RunNode 'pay' of run 'b1'>",
             run.variables: "<Variables of session/trip at level run>",
-            asked: f"<Interaction {asked.id!r} approval 'Pay 900 €?' of run='b1' pending>",
+            asked: f"<Interaction {asked.id!r} approval of run='b1' pending>",
             hold.state(Scope.user("ada"), "prefs"): "<State of user/ada namespace='prefs'>",
         }
         assert {repr(handle): said for handle, said in told.items()} == {said: said for said in told.values()}
