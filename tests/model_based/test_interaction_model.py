@@ -111,9 +111,10 @@ class Asked:
             return None if self.became[1:] == (*said, by) else AlreadyAnswered
         if self.became[0] == "cancelled":
             return InteractionCancelled
-        if self.became[0] == "timed_out" or self.due_s <= now_s:
+        is_due = self.due_s <= now_s
+        if self.became[0] == "timed_out" or (is_due and not self.escalates):
             return InteractionExpired
-        if by != self.assignee:
+        if by != ("cy" if is_due else self.assignee):  # from then on it is for whom it escalates to
             return NotAssignee
         return None if said in self.kind.right and type(said[1]) is not bool else InvalidValue
 

@@ -311,7 +311,7 @@ async def test_only_a_paused_run_is_resumed(s: Session) -> None:
     """One that runs is not taken back to where nobody has it."""
     run = await s.runs.start("trip", nodes=TRIP)
     await run.progress("search", "running")
-    with pytest.raises(InvalidTransition, match="is running; only one that is paused is resumed"):
+    with pytest.raises(InvalidTransition, match="is running; only one that is paused, or has nodes"):
         await run.resume()
     assert run.status is RunStatus.RUNNING
 
