@@ -129,18 +129,9 @@ class RunClaim:
         was_held, self._holding.is_held = self._holding.is_held, False
         return await self._holding.current().give_back() if was_held else None
 
-    async def pause(self) -> None:
-        """Give the run back for a while, inside the block: what is written there meanwhile is refused (LeaseLost) while
-        somebody else holds the run. Raises LeaseLost if it was lost already."""
-        self.check()
-        why = await self._release()
-        if why is not None:
-            raise lease_lost(self._holding.scope, why, cell=self._holding.cell)
-        await self._took(0)
-
     def _stage_pause(self, work: Work) -> None:
-        """Stage the same in a commit of this task: with all else it says, or not at all. `_paused` once that is made.
-        Raises LeaseLost if it was lost already."""
+        """Stage that the run is given back for a while, inside the block, in a commit of this task: with all else it
+        says, or not at all. `_paused` once that is made. Raises LeaseLost if it was lost already."""
         self.check()
         claim.give_back(work, self._holding.scope, cell=self._holding.cell)
 
